@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's only way to guest RAM: range-checked copies by guest-physical address. hv's memory
+ * map decides what lies where for the guest; the worker reaches RAM only, never a ROM or an
+ * MMIO window (so a DMA can never dispatch to a device).
+ *
+ *	1. gm_open	maps RAM, dirty map and code map
+ *	2. gm_read, gm_write, gm_fill, gm_pin/gm_unpin: any thread
+ *	3. gm_close
+ *
+ * Every write marks the dirty map after its last byte; then a full barrier; then it reads the code
+ * map and queues a flush for pages that hold decoded code. The caller publishes nothing (ring
+ * index, status, interrupt) before gm_published(ticket). Writers before the guest runs may ignore
+ * the ticket.
+ *
+ * RAM layout: [0, low_size) at gpa 0, the rest from 4 GiB up (struct gm_layout; hole 3-4 GiB).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+#include "wall/wall.h"
+
+/* RAM below the hole ends here at the latest; the rest continues at 4 GiB. */
+#define GM_LOW_MAX 0xc0000000ull
+#define GM_HIGH_BASE 0x100000000ull
+
+/* Offset in the RAM region of a guest-physical range; false where it is not all RAM. */
+static inline bool gm_ram_offset(u64 ram_size, gpa_t gpa, u64 size, u64 *ret_offset)
+{
+	u64 low = ram_size < GM_LOW_MAX ? ram_size : GM_LOW_MAX;
+
+	if (gpa <= low && size <= low - gpa) {
+		*ret_offset = gpa;
+		return true;
+	}
+	if (gpa < GM_HIGH_BASE || ram_size <= low)
+		return false;
+	gpa -= GM_HIGH_BASE;
+	if (gpa > ram_size - low || size > ram_size - low - gpa)
+		return false;
+	*ret_offset = low + gpa;
+	return true;
+}
+
+struct guest_memory;
+
+/*
+ * ram_fd, dirty_fd, code_fd stay the caller's; control is mapped by the caller and outlives gm;
+ * hv_event is written when a flush is queued. 0 or negative errno.
+ */
+int gm_open(int ram_fd, u64 ram_size, int dirty_fd, int code_fd, struct wall_control *control,
+	    int hv_event, struct guest_memory **ret_gm) MUST_CHECK;
+void gm_close(struct guest_memory *gm);
+
+u64 gm_ram_size(const struct guest_memory *gm);
+
+/* -EFAULT where the range is not all RAM; nothing is copied then. */
+int gm_read(struct guest_memory *gm, gpa_t gpa, void *to, u64 size) MUST_CHECK;
+
+/*
+ * As gm_read, the other way. *io_ticket becomes the newest flush ticket that covers the write
+ * and is left alone where no code was touched; start it at 0.
+ */
+int gm_write(struct guest_memory *gm, gpa_t gpa, const void *from, u64 size,
+	     u64 *io_ticket) MUST_CHECK;
+int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticket) MUST_CHECK;
+
+/* Has hv flushed all that the ticket stands for? 0 is always done. */
+bool gm_published(const struct guest_memory *gm, u64 ticket);
+/* Sleep until it has; -ETIMEDOUT after 5 s (hv is gone or stopped answering). */
+int gm_wait_published(struct guest_memory *gm, u64 ticket) MUST_CHECK;
+
+/*
+ * For payload that nobody parses (disk sectors, frames): a host pointer to a range that is all
+ * RAM, or NULL. After the last byte was written through it: gm_written().
+ */
+u8 *gm_pin(struct guest_memory *gm, gpa_t gpa, u64 size);
+void gm_written(struct guest_memory *gm, gpa_t gpa, u64 size, u64 *io_ticket);
