@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for meson and ninja: `make help` lists the targets. CC=clang and
+# SAN=address,undefined (or SAN=thread) build in folders of their own.
+
+comma := ,
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+BUILD ?= build$(if $(filter-out gcc cc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+JOBS ?= $(shell nproc)
+OPTIONS ?=
+
+.PHONY: all run test unit bench soak lint format install fuzz clean help
+all: $(BUILD)/build.ninja
+	@ls tests/unit src/*/*.c >$(BUILD)/files.new; \
+	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
+		{ meson setup --reconfigure $(BUILD) >/dev/null && mv $(BUILD)/files.new $(BUILD)/files.list; }
+	@ninja -C $(BUILD) -j$(JOBS) --quiet
+
+$(BUILD)/build.ninja:
+	CC=$(CC) meson setup $(BUILD) $(if $(SAN),-Db_sanitize=$(SAN) -Db_lundef=false) $(OPTIONS)
+	@ls tests/unit src/*/*.c >$(BUILD)/files.list
+
+help:
+	@echo 'make            build the programs into $(BUILD)/bin'
+	@echo 'make run        boot the demonstration guest (./run)'
+	@echo 'make test       everything that is tested in under ten minutes (./test)'
+	@echo 'make unit       unit tests alone'
+	@echo 'make bench      figures beside those of QEMU in the same run'
+	@echo 'make soak       hours of random instruction blocks'
+	@echo 'make lint       layers, names, sizes, format'
+	@echo 'make format     let clang-format decide'
+	@echo 'make fuzz T=... one fuzz target'
+	@echo 'make install    below DESTDIR and the configured prefix'
+	@echo 'SAN=address,undefined or SAN=thread: with sanitizers; CC=clang: the other compiler'
+
+run:
+	./run
+
+test:
+	./test
+
+unit: all
+	@tests/tools/run-unit $(BUILD)
+
+install: all
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-*
