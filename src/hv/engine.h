@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an engine is: the thing that executes guest instructions. Two kinds implement it,
+ * engine/soft (ours: interpreter, later translator) and engine/kvm. The partition knows engines by
+ * this header only.
+ *
+ * Life cycle
+ *	1. vm_new, then vp_new for each VP		loop thread
+ *	2. map_changed after the memory map was filled	loop thread, all VPs stand
+ *	3. vp_set_state					loop thread, VP stands
+ *	4. vp_run again and again			that VP's own thread
+ *	5. vp_kick, vp_interrupt, vp_nmi, vm_drop_*	any thread, while others run
+ *	6. vp_free each, vm_free			loop thread, after the VP threads have ended
+ *
+ * Invariants
+ *   - vp_run returns only at an instruction boundary (a pending worker access is completed first).
+ *   - After vp_kick, vp_run returns ENGINE_KICKED soon, also when the kick came before the call:
+ *     a kick is never lost and never blocks the kicker.
+ *   - A VP that is not inside vp_run holds nothing: state can be read, written, memory remapped.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "base/types.h"
+#include "wall/vp_state.h"
+#include "wall/wall.h"
+#include "x86/bus.h"
+
+struct engine_vm;
+struct engine_vp;
+
+enum engine_exit {
+	ENGINE_KICKED,	     /* somebody wants the thread; nothing wrong */
+	ENGINE_HALTED,	     /* HLT with nothing to do: wait for vp_interrupt/vp_nmi/kick, then run */
+	ENGINE_TRIPLE_FAULT, /* shut down; the state says where */
+	ENGINE_FAILED,	     /* our own failure; already logged */
+};
+
+struct engine_vm_config {
+	u32 vp_count;
+	bool portable;		/* the CPU profile that every engine can give */
+	u64 ram_size;		/* bytes; also the size of both maps, in pages */
+	_Atomic u8 *code_map;	/* a byte a RAM page; the engine writes it */
+	_Atomic u8 *dirty_map;	/* a byte a RAM page */
+	int kvm_fd;		/* opened /dev/kvm, or -1; stays the caller's */
+	enum hv_engine kind;
+};
+
+/* One slot of the guest's physical map, as the partition keeps it. */
+struct engine_slot {
+	gpa_t gpa;
+	u64 size;	/* 0 = empty slot */
+	u8 *host;	/* the slot's first byte in our address space */
+	bool writable;
+	bool log;
+	bool is_ram;	/* has bytes in the maps, from ram_page on */
+	u64 ram_page;
+};
+
+struct engine_ops {
+	const char *name;
+
+	int (*vm_new)(const struct engine_vm_config *config, struct engine_vm **ret_vm,
+		      struct err *err);
+	void (*vm_free)(struct engine_vm *vm);
+
+	/*
+	 * The memory map changed (slots is the whole of it, count entries, precedence already
+	 * resolved: no overlaps): forget what depended on the old one.
+	 */
+	int (*map_changed)(struct engine_vm *vm, const struct engine_slot *slots, unsigned count,
+			   struct err *err);
+
+	/* bus and bus_vp outlive the VP. */
+	int (*vp_new)(struct engine_vm *vm, vp_index_t index, const struct x86_bus_ops *bus,
+		      void *bus_vp, struct engine_vp **ret_vp, struct err *err);
+	void (*vp_free)(struct engine_vp *vp);
+
+	/* On the VP's thread, before the jail closes: signal set-up, per-thread buffers. */
+	int (*vp_thread_start)(struct engine_vp *vp);
+	enum engine_exit (*vp_run)(struct engine_vp *vp);
+
+	/* Any thread, async-signal-safe. */
+	void (*vp_kick)(struct engine_vp *vp);
+
+	/*
+	 * Any thread: the interrupt controller has something (or no longer has). The engine calls
+	 * bus->interrupt_take when the guest can accept it. Spurious calls are harmless. Does not
+	 * wake a halted VP: the caller (hv/vp.c) does.
+	 */
+	void (*vp_interrupt)(struct engine_vp *vp, bool pending);
+	void (*vp_nmi)(struct engine_vp *vp);
+
+	/* Could this halted VP accept what is pending (IF, shadow, NMI blocking)? VP's thread. */
+	bool (*vp_can_wake)(struct engine_vp *vp);
+
+	/* VP stands (not inside vp_run); any one thread. */
+	int (*vp_get_state)(struct engine_vp *vp, struct vp_state *ret_state);
+	int (*vp_set_state)(struct engine_vp *vp, const struct vp_state *state, struct err *err);
+
+	/*
+	 * The worker changed RAM pages that held code: when this returns, no VP executes an older
+	 * decoding of them. Called on the loop thread while VPs run; VPs outside vp_run or inside
+	 * a bus call count as done (they look before they go on).
+	 */
+	void (*drop_code)(struct engine_vm *vm, u64 first_ram_page, u64 count);
+
+	/* Somebody took marks out of the dirty map: cached write rights go. Returns as drop_code. */
+	void (*drop_write_rights)(struct engine_vm *vm);
+
+	/* Adds what this VP counted; any thread, approximate while it runs. */
+	void (*vp_count)(struct engine_vp *vp, struct hv_stats *io_stats);
+};
+
+extern const struct engine_ops engine_soft_ops;

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dropping every right that a process of a VM does not need. A program opens or receives its
+ * descriptors, makes its threads, maps its memory, and then calls jail_enter once on its main
+ * thread; seccomp reaches all threads (TSYNC), each thread kind by its own list where it called
+ * jail_thread() itself before.
+ *
+ * Layers, outermost first: empty root (pivot_root, else chroot), own IPC, UTS, cgroup and network
+ * namespaces, another uid, no capabilities, no new privileges, not dumpable, rlimits, Landlock
+ * deny-all, seccomp. A layer that this host cannot give is left out and named in the report;
+ * which ones are indispensable is in jail.c. See reference to WALL section 5 in ARCHITECTURE.md.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+
+enum jail_role { JAIL_HV, JAIL_WORKER };
+
+/* Test switches: leave a layer out, to prove that the tests notice. */
+#define JAIL_NO_SECCOMP 1u
+#define JAIL_NO_LANDLOCK 2u
+#define JAIL_NO_UID 4u
+#define JAIL_NO_DUMPABLE 8u
+#define JAIL_NO_ROOT 16u
+#define JAIL_NO_NAMESPACES 32u
+
+struct jail_config {
+	enum jail_role role;
+	u32 leave_out; /* JAIL_NO_... */
+	u32 uid;       /* become this uid and gid; 0 = stay */
+};
+
+/*
+ * On the main thread, before other threads exist: namespaces, root, rlimits, uid, capabilities,
+ * no-new-privileges, dumpable, Landlock. report (of size bytes) gets one line on what holds.
+ */
+int jail_enter(const struct jail_config *config, char *report, size_t size, struct err *err)
+	MUST_CHECK;
+
+/* Last step of each thread: its system calls. The calling thread only. */
+enum jail_thread { JAIL_THREAD_HV_VP, JAIL_THREAD_HV_LOOP, JAIL_THREAD_WORKER };
+int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)
+	MUST_CHECK;
+
+/* The list itself, so that a test can count and try it. */
+const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a worker is told at its start: one message from the VM's owner, with the descriptors that
+ * fd_mask names, in the order of enum worker_fd, then one a boot module. Strings are terminated by
+ * the owner; the worker checks. Paths never travel: names are for messages to people.
+ */
+#pragma once
+
+#include "base/types.h"
+#include "wall/wall.h"
+
+#define WORKER_MAX_MODULES 16
+#define WORKER_NAME_SIZE 128
+#define WORKER_ARGS_SIZE 512
+#define WORKER_CMDLINE_SIZE 4096
+
+enum worker_fd { WORKER_FD_RAM, WORKER_FD_VRAM, WORKER_FD_ROM, WORKER_FD_DIRTY, WORKER_FD_CODE,
+		 WORKER_FD_CONTROL, WORKER_FD_VERBS, WORKER_FD_ACCESS_EVENT, WORKER_FD_HV_EVENT,
+		 WORKER_FD_KERNEL, WORKER_FD_COUNT };
+
+struct worker_module {
+	char name[WORKER_NAME_SIZE]; /* as the user gave it */
+	char args[WORKER_ARGS_SIZE]; /* multiboot: the module's string */
+};
+
+struct worker_config {
+	u32 kind;    /* OWNER_WORKER_CONFIG */
+	u32 version; /* WALL_VERSION */
+	u32 vp_count;
+	u32 fd_mask;
+	u64 ram_size, vram_size, rom_size;
+	u32 jail_flags;
+	u32 uid;
+	u32 debug_exit, test_devices;
+	u32 module_count; /* initrd, or multiboot modules: descriptors after the fixed ones */
+	u32 tsc_khz;
+	char kernel_name[WORKER_NAME_SIZE];
+	char cmdline[WORKER_CMDLINE_SIZE];
+	struct worker_module module[WORKER_MAX_MODULES];
+};

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The interpreter's processor: registers where they are hot, the software TLB, the decoded-code
+ * cache's handle, and the few calls that instruction handlers are made of. Private to src/x86 and
+ * engine/soft.
+ *
+ * How an instruction runs
+ *	decode.c turns bytes into a block: an array of struct x86_insn, each with its handler. The run
+ *	loop (run.c) finds the block for CS:RIP and calls the first handler; a handler ends with
+ *	NEXT(c, i), a tail call to the next record's handler, so the chain runs on the hardware's
+ *	return-free jumps. The last record of every block leaves to the loop.
+ *
+ * Faults
+ *	A handler that meets a guest exception calls x86_raise(): it does not return, it longjmps to the
+ *	run loop, which delivers the exception. So a handler changes no register before its last
+ *	access that can fault. RIP is not kept up to date: it is c->block_rip + i->offset, which is why
+ *	everything that can fault takes `i`.
+ *
+ * Flags
+ *	The six arithmetic flags are kept as LAHF + SETO leave them: c->ah has SF ZF AF PF CF in their
+ *	places (bits 7 6 4 2 0), c->of is 0 or 1. Everything else of RFLAGS is in c->eflags.
+ *
+ * Threads: everything here belongs to the VP's thread, but `attention` and what is marked so.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include "base/types.h"
+#include "wall/vp_state.h"
+#include "x86/bus.h"
+
+struct x86_cpu;
+struct x86_insn;
+struct x86_block;
+
+typedef void (*x86_fn)(struct x86_cpu *c, const struct x86_insn *i);
+
+/* Register file indexes beyond the sixteen general ones. */
+enum {
+	R_ZERO = 16, /* always 0: no base, no index */
+	R_BLOCK = 17, /* linear address of the block's first byte: RIP-relative operands */
+	R_FILE = 18,
+};
+
+/* Index of a segment base for effective addresses; SEG_FLAT is base 0, no checks. */
+enum { SEG_FLAT = SEG_COUNT };
+
+/*
+ * One decoded instruction, 32 bytes: two to a cache line.
+ *
+ * Effective address (64-bit or flat): r[base] + (r[index] << scale) + disp + seg_base[seg].
+ * Operand registers are byte offsets into c->r for 8-bit operands (so AH is offset 1) and register
+ * numbers else, as each handler's table says.
+ */
+struct x86_insn {
+	x86_fn fn;
+	u64 imm;	/* immediate, branch displacement, pointer to a thunk, ... */
+	s32 disp;
+	u8 base, index, scale, seg;
+	u8 reg;		/* operand encoded in ModRM.reg (or the destination) */
+	u8 rm;		/* operand encoded in ModRM.rm when it is a register */
+	u8 length;	/* bytes, 1-15 */
+	u8 flags;	/* X86_INSN_... */
+	u16 offset;	/* of this instruction from the block's first byte */
+	u16 extra;	/* the handler's own */
+};
+_Static_assert(sizeof(struct x86_insn) == 32, "two records a cache line");
+
+#define X86_INSN_SLOW_EA 1 /* address size not 64, or a segment that is not flat: x86_ea_slow() */
+#define X86_INSN_LOCK 2
+#define X86_INSN_REP 4
+#define X86_INSN_REPNE 8
+#define X86_INSN_ADDR32 16
+#define X86_INSN_ADDR16 32
+
+/* ---- software TLB ---------------------------------------------------------------------------
+ * Direct-mapped by linear page. A tag is the linear page | c->key, where key is 12 bits of address
+ * space and privilege, so that a CR3, PCID or ring switch changes the key and drops nothing.
+ * A page that is no plain memory, or not allowed, never gets a tag.
+ */
+#define X86_TLB_BITS 10
+#define X86_TLB_COUNT (1u << X86_TLB_BITS)
+#define X86_TAG_NONE 1ull /* no key has only bit 0 (keys start at 4) */
+
+struct x86_tlb_entry {
+	u64 read_tag;
+	u64 write_tag;	/* only when D is set, the page writable, and its dirty mark set if logged */
+	u64 addend;	/* host address = linear address + addend */
+	_Atomic u8 *code; /* after a store: nonzero = x86_code_written() */
+};
+
+/* Why the run loop should look up at the next block; set by any thread (atomic or). */
+#define X86_ATTN_KICK 1u
+#define X86_ATTN_INTERRUPT 2u /* vp_interrupt(true) since last look */
+#define X86_ATTN_NMI 4u
+#define X86_ATTN_DROP 8u      /* code or write rights: see engine/soft */
+#define X86_ATTN_TRAP 16u     /* own thread: single step or data breakpoint after this instruction */
+
+/* What a block's decoding depends on besides its bytes: part of the look-up key. */
+#define X86_MODE_LONG 1u    /* CS.L in long mode */
+#define X86_MODE_D 2u	    /* CS.D: 32-bit operands */
+#define X86_MODE_SS_B 4u    /* 32-bit stack */
+#define X86_MODE_PE 8u
+#define X86_MODE_V86 16u
+#define X86_MODE_FLAT 32u   /* DS ES SS CS: base 0, limit 4 GiB, usual rights */
+#define X86_MODE_USER 64u   /* CPL 3 */
+#define X86_MODE_NO_FPU 128u  /* CR0.EM or TS: x87/SSE raise; decoded to the raising handler */
+#define X86_MODE_NO_SSE 256u  /* !CR4.OSFXSR or EM */
+#define X86_MODE_NO_AVX 512u  /* !CR4.OSXSAVE or XCR0 lacks AVX */
+#define X86_MODE_STEP 1024u   /* TF or breakpoints armed: blocks of one instruction */
+
+struct x86_cpu {
+	/* hot: the first cache lines */
+	u64 r[R_FILE];
+	u8 ah;	/* SF ZF - AF - PF - CF, as LAHF */
+	u8 of;	/* 0 or 1 */
+	u16 pad;
+	u32 eflags; /* RFLAGS without the six arithmetic flags; bit 1 set */
+	u64 key;    /* TLB key now in force */
+	_Atomic u32 attention;
+	u32 mode;   /* X86_MODE_... */
+	u64 seg_base[SEG_COUNT + 1]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
+	u64 rip;    /* valid between blocks only; next RIP when a handler leaves to the loop */
+	struct x86_block *block; /* being executed */
+	struct x86_tlb_entry tlb[X86_TLB_COUNT];
+
+	/* cold: everything else of the architecture. gpr, rip, rflags and seg bases above win. */
+	struct vp_state s;
+	u8 cpl;
+	bool code_dead;	/* the block that executes was dropped: leave it after this instruction */
+	u8 interrupt_shadow; /* VP_SHADOW_..., for the boundary after this instruction */
+
+	/* exception in flight (x86_raise -> run loop) */
+	struct {
+		u8 vector;
+		u8 type; /* VP_EVENT_... */
+		bool has_code;
+		u32 code;
+		u64 rip;
+	} fault;
+	jmp_buf on_fault;
+
+	const struct x86_bus_ops *bus;
+	void *bus_vp;
+	struct x86_cache *cache;  /* decoded code; cache.c */
+	struct x86_vm *vm;	  /* shared by the VPs: code lines, split lock; engine/soft */
+	u64 physical_mask;	  /* bits of a page-table entry that are address */
+	s64 tsc_offset;		  /* guest TSC = host TSC + this */
+
+	/* counters */
+	u64 instructions, decoded, tlb_misses, exceptions, interrupts, halts, hypercalls;
+	u64 exits_pio, exits_mmio, code_flushes;
+};
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+/* RIP of the instruction that i is. */
+static inline u64 x86_insn_rip(const struct x86_cpu *c, const struct x86_insn *i)
+{
+	return c->r[R_BLOCK] + i->offset;
+}
+
+NORETURN void x86_raise(struct x86_cpu *c, const struct x86_insn *i, u8 vector);
+NORETURN void x86_raise_code(struct x86_cpu *c, const struct x86_insn *i, u8 vector, u32 code);
+
+enum { X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6, X86_NM = 7,
+       X86_DF = 8, X86_TS = 10, X86_NP = 11, X86_SS = 12, X86_GP = 13, X86_PF = 14, X86_MF = 16,
+       X86_AC = 17, X86_MC = 18, X86_XM = 19 };
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Slow halves: walk, raise, cross pages, MMIO. size 1-8. implicit = system access (GDT, TSS):
+ * supervisor rights whatever CPL is. */
+NOINLINE u64 x86_load_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
+NOINLINE void x86_store_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
+			     u64 value);
+NOINLINE void x86_code_written(struct x86_cpu *c, gva_t a, unsigned size);
+u64 x86_load_system(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
+void x86_store_system(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
+		      u64 value);
+
+/*
+ * Any size (vector operands, FXSAVE areas, up to 4096): all or nothing. to_host faults before
+ * anything is copied; to_guest faults before anything is written.
+ */
+void x86_copy_from_guest(struct x86_cpu *c, const struct x86_insn *i, gva_t a, void *to,
+			 unsigned size);
+void x86_copy_to_guest(struct x86_cpu *c, const struct x86_insn *i, gva_t a, const void *from,
+		       unsigned size);
+
+/*
+ * Host pointer for an atomic or in-place access that lies within one page of plain memory and is
+ * writable, faulting as a write would; NULL: not plain memory or it crosses a page, use the slow
+ * path (the split lock). After writing through it: x86_code_check().
+ */
+void *x86_pointer_for_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
+void x86_code_check(struct x86_cpu *c, gva_t a, unsigned size);
+
+/* Guest data has no alignment that we could rely on; one host access each, as x86 promises. */
+typedef u8 x86_u8;
+typedef u16 x86_u16 __attribute__((aligned(1), may_alias));
+typedef u32 x86_u32 __attribute__((aligned(1), may_alias));
+typedef u64 x86_u64 __attribute__((aligned(1), may_alias));
+
+#define X86_LOAD(bits)                                                                             \
+	static ALWAYS_INLINE u##bits x86_load##bits(struct x86_cpu *c, const struct x86_insn *i,   \
+						    gva_t a)                                       \
+	{                                                                                          \
+		const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];          \
+                                                                                                   \
+		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->read_tag))            \
+			return *(const volatile x86_u##bits *)(a + e->addend);                      \
+		return (u##bits)x86_load_slow(c, i, a, bits / 8);                                  \
+	}
+X86_LOAD(8)
+X86_LOAD(16)
+X86_LOAD(32)
+X86_LOAD(64)
+
+#define X86_STORE(bits)                                                                            \
+	static ALWAYS_INLINE void x86_store##bits(struct x86_cpu *c, const struct x86_insn *i,     \
+						  gva_t a, u##bits v)                              \
+	{                                                                                          \
+		const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];          \
+                                                                                                   \
+		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->write_tag)) {         \
+			*(volatile x86_u##bits *)(a + e->addend) = v;                              \
+			if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))         \
+				x86_code_written(c, a, bits / 8);                                  \
+			return;                                                                    \
+		}                                                                                  \
+		x86_store_slow(c, i, a, bits / 8, v);                                              \
+	}
+X86_STORE(8)
+X86_STORE(16)
+X86_STORE(32)
+X86_STORE(64)
+
+/* ---- effective addresses ----------------------------------------------------------------------
+ * `size` and `write` serve the limit and rights checks of the slow path, which raises #GP or #SS.
+ * Non-canonical addresses are caught by the TLB miss.
+ */
+NOINLINE gva_t x86_ea_slow(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool write);
+
+static ALWAYS_INLINE gva_t x86_ea(struct x86_cpu *c, const struct x86_insn *i, unsigned size,
+				  bool write)
+{
+	if (UNLIKELY(i->flags & X86_INSN_SLOW_EA))
+		return x86_ea_slow(c, i, size, write);
+	return c->r[i->base] + (c->r[i->index] << i->scale) + (u64)(s64)i->disp +
+	       c->seg_base[i->seg];
+}
+
+/* ---- flags ------------------------------------------------------------------------------------ */
+#define X86_CF 0x001u
+#define X86_PF_FLAG 0x004u
+#define X86_AF 0x010u
+#define X86_ZF 0x040u
+#define X86_SF 0x080u
+#define X86_TF 0x100u
+#define X86_IF 0x200u
+#define X86_DF_FLAG 0x400u
+#define X86_OF_FLAG 0x800u
+#define X86_IOPL 0x3000u
+#define X86_NT 0x4000u
+#define X86_RF 0x10000u
+#define X86_VM 0x20000u
+#define X86_AC_FLAG 0x40000u
+#define X86_VIF 0x80000u
+#define X86_VIP 0x100000u
+#define X86_ID 0x200000u
+#define X86_ARITH 0x8d5u
+
+static inline u64 x86_get_rflags(const struct x86_cpu *c)
+{
+	return c->eflags | (c->ah & 0xd5u) | ((u32)c->of << 11) | 2u;
+}
+
+/* All flags as given; the caller masked what may change. Follow with x86_flags_changed(). */
+static inline void x86_set_rflags(struct x86_cpu *c, u64 v)
+{
+	c->ah = (u8)((v & 0xd5u) | 2u);
+	c->of = (v >> 11) & 1;
+	c->eflags = (u32)((v & ~(u64)X86_ARITH) | 2u);
+}
+
+/* ---- mode -------------------------------------------------------------------------------------
+ * After any change of CR0, CR3, CR4, EFER, XCR0, CPL, segments, TF/AC/VM or DR7: recompute c->mode, c->key
+ * and seg_base. The handler must then leave to the loop (the next block may decode differently).
+ */
+void x86_mode_changed(struct x86_cpu *c);
+
+void x86_tlb_flush_all(struct x86_cpu *c);		/* globals too */
+void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3);	/* this CR3/PCID's, not globals */
+void x86_tlb_flush_page(struct x86_cpu *c, gva_t a);	/* in every address space, globals too */
+
+/* ---- decode ------------------------------------------------------------------------------------
+ * decode.c asks each family in turn to choose a handler; the first that says yes has filled fn and
+ * what it needs. ends_block: control may not simply go on to the next record.
+ */
+struct x86_decoded; /* decode.h: Zydis' result and the mode */
+
+bool x86_choose_integer(const struct x86_decoded *d, struct x86_insn *i);
+bool x86_choose_control(const struct x86_decoded *d, struct x86_insn *i);
+bool x86_choose_string(const struct x86_decoded *d, struct x86_insn *i);
+bool x86_choose_system(const struct x86_decoded *d, struct x86_insn *i);
+bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i);
+
+/*
+ * The end of a handler. NEXT: go on with the following record. LEAVE: c->rip says where to go on,
+ * the run loop finds the block. In builds that cannot promise tail calls (sanitizers, -O0) the run
+ * loop steps records itself and NEXT is a plain return.
+ */
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+	!defined(X86_NO_TAIL_CALLS)
+#define X86_TAIL_CALLS 1
+#define NEXT(c, i)                         \
+	do {                               \
+		(i)[1].fn((c), (i) + 1);   \
+		return;                    \
+	} while (0)
+#else
+#define X86_TAIL_CALLS 0
+#define NEXT(c, i) return
+#endif
