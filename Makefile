@@ -41,6 +41,13 @@ test:
 unit: all
 	@tests/tools/run-unit $(BUILD)
 
+lint:
+	@tests/tools/lint
+
+format:
+	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | \
+		xargs $(shell command -v clang-format-14 || echo clang-format) -i
+
 install: all
 	meson install -C $(BUILD) --no-rebuild
 

@@ -17,9 +17,9 @@
 #define ERR_FIX_SIZE 256
 
 struct err {
-	int code;		   /* negative errno, 0 = nothing happened */
-	char text[ERR_TEXT_SIZE];  /* one sentence, no line end, cut with "..." when too long */
-	char fix[ERR_FIX_SIZE];	   /* what to do about it; "" when there is nothing to say */
+	int code;		  /* negative errno, 0 = nothing happened */
+	char text[ERR_TEXT_SIZE]; /* one sentence, no line end, cut with "..." when too long */
+	char fix[ERR_FIX_SIZE]; /* what to do about it; "" when there is nothing to say */
 };
 
 /* Set the sentence; returns code (a negative errno), so that one can `return err_set(...)`. */

@@ -50,7 +50,8 @@ static void PRINTF(2, 0) write_line(enum log_level level, const char *fmt, va_li
 	size_t start, size;
 	int n;
 
-	start = (size_t)snprintf(line, sizeof line, "%.64s: %s: ", program, level_name(level));
+	start = (size_t)snprintf(line, sizeof line, "%.64s: %s: ", program,
+				 level_name(level));
 	/* One byte is kept for the line end. */
 	n = vsnprintf(line + start, sizeof line - 1 - start, fmt, ap);
 	if (n < 0)
@@ -96,7 +97,8 @@ void log_guest_line(struct log_site *site, const char *fmt, ...)
 		}
 	}
 	if (held_back)
-		log_line(LOG_WARN, "%u more lines like the next were held back", held_back);
+		log_line(LOG_WARN, "%u more lines like the next were held back",
+			 held_back);
 	if (atomic_fetch_add(&site->count, 1) >= LOG_GUEST_BURST)
 		return;
 	if (LOG_WARN < lowest)

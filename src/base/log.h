@@ -29,16 +29,16 @@ struct log_site {
 };
 void log_guest_line(struct log_site *site, const char *fmt, ...) PRINTF(2, 3);
 
-#define log_debug(...)                              \
-	do {                                        \
-		if (log_lowest() == LOG_DEBUG)      \
+#define log_debug(...)                                    \
+	do {                                              \
+		if (log_lowest() == LOG_DEBUG)            \
 			log_line(LOG_DEBUG, __VA_ARGS__); \
 	} while (0)
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
-#define log_guest(...)                                     \
-	do {                                               \
-		static struct log_site site_;              \
-		log_guest_line(&site_, __VA_ARGS__);       \
+#define log_guest(...)                               \
+	do {                                         \
+		static struct log_site site_;        \
+		log_guest_line(&site_, __VA_ARGS__); \
 	} while (0)

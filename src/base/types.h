@@ -26,6 +26,7 @@ typedef u64 gpa_t;	/* guest-physical address, bytes */
 typedef u64 gva_t;	/* guest-linear address, bytes */
 typedef u32 vp_index_t; /* virtual processor, 0-based */
 
+/* clang-format off */
 /* Numbers in somebody else's memory or file: little-endian, never used as an integer. */
 typedef struct { u16 raw; } __attribute__((packed)) le16;
 typedef struct { u32 raw; } __attribute__((packed)) le32;
@@ -37,6 +38,7 @@ static inline u64 le64_get(le64 v) { return le64toh(v.raw); }
 static inline le16 le16_of(u16 v) { return (le16){ htole16(v) }; }
 static inline le32 le32_of(u32 v) { return (le32){ htole32(v) }; }
 static inline le64 le64_of(u64 v) { return (le64){ htole64(v) }; }
+/* clang-format on */
 
 #define PACKED __attribute__((packed))
 #define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
@@ -50,8 +52,7 @@ static inline le64 le64_of(u64 v) { return (le64){ htole64(v) }; }
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define BIT(n) (1u << (n))
 #define BIT64(n) (1ull << (n))
-#define CONTAINER_OF(ptr, type, member) \
-	((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* The lock that a function needs held by its caller; documentation that grep finds. */
 #define REQUIRES(lock)
@@ -91,5 +92,7 @@ static inline int take_fd(int *fd)
 		_v;                        \
 	})
 
+/* clang-format off */
 static inline u64 min_u64(u64 a, u64 b) { return a < b ? a : b; }
 static inline u64 max_u64(u64 a, u64 b) { return a > b ? a : b; }
+/* clang-format on */

@@ -93,6 +93,7 @@ TEST(after_the_window_it_says_how_many_lines_were_held_back)
 	ASSERT(fd >= 0);
 	log_start("t", LOG_INFO);
 	log_guest_line(&site, "again");
-	ASSERT_STR(read_log(fd, text, sizeof text),
-		   "t: warn: 15 more lines like the next were held back\nt: warn: again\n");
+	ASSERT_STR(read_log(fd, text, sizeof text), "t: warn: 15 more lines like the "
+						    "next were held back\nt: warn: "
+						    "again\n");
 }

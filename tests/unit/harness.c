@@ -59,7 +59,8 @@ void harness_skip(const char *fmt, ...)
 	atomic_store(&skipped, true);
 }
 
-bool harness_eq(const char *file, int line, const char *a_text, const char *b_text, u64 a, u64 b)
+bool harness_eq(const char *file, int line, const char *a_text, const char *b_text, u64 a,
+		u64 b)
 {
 	if (a == b)
 		return true;
@@ -74,8 +75,8 @@ bool harness_str(const char *file, int line, const char *a_text, const char *b_t
 {
 	if (a && b && !strcmp(a, b))
 		return true;
-	harness_fail(file, line, "%s is \"%s\", not %s = \"%s\"", a_text, a ? a : "(null)", b_text,
-		     b ? b : "(null)");
+	harness_fail(file, line, "%s is \"%s\", not %s = \"%s\"", a_text,
+		     a ? a : "(null)", b_text, b ? b : "(null)");
 	return false;
 }
 
@@ -87,15 +88,16 @@ bool harness_mem(const char *file, int line, const char *a_text, const char *b_t
 	for (size_t i = 0; i < size; i++) {
 		if (p[i] == q[i])
 			continue;
-		harness_fail(file, line, "%s differs from %s at byte %zu of %zu: 0x%02x, not 0x%02x",
+		harness_fail(file, line,
+			     "%s differs from %s at byte %zu of %zu: 0x%02x, not 0x%02x",
 			     a_text, b_text, i, size, p[i], q[i]);
 		return false;
 	}
 	return true;
 }
 
-bool harness_err(const char *file, int line, const char *text, const char *error_text, s64 r,
-		 int error)
+bool harness_err(const char *file, int line, const char *text, const char *error_text,
+		 s64 r, int error)
 {
 	if (r == -(s64)error)
 		return true;
@@ -103,7 +105,8 @@ bool harness_err(const char *file, int line, const char *text, const char *error
 		harness_fail(file, line, "%s is %lld (%s), not -%s", text, (long long)r,
 			     strerror((int)-r), error_text);
 	else
-		harness_fail(file, line, "%s is %lld, not -%s", text, (long long)r, error_text);
+		harness_fail(file, line, "%s is %lld, not -%s", text, (long long)r,
+			     error_text);
 	return false;
 }
 
@@ -179,7 +182,8 @@ int main(int argc, char **argv)
 		} else if (!strcmp(argv[first], "--no-fork")) {
 			no_fork = true;
 		} else {
-			fprintf(stderr, "usage: %s [--list] [--no-fork] [PATTERN...]\n", argv[0]);
+			fprintf(stderr, "usage: %s [--list] [--no-fork] [PATTERN...]\n",
+				argv[0]);
 			return 2;
 		}
 	}
@@ -197,7 +201,8 @@ int main(int argc, char **argv)
 		else
 			status = run_in_process(test);
 
-		if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_PASSED) {
+		if (status != -1 && WIFEXITED(status) &&
+		    WEXITSTATUS(status) == EXIT_PASSED) {
 			passed_count++;
 		} else if (status != -1 && WIFEXITED(status) &&
 			   WEXITSTATUS(status) == EXIT_SKIPPED) {
@@ -205,15 +210,15 @@ int main(int argc, char **argv)
 		} else {
 			failed_count++;
 			if (status == -1)
-				printf("%s:%d: %s: not done after %u s\n", test->file, test->line,
-				       test->name, test->timeout_seconds);
+				printf("%s:%d: %s: not done after %u s\n", test->file,
+				       test->line, test->name, test->timeout_seconds);
 			else if (WIFSIGNALED(status))
-				printf("%s:%d: %s: killed by signal %d (%s)\n", test->file,
-				       test->line, test->name, WTERMSIG(status),
-				       strsignal(WTERMSIG(status)));
+				printf("%s:%d: %s: killed by signal %d (%s)\n",
+				       test->file, test->line, test->name,
+				       WTERMSIG(status), strsignal(WTERMSIG(status)));
 			else if (WEXITSTATUS(status) != EXIT_FAILED)
-				printf("%s:%d: %s: exit status %d\n", test->file, test->line,
-				       test->name, WEXITSTATUS(status));
+				printf("%s:%d: %s: exit status %d\n", test->file,
+				       test->line, test->name, WEXITSTATUS(status));
 		}
 	}
 	if (list)
@@ -222,6 +227,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: no such case\n", argv[0]);
 		return 2;
 	}
-	printf("%u passed, %u failed, %u skipped\n", passed_count, failed_count, skipped_count);
+	printf("%u passed, %u failed, %u skipped\n", passed_count, failed_count,
+	       skipped_count);
 	return failed_count ? 1 : 0;
 }

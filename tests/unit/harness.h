@@ -42,19 +42,19 @@ struct test_case {
 
 #define TEST(name) TEST_TIMEOUT(name, TEST_SECONDS)
 
-#define TEST_TIMEOUT(name_, seconds_)                                        \
-	static void test_##name_(void);                                      \
-	static struct test_case case_##name_ = {                             \
-		.name = #name_,                                              \
-		.file = __FILE__,                                            \
-		.line = __LINE__,                                            \
-		.timeout_seconds = (seconds_),                               \
-		.run = test_##name_,                                         \
-	};                                                                   \
-	__attribute__((constructor)) static void register_##name_(void)      \
-	{                                                                    \
-		harness_register(&case_##name_);                             \
-	}                                                                    \
+#define TEST_TIMEOUT(name_, seconds_)                                   \
+	static void test_##name_(void);                                 \
+	static struct test_case case_##name_ = {                        \
+		.name = #name_,                                         \
+		.file = __FILE__,                                       \
+		.line = __LINE__,                                       \
+		.timeout_seconds = (seconds_),                          \
+		.run = test_##name_,                                    \
+	};                                                              \
+	__attribute__((constructor)) static void register_##name_(void) \
+	{                                                               \
+		harness_register(&case_##name_);                        \
+	}                                                               \
 	static void test_##name_(void)
 
 /* clang-format off */
@@ -98,11 +98,12 @@ struct test_case {
 void harness_register(struct test_case *test);
 void harness_fail(const char *file, int line, const char *fmt, ...) PRINTF(3, 4);
 void harness_skip(const char *fmt, ...) PRINTF(1, 2);
-bool harness_eq(const char *file, int line, const char *a_text, const char *b_text, u64 a, u64 b);
+bool harness_eq(const char *file, int line, const char *a_text, const char *b_text, u64 a,
+		u64 b);
 bool harness_str(const char *file, int line, const char *a_text, const char *b_text,
 		 const char *a, const char *b);
 bool harness_mem(const char *file, int line, const char *a_text, const char *b_text,
 		 const void *a, const void *b, size_t size);
-bool harness_err(const char *file, int line, const char *text, const char *error_text, s64 r,
-		 int error);
+bool harness_err(const char *file, int line, const char *text, const char *error_text,
+		 s64 r, int error);
 bool harness_ok(const char *file, int line, const char *text, bool ok);
