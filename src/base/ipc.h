@@ -14,8 +14,8 @@
 int ipc_pair(int ret_fds[2]) MUST_CHECK;
 
 /* Send one message; fds stay the caller's. 0 or negative errno (-EPIPE: the peer is gone). */
-int ipc_send(int socket, const void *message, size_t size, const int *fds, unsigned fd_count)
-	MUST_CHECK;
+int ipc_send(int socket, const void *message, size_t size, const int *fds,
+	     unsigned fd_count) MUST_CHECK;
 
 /*
  * Receive one message of at most max_size bytes and max_fds descriptors. *ret_size is its size;
@@ -23,8 +23,8 @@ int ipc_send(int socket, const void *message, size_t size, const int *fds, unsig
  * -EAGAIN on a non-blocking socket; -EMSGSIZE when it was larger or brought more descriptors
  * (nothing is kept then).
  */
-int ipc_receive(int socket, void *message, size_t max_size, size_t *ret_size, int *ret_fds,
-		unsigned max_fds, unsigned *ret_fd_count) MUST_CHECK;
+int ipc_receive(int socket, void *message, size_t max_size, size_t *ret_size,
+		int *ret_fds, unsigned max_fds, unsigned *ret_fd_count) MUST_CHECK;
 
 /* eventfds: ring adds 1 (never blocks, never fails); clear takes all, true if there was any. */
 int ipc_event_new(void) MUST_CHECK;

@@ -39,7 +39,8 @@ struct loop_alarm {
 	loop_alarm_fn fn;
 	void *owner;
 };
-void loop_alarm_init(struct loop *loop, struct loop_alarm *alarm, loop_alarm_fn fn, void *owner);
+void loop_alarm_init(struct loop *loop, struct loop_alarm *alarm, loop_alarm_fn fn,
+		     void *owner);
 /* Any time, also from another alarm; UINT64_MAX takes it away. Loop's thread only. */
 void loop_alarm_set(struct loop_alarm *alarm, u64 when_ns);
 

@@ -32,30 +32,30 @@ struct engine_vm;
 struct engine_vp;
 
 enum engine_exit {
-	ENGINE_KICKED,	     /* somebody wants the thread; nothing wrong */
-	ENGINE_HALTED,	     /* HLT with nothing to do: wait for vp_interrupt/vp_nmi/kick, then run */
+	ENGINE_KICKED, /* somebody wants the thread; nothing wrong */
+	ENGINE_HALTED, /* HLT with nothing to do: wait for vp_interrupt/vp_nmi/kick, then run */
 	ENGINE_TRIPLE_FAULT, /* shut down; the state says where */
 	ENGINE_FAILED,	     /* our own failure; already logged */
 };
 
 struct engine_vm_config {
 	u32 vp_count;
-	bool portable;		/* the CPU profile that every engine can give */
-	u64 ram_size;		/* bytes; also the size of both maps, in pages */
-	_Atomic u8 *code_map;	/* a byte a RAM page; the engine writes it */
-	_Atomic u8 *dirty_map;	/* a byte a RAM page */
-	int kvm_fd;		/* opened /dev/kvm, or -1; stays the caller's */
+	bool portable;	       /* the CPU profile that every engine can give */
+	u64 ram_size;	       /* bytes; also the size of both maps, in pages */
+	_Atomic u8 *code_map;  /* a byte a RAM page; the engine writes it */
+	_Atomic u8 *dirty_map; /* a byte a RAM page */
+	int kvm_fd;	       /* opened /dev/kvm, or -1; stays the caller's */
 	enum hv_engine kind;
 };
 
 /* One slot of the guest's physical map, as the partition keeps it. */
 struct engine_slot {
 	gpa_t gpa;
-	u64 size;	/* 0 = empty slot */
-	u8 *host;	/* the slot's first byte in our address space */
+	u64 size; /* 0 = empty slot */
+	u8 *host; /* the slot's first byte in our address space */
 	bool writable;
 	bool log;
-	bool is_ram;	/* has bytes in the maps, from ram_page on */
+	bool is_ram; /* has bytes in the maps, from ram_page on */
 	u64 ram_page;
 };
 
@@ -70,12 +70,13 @@ struct engine_ops {
 	 * The memory map changed (slots is the whole of it, count entries, precedence already
 	 * resolved: no overlaps): forget what depended on the old one.
 	 */
-	int (*map_changed)(struct engine_vm *vm, const struct engine_slot *slots, unsigned count,
-			   struct err *err);
+	int (*map_changed)(struct engine_vm *vm, const struct engine_slot *slots,
+			   unsigned count, struct err *err);
 
 	/* bus and bus_vp outlive the VP. */
-	int (*vp_new)(struct engine_vm *vm, vp_index_t index, const struct x86_bus_ops *bus,
-		      void *bus_vp, struct engine_vp **ret_vp, struct err *err);
+	int (*vp_new)(struct engine_vm *vm, vp_index_t index,
+		      const struct x86_bus_ops *bus, void *bus_vp,
+		      struct engine_vp **ret_vp, struct err *err);
 	void (*vp_free)(struct engine_vp *vp);
 
 	/* On the VP's thread, before the jail closes: signal set-up, per-thread buffers. */
@@ -98,7 +99,8 @@ struct engine_ops {
 
 	/* VP stands (not inside vp_run); any one thread. */
 	int (*vp_get_state)(struct engine_vp *vp, struct vp_state *ret_state);
-	int (*vp_set_state)(struct engine_vp *vp, const struct vp_state *state, struct err *err);
+	int (*vp_set_state)(struct engine_vp *vp, const struct vp_state *state,
+			    struct err *err);
 
 	/*
 	 * The worker changed RAM pages that held code: when this returns, no VP executes an older

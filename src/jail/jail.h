@@ -35,8 +35,8 @@ struct jail_config {
  * On the main thread, before other threads exist: namespaces, root, rlimits, uid, capabilities,
  * no-new-privileges, dumpable, Landlock. report (of size bytes) gets one line on what holds.
  */
-int jail_enter(const struct jail_config *config, char *report, size_t size, struct err *err)
-	MUST_CHECK;
+int jail_enter(const struct jail_config *config, char *report, size_t size,
+	       struct err *err) MUST_CHECK;
 
 /* Last step of each thread: its system calls. The calling thread only. */
 enum jail_thread { JAIL_THREAD_HV_VP, JAIL_THREAD_HV_LOOP, JAIL_THREAD_WORKER };

@@ -49,8 +49,9 @@ struct guest_memory;
  * ram_fd, dirty_fd, code_fd stay the caller's; control is mapped by the caller and outlives gm;
  * hv_event is written when a flush is queued. 0 or negative errno.
  */
-int gm_open(int ram_fd, u64 ram_size, int dirty_fd, int code_fd, struct wall_control *control,
-	    int hv_event, struct guest_memory **ret_gm) MUST_CHECK;
+int gm_open(int ram_fd, u64 ram_size, int dirty_fd, int code_fd,
+	    struct wall_control *control, int hv_event, struct guest_memory **ret_gm)
+	MUST_CHECK;
 void gm_close(struct guest_memory *gm);
 
 u64 gm_ram_size(const struct guest_memory *gm);
@@ -64,7 +65,8 @@ int gm_read(struct guest_memory *gm, gpa_t gpa, void *to, u64 size) MUST_CHECK;
  */
 int gm_write(struct guest_memory *gm, gpa_t gpa, const void *from, u64 size,
 	     u64 *io_ticket) MUST_CHECK;
-int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticket) MUST_CHECK;
+int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticket)
+	MUST_CHECK;
 
 /* Has hv flushed all that the ticket stands for? 0 is always done. */
 bool gm_published(const struct guest_memory *gm, u64 ticket);

@@ -14,11 +14,12 @@
 
 /* How one guest-physical page is backed. */
 struct x86_page {
-	u8 *host;	/* the page in our address space; NULL = not memory: use mmio_* */
-	_Atomic u8 *code;  /* its byte in the code map; NULL for ROM and VRAM: never tracked */
+	u8 *host; /* the page in our address space; NULL = not memory: use mmio_* */
+	_Atomic u8 *
+		code; /* its byte in the code map; NULL for ROM and VRAM: never tracked */
 	_Atomic u8 *dirty; /* its byte in the dirty map; NULL = not logged */
-	u64 ram_page;	/* index of its byte in the code map (valid when code != NULL) */
-	bool writable;	/* false: writes are dropped (ROM) */
+	u64 ram_page;  /* index of its byte in the code map (valid when code != NULL) */
+	bool writable; /* false: writes are dropped (ROM) */
 };
 
 struct x86_bus_ops {
@@ -27,7 +28,8 @@ struct x86_bus_ops {
 	/* size 1, 2, 4; element i of a string access is at data[i * size] */
 	u32 (*pio_read)(void *vp, u16 port, unsigned size);
 	void (*pio_write)(void *vp, u16 port, unsigned size, u32 value);
-	void (*pio_read_string)(void *vp, u16 port, unsigned size, void *data, unsigned count);
+	void (*pio_read_string)(void *vp, u16 port, unsigned size, void *data,
+				unsigned count);
 	void (*pio_write_string)(void *vp, u16 port, unsigned size, const void *data,
 				 unsigned count);
 
