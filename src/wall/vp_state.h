@@ -11,31 +11,16 @@
  */
 #pragma once
 
+/* Tables, aligned by hand. clang-format off */
+
 #include "base/err.h"
 #include "base/types.h"
 
 #define VP_STATE_VERSION 1
 
 /* Order of general registers: the encoding's, so that REX.B:modrm indexes them. */
-enum {
-	R_AX,
-	R_CX,
-	R_DX,
-	R_BX,
-	R_SP,
-	R_BP,
-	R_SI,
-	R_DI,
-	R_8,
-	R_9,
-	R_10,
-	R_11,
-	R_12,
-	R_13,
-	R_14,
-	R_15,
-	GPR_COUNT
-};
+enum { R_AX, R_CX, R_DX, R_BX, R_SP, R_BP, R_SI, R_DI, R_8, R_9, R_10, R_11, R_12, R_13, R_14,
+       R_15, GPR_COUNT };
 
 /* Order of segment registers: the encoding's. */
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
@@ -75,9 +60,9 @@ struct vp_table { /* GDTR, IDTR */
 /* Why the processor executes nothing. */
 enum vp_activity {
 	VP_RUNNING = 0,
-	VP_HALTED = 1,	  /* HLT: an interrupt wakes it */
-	VP_WAIT_SIPI = 2, /* after INIT, application processors at reset */
-	VP_SHUTDOWN = 3,  /* triple fault */
+	VP_HALTED = 1,	   /* HLT: an interrupt wakes it */
+	VP_WAIT_SIPI = 2,  /* after INIT, application processors at reset */
+	VP_SHUTDOWN = 3,   /* triple fault */
 };
 
 /* Interruptibility for one instruction boundary. */
@@ -105,15 +90,15 @@ struct vp_state {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, tsc_aux;
-	u64 tsc; /* the value that RDTSC would give when the block was taken */
+	u64 tsc;	/* the value that RDTSC would give when the block was taken */
 	u64 tsc_adjust;
 	u64 tsc_deadline;
 	u64 misc_enable, spec_ctrl, xss, debugctl;
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
-	u32 activity;	      /* enum vp_activity */
+	u32 activity;	  /* enum vp_activity */
 	u32 interruptibility; /* VP_SHADOW_..., VP_NMI_BLOCKED */
-	u32 nmi_pending;      /* 0 or 1 */
+	u32 nmi_pending;  /* 0 or 1 */
 	/* An event whose delivery was begun and must be done again: 0 = none. */
 	u32 event_valid, event_vector, event_type, event_has_code, event_code;
 
@@ -125,14 +110,8 @@ struct vp_state {
 _Static_assert(sizeof(struct vp_state) % 8 == 0, "no tail padding");
 
 /* Event types, as in the VMX interruption-information field. */
-enum {
-	VP_EVENT_EXTINT = 0,
-	VP_EVENT_NMI = 2,
-	VP_EVENT_FAULT = 3,
-	VP_EVENT_SOFT_INT = 4,
-	VP_EVENT_PRIV_SOFT = 5,
-	VP_EVENT_SOFT_TRAP = 6
-};
+enum { VP_EVENT_EXTINT = 0, VP_EVENT_NMI = 2, VP_EVENT_FAULT = 3, VP_EVENT_SOFT_INT = 4,
+       VP_EVENT_PRIV_SOFT = 5, VP_EVENT_SOFT_TRAP = 6 };
 
 /* The state after power-on or INIT: real mode at F000:FFF0 (bsp) or waiting for SIPI. */
 void vp_state_reset(struct vp_state *state, bool bsp);
@@ -142,5 +121,4 @@ void vp_state_reset(struct vp_state *state, bool bsp);
  * bases, a coherent mode (CR0.PG needs PE; LMA = LME && PG; CS.L only in long mode), an XSAVE header
  * within xcr0_allowed. 0, or -EINVAL with the field's name in the sentence. Any thread.
  */
-int vp_state_check(const struct vp_state *state, u64 xcr0_allowed, struct err *err)
-	MUST_CHECK;
+int vp_state_check(const struct vp_state *state, u64 xcr0_allowed, struct err *err) MUST_CHECK;

@@ -22,6 +22,8 @@
  */
 #pragma once
 
+/* Tables, aligned by hand. clang-format off */
+
 #include "base/types.h"
 #include "wall/vp_state.h"
 
@@ -35,12 +37,7 @@
 /* A guest-physical address that anything of ours answers is below this. */
 #define WALL_GPA_BITS 46
 
-enum wall_region {
-	WALL_REGION_RAM,
-	WALL_REGION_VRAM,
-	WALL_REGION_ROM,
-	WALL_REGION_COUNT
-};
+enum wall_region { WALL_REGION_RAM, WALL_REGION_VRAM, WALL_REGION_ROM, WALL_REGION_COUNT };
 
 /* ---- accesses: one slot a VP -------------------------------------------------------------
  *
@@ -66,7 +63,7 @@ struct wall_access {
 	u32 kind;    /* enum wall_access_kind */
 	u32 size;    /* bytes of one element: 1, 2, 4, 8 */
 	u64 address; /* port or guest-physical address */
-	u32 count; /* elements; over 1 for string I/O: all at one address, <= WALL_ACCESS_DATA/size */
+	u32 count;   /* elements; over 1 for string I/O: all at one address, <= WALL_ACCESS_DATA/size */
 	_Atomic u32 state; /* enum wall_access_state: the futex word */
 	/* element i is at data[i * size]: written by hv for writes, by the worker for reads */
 	u8 data[WALL_ACCESS_DATA];
@@ -116,7 +113,7 @@ struct wall_flushes {
 	u8 pad0[56];
 	_Atomic u64 done; /* hv writes: flush_done */
 	u8 pad1[56];
-	_Atomic u32 waiting;	/* the worker: 1 = wake me on `done_futex` */
+	_Atomic u32 waiting; /* the worker: 1 = wake me on `done_futex` */
 	_Atomic u32 done_futex; /* hv: low half of done, a futex word */
 	u8 pad2[56];
 	struct wall_flush entry[WALL_FLUSHES];
@@ -138,8 +135,7 @@ struct wall_posted_write {
 struct wall_posted {
 	_Atomic u64 head; /* hv writes */
 	u8 pad0[56];
-	_Atomic u64
-		tail; /* the worker writes; hv believes it only as "room", never as an index */
+	_Atomic u64 tail; /* the worker writes; hv believes it only as "room", never as an index */
 	u8 pad1[56];
 	struct wall_posted_write entry[WALL_POSTED];
 };
@@ -147,9 +143,8 @@ struct wall_posted {
 /* ---- synthetic interrupts: worker -> VP ---------------------------------------------------- */
 #define WALL_SINTS 16
 struct wall_synic {
-	_Atomic u64
-		pending[32]; /* event flags 0-2047 of the VP's VMBus SINT; the worker ORs */
-	_Atomic u32 parked; /* hv: 1 = the VP sleeps; futex word */
+	_Atomic u64 pending[32]; /* event flags 0-2047 of the VP's VMBus SINT; the worker ORs */
+	_Atomic u32 parked;	 /* hv: 1 = the VP sleeps; futex word */
 	u8 pad[60];
 };
 
@@ -179,26 +174,26 @@ static inline u64 wall_control_size(u32 vp_count)
  * hv serves them on its loop thread.
  */
 enum wall_verb {
-	WALL_VERB_HELLO = 1, /* u.hello; reply u.hello: checks versions */
-	WALL_VERB_MAP,	     /* u.map: the only way to change the guest's physical map */
-	WALL_VERB_DIRTY_LOG, /* u.dirty_log: switch logging of RAM writes on or off */
-	WALL_VERB_DIRTY_SYNC, /* the worker took bits out of the dirty map: drop cached write rights */
-	WALL_VERB_SET_VP,    /* u.vp + struct vp_state */
-	WALL_VERB_GET_VP,    /* u.vp; reply + struct vp_state */
-	WALL_VERB_SET_CHIP,  /* u.chip + WALL_CHIP_STATE_SIZE bytes */
-	WALL_VERB_GET_CHIP,  /* u.chip; reply + WALL_CHIP_STATE_SIZE bytes */
-	WALL_VERB_SET_CLOCK, /* u.clock */
-	WALL_VERB_GET_CLOCK, /* reply u.clock */
-	WALL_VERB_FWCFG, /* u.fwcfg: one item of the fw_cfg directory, bytes in region ROM */
-	WALL_VERB_IO_RANGE, /* u.io_range: ports or addresses that the worker answers */
-	WALL_VERB_PCI_PRESENT, /* u.pci: 256-bit map of bus 0 device/function that exist */
-	WALL_VERB_DOORBELL,    /* u.doorbell + 1 eventfd (or none to remove) */
-	WALL_VERB_POST,	       /* u.post: a SynIC message */
-	WALL_VERB_RUN,	       /* start or resume the VPs */
-	WALL_VERB_STOP,	       /* stop them; answered when the last one stands */
-	WALL_VERB_RESET, /* chips and VPs to their power-on state; needs STOP before */
-	WALL_VERB_POWER_BUTTON, /* fixed power button event of the PM block */
-	WALL_VERB_NMI,		/* u.vp */
+	WALL_VERB_HELLO = 1,	 /* u.hello; reply u.hello: checks versions */
+	WALL_VERB_MAP,		 /* u.map: the only way to change the guest's physical map */
+	WALL_VERB_DIRTY_LOG,	 /* u.dirty_log: switch logging of RAM writes on or off */
+	WALL_VERB_DIRTY_SYNC,	 /* the worker took bits out of the dirty map: drop cached write rights */
+	WALL_VERB_SET_VP,	 /* u.vp + struct vp_state */
+	WALL_VERB_GET_VP,	 /* u.vp; reply + struct vp_state */
+	WALL_VERB_SET_CHIP,	 /* u.chip + WALL_CHIP_STATE_SIZE bytes */
+	WALL_VERB_GET_CHIP,	 /* u.chip; reply + WALL_CHIP_STATE_SIZE bytes */
+	WALL_VERB_SET_CLOCK,	 /* u.clock */
+	WALL_VERB_GET_CLOCK,	 /* reply u.clock */
+	WALL_VERB_FWCFG,	 /* u.fwcfg: one item of the fw_cfg directory, bytes in region ROM */
+	WALL_VERB_IO_RANGE,	 /* u.io_range: ports or addresses that the worker answers */
+	WALL_VERB_PCI_PRESENT,	 /* u.pci: 256-bit map of bus 0 device/function that exist */
+	WALL_VERB_DOORBELL,	 /* u.doorbell + 1 eventfd (or none to remove) */
+	WALL_VERB_POST,		 /* u.post: a SynIC message */
+	WALL_VERB_RUN,		 /* start or resume the VPs */
+	WALL_VERB_STOP,		 /* stop them; answered when the last one stands */
+	WALL_VERB_RESET,	 /* chips and VPs to their power-on state; needs STOP before */
+	WALL_VERB_POWER_BUTTON,	 /* fixed power button event of the PM block */
+	WALL_VERB_NMI,		 /* u.vp */
 	WALL_VERB_COUNT,
 };
 
@@ -226,11 +221,7 @@ struct wall_request {
 	u32 verb; /* enum wall_verb */
 	u32 seq;
 	union {
-		struct {
-			u32 version;
-			u32 vp_count;
-			u64 ram_size;
-		} hello;
+		struct { u32 version; u32 vp_count; u64 ram_size; } hello;
 		struct {
 			u32 slot;   /* < WALL_MAX_SLOTS */
 			u32 kind;   /* enum wall_map_kind */
@@ -240,61 +231,27 @@ struct wall_request {
 			u32 log;    /* 1: writes set the dirty map (RAM) */
 			u64 offset; /* page-aligned, inside the region */
 		} map;
+		struct { u32 on; } dirty_log;
+		struct { u32 index; } vp;
+		struct { u32 chip; u32 index; } chip;
+		struct { s64 realtime_offset_ns; u64 reference_ns; } clock;
+		struct { u16 key; u16 reserved; u32 size; u64 offset; } fwcfg;
+		struct { u32 mmio; u32 posted; u64 base; u64 size; u32 remove; u32 reserved; } io_range;
+		struct { u64 present[4]; } pci;
 		struct {
-			u32 on;
-		} dirty_log;
-		struct {
-			u32 index;
-		} vp;
-		struct {
-			u32 chip;
-			u32 index;
-		} chip;
-		struct {
-			s64 realtime_offset_ns;
-			u64 reference_ns;
-		} clock;
-		struct {
-			u16 key;
-			u16 reserved;
-			u32 size;
-			u64 offset;
-		} fwcfg;
-		struct {
-			u32 mmio;
-			u32 posted;
-			u64 base;
-			u64 size;
-			u32 remove;
-			u32 reserved;
-		} io_range;
-		struct {
-			u64 present[4];
-		} pci;
-		struct {
-			u32 kind;      /* enum wall_doorbell_kind */
-			u32 size;      /* PIO/MMIO: access size, 0 = any */
-			u64 address;   /* port, gpa or connection id */
-			u64 match;     /* value that rings it */
-			u32 any_value; /* 1: every value does */
+			u32 kind;	/* enum wall_doorbell_kind */
+			u32 size;	/* PIO/MMIO: access size, 0 = any */
+			u64 address;	/* port, gpa or connection id */
+			u64 match;	/* value that rings it */
+			u32 any_value;	/* 1: every value does */
 			u32 remove;
 		} doorbell;
-		struct {
-			u32 vp;
-			u32 sint;
-			u32 type;
-			u32 size;
-			u8 payload[240];
-		} post;
+		struct { u32 vp; u32 sint; u32 type; u32 size; u8 payload[240]; } post;
 		u8 bytes[272];
 	} u;
 };
 
-enum wall_doorbell_kind {
-	WALL_DOORBELL_PIO,
-	WALL_DOORBELL_MMIO,
-	WALL_DOORBELL_CONNECTION
-};
+enum wall_doorbell_kind { WALL_DOORBELL_PIO, WALL_DOORBELL_MMIO, WALL_DOORBELL_CONNECTION };
 
 struct wall_reply {
 	u32 verb;
@@ -302,15 +259,8 @@ struct wall_reply {
 	s32 result; /* 0 or negative errno */
 	u32 reserved;
 	union {
-		struct {
-			u32 version;
-			u32 vp_count;
-			u64 ram_size;
-		} hello;
-		struct {
-			s64 realtime_offset_ns;
-			u64 reference_ns;
-		} clock;
+		struct { u32 version; u32 vp_count; u64 ram_size; } hello;
+		struct { s64 realtime_offset_ns; u64 reference_ns; } clock;
 		u8 bytes[112];
 	} u;
 };
@@ -320,39 +270,26 @@ struct wall_reply {
  * owner. The configuration travels as the first message of each.
  */
 enum owner_kind {
-	OWNER_HV_CONFIG =
-		1, /* owner -> hv: u.hv + descriptors in the order of enum hv_fd */
-	OWNER_WORKER_CONFIG, /* owner -> worker: struct worker_config, see worker_config.h */
-	OWNER_READY,	     /* hv/worker -> owner: jailed, u.ready says how */
-	OWNER_LOADED,	     /* worker -> owner: the guest is loaded and runs */
-	OWNER_FAILED,	     /* either -> owner: u.failed, then the process ends */
-	OWNER_ENDED,	     /* hv -> owner: u.ended: the guest ended itself */
-	OWNER_FIRST_ENTRY,  /* hv -> owner: the first guest instruction is about to run */
-	OWNER_POWER_BUTTON, /* owner -> hv */
-	OWNER_RESET,	    /* owner -> worker: reset the machine and load it again */
-	OWNER_NMI,	    /* owner -> hv: to VP 0 */
-	OWNER_STATS_ASK,    /* owner -> hv */
-	OWNER_STATS,	    /* hv -> owner: u.stats */
-	OWNER_INSPECT_ASK,  /* owner -> hv or worker: u.path */
-	OWNER_INSPECT,	    /* answer: text in pieces, the last one empty */
-	OWNER_GUEST_RESET,  /* hv -> owner and stops: the guest asked for a reset */
+	OWNER_HV_CONFIG = 1,	/* owner -> hv: u.hv + descriptors in the order of enum hv_fd */
+	OWNER_WORKER_CONFIG,	/* owner -> worker: struct worker_config, see worker_config.h */
+	OWNER_READY,		/* hv/worker -> owner: jailed, u.ready says how */
+	OWNER_LOADED,		/* worker -> owner: the guest is loaded and runs */
+	OWNER_FAILED,		/* either -> owner: u.failed, then the process ends */
+	OWNER_ENDED,		/* hv -> owner: u.ended: the guest ended itself */
+	OWNER_FIRST_ENTRY,	/* hv -> owner: the first guest instruction is about to run */
+	OWNER_POWER_BUTTON,	/* owner -> hv */
+	OWNER_RESET,		/* owner -> worker: reset the machine and load it again */
+	OWNER_NMI,		/* owner -> hv: to VP 0 */
+	OWNER_STATS_ASK,	/* owner -> hv */
+	OWNER_STATS,		/* hv -> owner: u.stats */
+	OWNER_INSPECT_ASK,	/* owner -> hv or worker: u.path */
+	OWNER_INSPECT,		/* answer: text in pieces, the last one empty */
+	OWNER_GUEST_RESET,	/* hv -> owner and stops: the guest asked for a reset */
 };
 
-enum hv_fd {
-	HV_FD_RAM,
-	HV_FD_VRAM,
-	HV_FD_ROM,
-	HV_FD_DIRTY,
-	HV_FD_CODE,
-	HV_FD_CONTROL,
-	HV_FD_VERBS,
-	HV_FD_ACCESS_EVENT,
-	HV_FD_HV_EVENT,
-	HV_FD_SERIAL0,
-	HV_FD_SERIAL1,
-	HV_FD_KVM,
-	HV_FD_COUNT
-};
+enum hv_fd { HV_FD_RAM, HV_FD_VRAM, HV_FD_ROM, HV_FD_DIRTY, HV_FD_CODE, HV_FD_CONTROL, HV_FD_VERBS,
+	     HV_FD_ACCESS_EVENT, HV_FD_HV_EVENT, HV_FD_SERIAL0, HV_FD_SERIAL1, HV_FD_KVM,
+	     HV_FD_COUNT };
 
 enum hv_engine { HV_ENGINE_SOFT, HV_ENGINE_INTERP, HV_ENGINE_KVM };
 
@@ -362,28 +299,27 @@ struct hv_config {
 	u32 engine; /* enum hv_engine: already resolved, never "auto" */
 	u32 debug_exit, test_devices, portable;
 	u64 ram_size, vram_size, rom_size; /* bytes, page-aligned */
-	u32 fd_mask;			   /* which of enum hv_fd follow, in order */
-	u32 jail_flags;			   /* jail.h */
-	u32 uid;			   /* to become; 0 = stay */
+	u32 fd_mask; /* which of enum hv_fd follow, in order */
+	u32 jail_flags; /* jail.h */
+	u32 uid; /* to become; 0 = stay */
 	u32 reserved;
 };
 
 /* How a guest came to its end. */
 enum vm_end {
-	VM_END_POWER_OFF, /* S5 */
-	VM_END_RESET,	  /* port 0x64, 0xcf9, 0x92, ACPI reset register */
+	VM_END_POWER_OFF,    /* S5 */
+	VM_END_RESET,	     /* port 0x64, 0xcf9, 0x92, ACPI reset register */
 	VM_END_TRIPLE_FAULT,
-	VM_END_DEBUG_EXIT,  /* code = value written to 0xf4 */
-	VM_END_CRASH,	    /* crash MSRs */
-	VM_END_ENGINE,	    /* our own failure; text says which */
-	VM_END_WORKER_LIED, /* the worker broke the contract; text says how */
-	VM_END_WORKER_GONE, /* the verbs socket closed */
+	VM_END_DEBUG_EXIT,   /* code = value written to 0xf4 */
+	VM_END_CRASH,	     /* crash MSRs */
+	VM_END_ENGINE,	     /* our own failure; text says which */
+	VM_END_WORKER_LIED,  /* the worker broke the contract; text says how */
+	VM_END_WORKER_GONE,  /* the verbs socket closed */
 };
 
 struct hv_stats {
-	u64 instructions; /* guest instructions begun, all VPs; 0 where the engine cannot tell */
-	u64 exits_pio, exits_mmio,
-		exits_worker; /* accesses, and those that crossed the wall */
+	u64 instructions;   /* guest instructions begun, all VPs; 0 where the engine cannot tell */
+	u64 exits_pio, exits_mmio, exits_worker; /* accesses, and those that crossed the wall */
 	u64 interrupts, exceptions, halts, hypercalls;
 	u64 decoded, code_flushes, tlb_misses;
 	u64 first_entry_ns; /* CLOCK_MONOTONIC */
@@ -396,19 +332,9 @@ struct owner_message {
 	u32 size; /* bytes used of u */
 	union {
 		struct hv_config hv;
-		struct {
-			char text[OWNER_TEXT_SIZE];
-		} ready;
-		struct {
-			s32 code;
-			char text[ERR_TEXT_SIZE];
-			char fix[ERR_FIX_SIZE];
-		} failed;
-		struct {
-			u32 end;
-			u32 code;
-			char text[256];
-		} ended;
+		struct { char text[OWNER_TEXT_SIZE]; } ready;
+		struct { s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } failed;
+		struct { u32 end; u32 code; char text[256]; } ended;
 		struct hv_stats stats;
 		char path[256];
 		char text[OWNER_TEXT_SIZE];

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+/* Tables, aligned by hand. clang-format off */
+
 #include "base/types.h"
 #include "wall/wall.h"
 
@@ -14,19 +16,9 @@
 #define WORKER_ARGS_SIZE 512
 #define WORKER_CMDLINE_SIZE 4096
 
-enum worker_fd {
-	WORKER_FD_RAM,
-	WORKER_FD_VRAM,
-	WORKER_FD_ROM,
-	WORKER_FD_DIRTY,
-	WORKER_FD_CODE,
-	WORKER_FD_CONTROL,
-	WORKER_FD_VERBS,
-	WORKER_FD_ACCESS_EVENT,
-	WORKER_FD_HV_EVENT,
-	WORKER_FD_KERNEL,
-	WORKER_FD_COUNT
-};
+enum worker_fd { WORKER_FD_RAM, WORKER_FD_VRAM, WORKER_FD_ROM, WORKER_FD_DIRTY, WORKER_FD_CODE,
+		 WORKER_FD_CONTROL, WORKER_FD_VERBS, WORKER_FD_ACCESS_EVENT, WORKER_FD_HV_EVENT,
+		 WORKER_FD_KERNEL, WORKER_FD_COUNT };
 
 struct worker_module {
 	char name[WORKER_NAME_SIZE]; /* as the user gave it */

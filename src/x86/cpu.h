@@ -24,6 +24,8 @@
  */
 #pragma once
 
+/* Tables, aligned by hand. clang-format off */
+
 #include <setjmp.h>
 #include <stdatomic.h>
 
@@ -40,8 +42,7 @@ typedef void (*x86_fn)(struct x86_cpu *c, const struct x86_insn *i);
 /* Register file indexes beyond the sixteen general ones. */
 enum {
 	R_ZERO = 16, /* always 0: no base, no index */
-	R_BLOCK =
-		17, /* linear address of the block's first byte: RIP-relative operands */
+	R_BLOCK = 17, /* linear address of the block's first byte: RIP-relative operands */
 	R_FILE = 18,
 };
 
@@ -57,20 +58,19 @@ enum { SEG_FLAT = SEG_COUNT };
  */
 struct x86_insn {
 	x86_fn fn;
-	u64 imm; /* immediate, branch displacement, pointer to a thunk, ... */
+	u64 imm;	/* immediate, branch displacement, pointer to a thunk, ... */
 	s32 disp;
 	u8 base, index, scale, seg;
-	u8 reg;	    /* operand encoded in ModRM.reg (or the destination) */
-	u8 rm;	    /* operand encoded in ModRM.rm when it is a register */
-	u8 length;  /* bytes, 1-15 */
-	u8 flags;   /* X86_INSN_... */
-	u16 offset; /* of this instruction from the block's first byte */
-	u16 extra;  /* the handler's own */
+	u8 reg;		/* operand encoded in ModRM.reg (or the destination) */
+	u8 rm;		/* operand encoded in ModRM.rm when it is a register */
+	u8 length;	/* bytes, 1-15 */
+	u8 flags;	/* X86_INSN_... */
+	u16 offset;	/* of this instruction from the block's first byte */
+	u16 extra;	/* the handler's own */
 };
 _Static_assert(sizeof(struct x86_insn) == 32, "two records a cache line");
 
-#define X86_INSN_SLOW_EA \
-	1 /* address size not 64, or a segment that is not flat: x86_ea_slow() */
+#define X86_INSN_SLOW_EA 1 /* address size not 64, or a segment that is not flat: x86_ea_slow() */
 #define X86_INSN_LOCK 2
 #define X86_INSN_REP 4
 #define X86_INSN_REPNE 8
@@ -88,8 +88,8 @@ _Static_assert(sizeof(struct x86_insn) == 32, "two records a cache line");
 
 struct x86_tlb_entry {
 	u64 read_tag;
-	u64 write_tag; /* only when D is set, the page writable, and its dirty mark set if logged */
-	u64 addend;	  /* host address = linear address + addend */
+	u64 write_tag;	/* only when D is set, the page writable, and its dirty mark set if logged */
+	u64 addend;	/* host address = linear address + addend */
 	_Atomic u8 *code; /* after a store: nonzero = x86_code_written() */
 };
 
@@ -97,44 +97,41 @@ struct x86_tlb_entry {
 #define X86_ATTN_KICK 1u
 #define X86_ATTN_INTERRUPT 2u /* vp_interrupt(true) since last look */
 #define X86_ATTN_NMI 4u
-#define X86_ATTN_DROP 8u /* code or write rights: see engine/soft */
-#define X86_ATTN_TRAP \
-	16u /* own thread: single step or data breakpoint after this instruction */
+#define X86_ATTN_DROP 8u      /* code or write rights: see engine/soft */
+#define X86_ATTN_TRAP 16u     /* own thread: single step or data breakpoint after this instruction */
 
 /* What a block's decoding depends on besides its bytes: part of the look-up key. */
-#define X86_MODE_LONG 1u /* CS.L in long mode */
-#define X86_MODE_D 2u	 /* CS.D: 32-bit operands */
-#define X86_MODE_SS_B 4u /* 32-bit stack */
+#define X86_MODE_LONG 1u    /* CS.L in long mode */
+#define X86_MODE_D 2u	    /* CS.D: 32-bit operands */
+#define X86_MODE_SS_B 4u    /* 32-bit stack */
 #define X86_MODE_PE 8u
 #define X86_MODE_V86 16u
-#define X86_MODE_FLAT 32u /* DS ES SS CS: base 0, limit 4 GiB, usual rights */
-#define X86_MODE_USER 64u /* CPL 3 */
-#define X86_MODE_NO_FPU \
-	128u /* CR0.EM or TS: x87/SSE raise; decoded to the raising handler */
-#define X86_MODE_NO_SSE 256u /* !CR4.OSFXSR or EM */
-#define X86_MODE_NO_AVX 512u /* !CR4.OSXSAVE or XCR0 lacks AVX */
-#define X86_MODE_STEP 1024u  /* TF or breakpoints armed: blocks of one instruction */
+#define X86_MODE_FLAT 32u   /* DS ES SS CS: base 0, limit 4 GiB, usual rights */
+#define X86_MODE_USER 64u   /* CPL 3 */
+#define X86_MODE_NO_FPU 128u  /* CR0.EM or TS: x87/SSE raise; decoded to the raising handler */
+#define X86_MODE_NO_SSE 256u  /* !CR4.OSFXSR or EM */
+#define X86_MODE_NO_AVX 512u  /* !CR4.OSXSAVE or XCR0 lacks AVX */
+#define X86_MODE_STEP 1024u   /* TF or breakpoints armed: blocks of one instruction */
 
 struct x86_cpu {
 	/* hot: the first cache lines */
 	u64 r[R_FILE];
-	u8 ah; /* SF ZF - AF - PF - CF, as LAHF */
-	u8 of; /* 0 or 1 */
+	u8 ah;	/* SF ZF - AF - PF - CF, as LAHF */
+	u8 of;	/* 0 or 1 */
 	u16 pad;
 	u32 eflags; /* RFLAGS without the six arithmetic flags; bit 1 set */
 	u64 key;    /* TLB key now in force */
 	_Atomic u32 attention;
-	u32 mode; /* X86_MODE_... */
-	u64 seg_base[SEG_COUNT +
-		     1]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
-	u64 rip; /* valid between blocks only; next RIP when a handler leaves to the loop */
+	u32 mode;   /* X86_MODE_... */
+	u64 seg_base[SEG_COUNT + 1]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
+	u64 rip;    /* valid between blocks only; next RIP when a handler leaves to the loop */
 	struct x86_block *block; /* being executed */
 	struct x86_tlb_entry tlb[X86_TLB_COUNT];
 
 	/* cold: everything else of the architecture. gpr, rip, rflags and seg bases above win. */
 	struct vp_state s;
 	u8 cpl;
-	bool code_dead; /* the block that executes was dropped: leave it after this instruction */
+	bool code_dead;	/* the block that executes was dropped: leave it after this instruction */
 	u8 interrupt_shadow; /* VP_SHADOW_..., for the boundary after this instruction */
 
 	/* exception in flight (x86_raise -> run loop) */
@@ -149,10 +146,10 @@ struct x86_cpu {
 
 	const struct x86_bus_ops *bus;
 	void *bus_vp;
-	struct x86_cache *cache; /* decoded code; cache.c */
-	struct x86_vm *vm; /* shared by the VPs: code lines, split lock; engine/soft */
-	u64 physical_mask; /* bits of a page-table entry that are address */
-	s64 tsc_offset;	   /* guest TSC = host TSC + this */
+	struct x86_cache *cache;  /* decoded code; cache.c */
+	struct x86_vm *vm;	  /* shared by the VPs: code lines, split lock; engine/soft */
+	u64 physical_mask;	  /* bits of a page-table entry that are address */
+	s64 tsc_offset;		  /* guest TSC = host TSC + this */
 
 	/* counters */
 	u64 instructions, decoded, tlb_misses, exceptions, interrupts, halts, hypercalls;
@@ -168,38 +165,19 @@ static inline u64 x86_insn_rip(const struct x86_cpu *c, const struct x86_insn *i
 }
 
 NORETURN void x86_raise(struct x86_cpu *c, const struct x86_insn *i, u8 vector);
-NORETURN void x86_raise_code(struct x86_cpu *c, const struct x86_insn *i, u8 vector,
-			     u32 code);
+NORETURN void x86_raise_code(struct x86_cpu *c, const struct x86_insn *i, u8 vector, u32 code);
 
-enum {
-	X86_DE = 0,
-	X86_DB = 1,
-	X86_NMI = 2,
-	X86_BP = 3,
-	X86_OF = 4,
-	X86_BR = 5,
-	X86_UD = 6,
-	X86_NM = 7,
-	X86_DF = 8,
-	X86_TS = 10,
-	X86_NP = 11,
-	X86_SS = 12,
-	X86_GP = 13,
-	X86_PF = 14,
-	X86_MF = 16,
-	X86_AC = 17,
-	X86_MC = 18,
-	X86_XM = 19
-};
+enum { X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6, X86_NM = 7,
+       X86_DF = 8, X86_TS = 10, X86_NP = 11, X86_SS = 12, X86_GP = 13, X86_PF = 14, X86_MF = 16,
+       X86_AC = 17, X86_MC = 18, X86_XM = 19 };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Slow halves: walk, raise, cross pages, MMIO. size 1-8. implicit = system access (GDT, TSS):
  * supervisor rights whatever CPL is. */
-NOINLINE u64 x86_load_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-			   unsigned size);
-NOINLINE void x86_store_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-			     unsigned size, u64 value);
+NOINLINE u64 x86_load_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
+NOINLINE void x86_store_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
+			     u64 value);
 NOINLINE void x86_code_written(struct x86_cpu *c, gva_t a, unsigned size);
 u64 x86_load_system(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
 void x86_store_system(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
@@ -211,16 +189,15 @@ void x86_store_system(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsi
  */
 void x86_copy_from_guest(struct x86_cpu *c, const struct x86_insn *i, gva_t a, void *to,
 			 unsigned size);
-void x86_copy_to_guest(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-		       const void *from, unsigned size);
+void x86_copy_to_guest(struct x86_cpu *c, const struct x86_insn *i, gva_t a, const void *from,
+		       unsigned size);
 
 /*
  * Host pointer for an atomic or in-place access that lies within one page of plain memory and is
  * writable, faulting as a write would; NULL: not plain memory or it crosses a page, use the slow
  * path (the split lock). After writing through it: x86_code_check().
  */
-void *x86_pointer_for_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-			    unsigned size);
+void *x86_pointer_for_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
 void x86_code_check(struct x86_cpu *c, gva_t a, unsigned size);
 
 /* Guest data has no alignment that we could rely on; one host access each, as x86 promises. */
@@ -229,38 +206,34 @@ typedef u16 x86_u16 __attribute__((aligned(1), may_alias));
 typedef u32 x86_u32 __attribute__((aligned(1), may_alias));
 typedef u64 x86_u64 __attribute__((aligned(1), may_alias));
 
-#define X86_LOAD(bits)                                                                  \
-	static ALWAYS_INLINE u##bits x86_load##bits(struct x86_cpu *c,                  \
-						    const struct x86_insn *i, gva_t a)  \
-	{                                                                               \
-		const struct x86_tlb_entry *e =                                         \
-			&c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];                       \
-                                                                                        \
-		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->read_tag)) \
-			return *(const volatile x86_u##bits *)(a + e->addend);          \
-		return (u##bits)x86_load_slow(c, i, a, bits / 8);                       \
+#define X86_LOAD(bits)                                                                             \
+	static ALWAYS_INLINE u##bits x86_load##bits(struct x86_cpu *c, const struct x86_insn *i,   \
+						    gva_t a)                                       \
+	{                                                                                          \
+		const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];          \
+                                                                                                   \
+		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->read_tag))            \
+			return *(const volatile x86_u##bits *)(a + e->addend);                      \
+		return (u##bits)x86_load_slow(c, i, a, bits / 8);                                  \
 	}
 X86_LOAD(8)
 X86_LOAD(16)
 X86_LOAD(32)
 X86_LOAD(64)
 
-#define X86_STORE(bits)                                                           \
-	static ALWAYS_INLINE void x86_store##bits(                                \
-		struct x86_cpu *c, const struct x86_insn *i, gva_t a, u##bits v)  \
-	{                                                                         \
-		const struct x86_tlb_entry *e =                                   \
-			&c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];                 \
-                                                                                  \
-		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) ==         \
-			   e->write_tag)) {                                       \
-			*(volatile x86_u##bits *)(a + e->addend) = v;             \
-			if (UNLIKELY(atomic_load_explicit(e->code,                \
-							  memory_order_relaxed))) \
-				x86_code_written(c, a, bits / 8);                 \
-			return;                                                   \
-		}                                                                 \
-		x86_store_slow(c, i, a, bits / 8, v);                             \
+#define X86_STORE(bits)                                                                            \
+	static ALWAYS_INLINE void x86_store##bits(struct x86_cpu *c, const struct x86_insn *i,     \
+						  gva_t a, u##bits v)                              \
+	{                                                                                          \
+		const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];          \
+                                                                                                   \
+		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->write_tag)) {         \
+			*(volatile x86_u##bits *)(a + e->addend) = v;                              \
+			if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))         \
+				x86_code_written(c, a, bits / 8);                                  \
+			return;                                                                    \
+		}                                                                                  \
+		x86_store_slow(c, i, a, bits / 8, v);                                              \
 	}
 X86_STORE(8)
 X86_STORE(16)
@@ -271,11 +244,10 @@ X86_STORE(64)
  * `size` and `write` serve the limit and rights checks of the slow path, which raises #GP or #SS.
  * Non-canonical addresses are caught by the TLB miss.
  */
-NOINLINE gva_t x86_ea_slow(struct x86_cpu *c, const struct x86_insn *i, unsigned size,
-			   bool write);
+NOINLINE gva_t x86_ea_slow(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool write);
 
-static ALWAYS_INLINE gva_t x86_ea(struct x86_cpu *c, const struct x86_insn *i,
-				  unsigned size, bool write)
+static ALWAYS_INLINE gva_t x86_ea(struct x86_cpu *c, const struct x86_insn *i, unsigned size,
+				  bool write)
 {
 	if (UNLIKELY(i->flags & X86_INSN_SLOW_EA))
 		return x86_ea_slow(c, i, size, write);
@@ -322,10 +294,9 @@ static inline void x86_set_rflags(struct x86_cpu *c, u64 v)
  */
 void x86_mode_changed(struct x86_cpu *c);
 
-void x86_tlb_flush_all(struct x86_cpu *c);	      /* globals too */
-void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3); /* this CR3/PCID's, not globals */
-void x86_tlb_flush_page(struct x86_cpu *c,
-			gva_t a); /* in every address space, globals too */
+void x86_tlb_flush_all(struct x86_cpu *c);		/* globals too */
+void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3);	/* this CR3/PCID's, not globals */
+void x86_tlb_flush_page(struct x86_cpu *c, gva_t a);	/* in every address space, globals too */
 
 /* ---- decode ------------------------------------------------------------------------------------
  * decode.c asks each family in turn to choose a handler; the first that says yes has filled fn and
@@ -344,13 +315,13 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i);
  * the run loop finds the block. In builds that cannot promise tail calls (sanitizers, -O0) the run
  * loop steps records itself and NEXT is a plain return.
  */
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && \
-	!defined(__SANITIZE_THREAD__) && !defined(X86_NO_TAIL_CALLS)
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+	!defined(X86_NO_TAIL_CALLS)
 #define X86_TAIL_CALLS 1
-#define NEXT(c, i)                       \
-	do {                             \
-		(i)[1].fn((c), (i) + 1); \
-		return;                  \
+#define NEXT(c, i)                         \
+	do {                               \
+		(i)[1].fn((c), (i) + 1);   \
+		return;                    \
 	} while (0)
 #else
 #define X86_TAIL_CALLS 0
