@@ -11,7 +11,8 @@
  */
 #pragma once
 
-/* Tables, aligned by hand. clang-format off */
+/* Tables aligned by hand. */
+/* clang-format off */
 
 #include "base/err.h"
 #include "base/types.h"

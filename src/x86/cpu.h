@@ -24,7 +24,8 @@
  */
 #pragma once
 
-/* Tables, aligned by hand. clang-format off */
+/* Tables aligned by hand. */
+/* clang-format off */
 
 #include <setjmp.h>
 #include <stdatomic.h>
