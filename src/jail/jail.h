@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dropping every right that a process of a VM does not need. A program opens or receives its
- * descriptors, makes its threads, maps its memory, and then calls jail_enter once on its main
- * thread; seccomp reaches all threads (TSYNC), each thread kind by its own list where it called
- * jail_thread() itself before.
+ * Dropping every right that a process of a VM does not need. A program receives its
+ * descriptors, maps its memory, and then calls jail_enter once on its main
+ * thread; what it starts afterwards inherits all of it. The system calls that a thread needs are
+ * its own list, which it takes on itself by jail_thread as its last step before its work.
  *
  * Layers, outermost first: empty root (pivot_root, else chroot), own IPC, UTS, cgroup and network
  * namespaces, another uid, no capabilities, no new privileges, not dumpable, rlimits, Landlock
  * deny-all, seccomp. A layer that this host cannot give is left out and named in the report;
- * which ones are indispensable is in jail.c. See reference to WALL section 5 in ARCHITECTURE.md.
+ * which ones are indispensable is in jail.c.
  */
 #pragma once
 
@@ -24,6 +24,7 @@ enum jail_role { JAIL_HV, JAIL_WORKER };
 #define JAIL_NO_DUMPABLE 8u
 #define JAIL_NO_ROOT 16u
 #define JAIL_NO_NAMESPACES 32u
+#define JAIL_NO_CAPS 64u
 
 struct jail_config {
 	enum jail_role role;
