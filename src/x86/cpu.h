@@ -117,8 +117,13 @@ struct x86_tlb_entry {
 struct x86_cpu {
 	/* hot: the first cache lines */
 	u64 r[R_FILE];
-	u8 ah;	/* SF ZF - AF - PF - CF, as LAHF */
-	u8 of;	/* 0 or 1 */
+	union {
+		struct {
+			u8 of; /* 0 or 1 */
+			u8 ah; /* SF ZF - AF - PF - CF, as LAHF */
+		};
+		u16 flags; /* both, as LAHF and SETO %al leave them in AX */
+	};
 	u16 pad;
 	u32 eflags; /* RFLAGS without the six arithmetic flags; bit 1 set */
 	u64 key;    /* TLB key now in force */
