@@ -114,6 +114,16 @@ struct x86_tlb_entry {
 #define X86_MODE_NO_AVX 512u  /* !CR4.OSXSAVE or XCR0 lacks AVX */
 #define X86_MODE_STEP 1024u   /* TF or breakpoints armed: blocks of one instruction */
 
+/* The event that delivery is busy with; see "events" below. */
+struct x86_event {
+	bool valid;
+	bool has_code;
+	bool external; /* EXT bit of error codes: not an INT n */
+	u8 vector;
+	u8 type; /* VP_EVENT_... */
+	u32 code;
+};
+
 struct x86_cpu {
 	/* hot: the first cache lines */
 	u64 r[R_FILE];
@@ -150,6 +160,14 @@ struct x86_cpu {
 	} fault;
 	jmp_buf on_fault;
 
+	/* system part: events, debugging, the model's limits (x86_system_init) */
+	struct x86_event event;
+	bool db_trap;	 /* the #DB in flight is a trap: RIP is the next instruction's, RF clear */
+	bool step_tf;	 /* TF was set when the instruction began */
+	bool amd;	 /* vendor of the presented model: SYSCALL and SYSENTER differ */
+	u32 dr6_pending; /* data breakpoints and BS, for the boundary after this instruction */
+	u64 cr4_allowed, efer_allowed, xcr0_allowed;
+
 	const struct x86_bus_ops *bus;
 	void *bus_vp;
 	struct x86_cache *cache;  /* decoded code; cache.c */
@@ -170,6 +188,7 @@ static inline u64 x86_insn_rip(const struct x86_cpu *c, const struct x86_insn *i
 	return c->r[R_BLOCK] + i->offset;
 }
 
+/* i = NULL: between instructions, RIP is c->rip. Both longjmp to c->on_fault with 1. */
 NORETURN void x86_raise(struct x86_cpu *c, const struct x86_insn *i, u8 vector);
 NORETURN void x86_raise_code(struct x86_cpu *c, const struct x86_insn *i, u8 vector, u32 code);
 
@@ -294,15 +313,64 @@ static inline void x86_set_rflags(struct x86_cpu *c, u64 v)
 	c->eflags = (u32)((v & ~(u64)X86_ARITH) | 2u);
 }
 
+/*
+ * After x86_set_rflags, or any change of TF, VM, AC or RF: recomputes c->mode and c->key when they
+ * depend on what changed. (IF is looked at by the run loop.)
+ */
+void x86_flags_changed(struct x86_cpu *c);
+
 /* ---- mode -------------------------------------------------------------------------------------
  * After any change of CR0, CR3, CR4, EFER, XCR0, CPL, segments, TF/AC/VM or DR7: recompute c->mode, c->key
  * and seg_base. The handler must then leave to the loop (the next block may decode differently).
  */
 void x86_mode_changed(struct x86_cpu *c);
 
+/*
+ * mmu.c: the key for CR0, CR3, CR4, EFER, c->cpl and AC as they are now; x86_mode_changed asks. With
+ * alignment checking in force (CR0.AM, AC, CPL 3) it is a key that never hits, so that the slow
+ * path can check.
+ */
+u64 x86_tlb_key(struct x86_cpu *c);
+
 void x86_tlb_flush_all(struct x86_cpu *c);		/* globals too */
 void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3);	/* this CR3/PCID's, not globals */
 void x86_tlb_flush_page(struct x86_cpu *c, gva_t a);	/* in every address space, globals too */
+
+/* ---- events -----------------------------------------------------------------------------------
+ * The run loop calls these between instructions, after its setjmp. Delivery touches guest memory,
+ * so they may leave by x86_raise (i = NULL: the fault's RIP is c->rip); the loop then calls
+ * x86_deliver_fault again as for any fault: c->event remembers what was being delivered, and
+ * two exceptions become a double fault, three the end. c->rip is the interrupted instruction's RIP
+ * before and the handler's after.
+ *
+ * x86_deliver_fault: c->fault, as x86_raise left it. false: triple fault; c->s.activity is
+ * VP_SHUTDOWN. REQUIRES the registers as they were when the instruction began.
+ */
+bool x86_deliver_fault(struct x86_cpu *c);
+void x86_deliver_interrupt(struct x86_cpu *c, u8 vector); /* clears c->interrupt_shadow */
+void x86_deliver_nmi(struct x86_cpu *c);		  /* and blocks further ones */
+
+/*
+ * Debugging: in X86_MODE_STEP a block is one instruction, and the loop calls x86_step_before (may
+ * raise #DB for an execution breakpoint) before it and x86_step_after when it is complete and
+ * c->rip is the next (may raise #DB with c->db_trap). X86_ATTN_TRAP asks for x86_step_after too.
+ * While c->interrupt_shadow is set and something is pending, one instruction is run in the same
+ * way; the loop clears the shadow after it.
+ */
+void x86_step_before(struct x86_cpu *c);
+void x86_step_after(struct x86_cpu *c);
+
+/* Data breakpoints, for mmu.c: a watched page never gets a tag; after a slow access, report it. */
+bool x86_page_watched(const struct x86_cpu *c, gva_t a);
+void x86_watch_access(struct x86_cpu *c, gva_t a, unsigned size, bool write);
+
+/* May CPL do I/O on these ports? Raises #GP(0) when not. */
+void x86_io_check(struct x86_cpu *c, const struct x86_insn *i, u16 port, unsigned size);
+
+/* Once, when the VP is made: the limits of the model; physical_mask, amd, ..._allowed. */
+void x86_system_init(struct x86_cpu *c);
+/* After c->s, r, ah, of, eflags and rip were set from outside: cpl, mode, key, bases. */
+void x86_system_loaded(struct x86_cpu *c);
 
 /* ---- decode ------------------------------------------------------------------------------------
  * decode.c asks each family in turn to choose a handler; the first that says yes has filled fn and
