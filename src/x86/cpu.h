@@ -13,8 +13,26 @@
  * Faults
  *	A handler that meets a guest exception calls x86_raise(): it does not return, it longjmps to the
  *	run loop, which delivers the exception. So a handler changes no register before its last
- *	access that can fault. RIP is not kept up to date: it is c->block_rip + i->offset, which is why
- *	everything that can fault takes `i`.
+ *	access that can fault. RIP is not kept up to date: it is r[R_BLOCK] + i->offset, which is why
+ *	everything that can fault takes `i`. No lock is held when something can raise.
+ *
+ * How a handler ends (all are macros that return)
+ *	NEXT(c, i)		the following record: the usual case
+ *	X86_JUMP(c, i)		direct branch taken: i->disp and i->imm as x86_decode_branch() left them.
+ *				Links blocks of one page directly. Checks the target (#GP) before it goes
+ *	X86_GOTO(c, i, rip)	indirect branch or return, to an offset in CS that the handler has
+ *				checked with x86_check_target(); goes on without the run loop
+ *	X86_LEAVE(c, i, rip)	to the run loop, which looks at everything (events, mode, step): after
+ *				whatever may have changed mode, IF, TF, activity or the interrupt shadow
+ *	X86_LEAVE_NEXT(c, i)	the same with the following instruction
+ *	A conditional branch that is not taken ends with NEXT: the end record follows it.
+ *	Records that do anything but NEXT have X86_INSN_ENDS. (A REP string instruction that wants to
+ *	be interrupted may X86_LEAVE with its own RIP without that flag.)
+ *
+ * Events
+ *	The run loop takes interrupts, NMIs and traps between blocks: see "events" below.
+ *	STI and MOV SS put VP_SHADOW_... into c->interrupt_shadow and X86_LEAVE_NEXT: the loop then takes
+ *	nothing before the next block, and clears it. HLT: c->s.activity = VP_HALTED and X86_LEAVE_NEXT.
  *
  * Flags
  *	The six arithmetic flags are kept as LAHF + SETO leave them: c->ah has SF ZF AF PF CF in their
@@ -43,7 +61,7 @@ typedef void (*x86_fn)(struct x86_cpu *c, const struct x86_insn *i);
 /* Register file indexes beyond the sixteen general ones. */
 enum {
 	R_ZERO = 16, /* always 0: no base, no index */
-	R_BLOCK = 17, /* linear address of the block's first byte: RIP-relative operands */
+	R_BLOCK = 17, /* RIP (offset in CS) of the block's first byte; RIP-relative operands */
 	R_FILE = 18,
 };
 
@@ -59,7 +77,7 @@ enum { SEG_FLAT = SEG_COUNT };
  */
 struct x86_insn {
 	x86_fn fn;
-	u64 imm;	/* immediate, branch displacement, pointer to a thunk, ... */
+	u64 imm;	/* immediate, link of a direct branch, pointer to a thunk, ... */
 	s32 disp;
 	u8 base, index, scale, seg;
 	u8 reg;		/* operand encoded in ModRM.reg (or the destination) */
@@ -71,16 +89,50 @@ struct x86_insn {
 };
 _Static_assert(sizeof(struct x86_insn) == 32, "two records a cache line");
 
-#define X86_INSN_SLOW_EA 1 /* address size not 64, or a segment that is not flat: x86_ea_slow() */
+#define X86_INSN_SLOW_EA 1 /* address size not 64: x86_ea_slow(); i->seg is the real segment */
 #define X86_INSN_LOCK 2
 #define X86_INSN_REP 4
 #define X86_INSN_REPNE 8
 #define X86_INSN_ADDR32 16
 #define X86_INSN_ADDR16 32
+#define X86_INSN_ENDS 64  /* the block ends behind this record */
+#define X86_INSN_WRAP 128 /* decode's own: the true disp is disp + 2^32 */
+
+/*
+ * A run of decoded instructions. Records are never reused while anybody may stand in them: a block
+ * that is dropped has all its records turned into exits, and the memory comes back when the
+ * whole cache is flushed, between blocks.
+ */
+struct x86_block {
+	u64 gpa;		     /* of the first byte; with mode the key of the cache */
+	u32 mode;		     /* X86_MODE_... it was decoded for */
+	u16 count;		     /* instructions, without the end record */
+	u16 bytes;		     /* of code */
+	struct x86_block *next_hash; /* cache.c: same bucket */
+	struct x86_block *next_page; /* cache.c: same page */
+	u64 ram_page;		     /* of the first byte, X86_NO_RAM_PAGE in ROM */
+	u64 ram_page2;		     /* of the last byte where it crosses, else X86_NO_RAM_PAGE */
+	struct x86_block *next_page2;
+	u64 dead; /* 1: dropped */
+	struct x86_insn insn[];
+};
+_Static_assert(sizeof(struct x86_block) == 64, "records start on a cache line");
+#define X86_NO_RAM_PAGE UINT64_MAX
+
+/* Where a RIP goes on: direct-mapped, valid for one key (mode, address space, generation). */
+#define X86_JUMP_BITS 11
+#define X86_JUMP_COUNT (1u << X86_JUMP_BITS)
+struct x86_jump_entry {
+	u64 rip, key;
+	struct x86_block *block;
+	u64 reserved;
+};
 
 /* ---- software TLB ---------------------------------------------------------------------------
  * Direct-mapped by linear page. A tag is the linear page | c->key, where key is 12 bits of address
  * space and privilege, so that a CR3, PCID or ring switch changes the key and drops nothing.
+ * Bits 0-1 of the key: 0 supervisor that may touch user pages (no SMAP, or AC set), 1 supervisor
+ * under SMAP, 2 user. Bits 2-11: number of the address space, from 1.
  * A page that is no plain memory, or not allowed, never gets a tag.
  */
 #define X86_TLB_BITS 10
@@ -140,14 +192,22 @@ struct x86_cpu {
 	_Atomic u32 attention;
 	u32 mode;   /* X86_MODE_... */
 	u64 seg_base[SEG_COUNT + 1]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
-	u64 rip;    /* valid between blocks only; next RIP when a handler leaves to the loop */
-	struct x86_block *block; /* being executed */
+	u64 rip; /* valid between blocks only; next RIP when a handler leaves to the loop */
+	struct x86_block *block;     /* being executed */
+	u64 jump_key;		     /* of jump[] entries that hold now; set by x86_mode_changed() */
+	const struct x86_insn *next; /* builds without tail calls: what the loop steps to */
+	u64 instructions;	     /* counter; whole blocks at their start */
+	u64 *link; /* link slot of the branch that left to the loop, or NULL */
 	struct x86_tlb_entry tlb[X86_TLB_COUNT];
+	struct x86_jump_entry jump[X86_JUMP_COUNT];
 
-	/* cold: everything else of the architecture. gpr, rip, rflags and seg bases above win. */
+	/*
+	 * cold: everything else of the architecture. Stale in here while the VP runs: gpr, rip, rflags,
+	 * tsc (the registers above win). s.seg[] is the truth of segments with their bases: who writes
+	 * one calls x86_mode_changed(), or x86_segment_base_changed() when only FS or GS changed.
+	 */
 	struct vp_state s;
 	u8 cpl;
-	bool code_dead;	/* the block that executes was dropped: leave it after this instruction */
 	u8 interrupt_shadow; /* VP_SHADOW_..., for the boundary after this instruction */
 
 	/* exception in flight (x86_raise -> run loop) */
@@ -176,8 +236,12 @@ struct x86_cpu {
 	s64 tsc_offset;		  /* guest TSC = host TSC + this */
 
 	/* counters */
-	u64 instructions, decoded, tlb_misses, exceptions, interrupts, halts, hypercalls;
+	u64 decoded, tlb_misses, exceptions, interrupts, halts, hypercalls;
 	u64 exits_pio, exits_mmio, code_flushes;
+
+	struct x86_mmu *mmu;   /* address-space numbers, fetch pages; mmu.c */
+	_Atomic bool irq_line; /* what vp_interrupt() said last */
+	_Atomic u32 nmi_line;  /* NMIs not yet taken (0 or 1) */
 };
 
 /* ---- leaving --------------------------------------------------------------------------------- */
@@ -188,7 +252,15 @@ static inline u64 x86_insn_rip(const struct x86_cpu *c, const struct x86_insn *i
 	return c->r[R_BLOCK] + i->offset;
 }
 
-/* i = NULL: between instructions, RIP is c->rip. Both longjmp to c->on_fault with 1. */
+/* RIP of the following instruction, cut to the mode's width. */
+static inline u64 x86_next_rip(const struct x86_cpu *c, const struct x86_insn *i)
+{
+	u64 rip = c->r[R_BLOCK] + i->offset + i->length;
+
+	return c->mode & X86_MODE_LONG ? rip : (u32)rip;
+}
+
+/* run.c. i = NULL: between instructions, RIP is c->rip. Both longjmp to c->on_fault with 1. */
 NORETURN void x86_raise(struct x86_cpu *c, const struct x86_insn *i, u8 vector);
 NORETURN void x86_raise_code(struct x86_cpu *c, const struct x86_insn *i, u8 vector, u32 code);
 
@@ -218,6 +290,46 @@ void x86_copy_to_guest(struct x86_cpu *c, const struct x86_insn *i, gva_t a, con
 		       unsigned size);
 
 /*
+ * Accesses of the stack (PUSH, POP, CALL, RET, ENTER, LEAVE): as x86_load_slow/x86_store_slow, but limit and
+ * canonical faults are #SS. `a` is the offset in SS; the pointer's new value is the handler's business. 64-bit code
+ * should use x86_push64/x86_pop64 below.
+ */
+u64 x86_stack_load(struct x86_cpu *c, const struct x86_insn *i, u64 a, unsigned size);
+void x86_stack_store(struct x86_cpu *c, const struct x86_insn *i, u64 a, unsigned size,
+		     u64 value);
+/* Raise what a push of `size` bytes from the present stack pointer would raise. */
+void x86_stack_probe(struct x86_cpu *c, const struct x86_insn *i, u64 a, unsigned size);
+
+/* Fault as an access of any size would (read or write), touch nothing. */
+void x86_probe(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
+	       bool write);
+
+/*
+ * Read-modify-write of plain (not LOCK) instructions: the load half faults as a write does. The
+ * store that follows is x86_store*().
+ */
+NOINLINE u64 x86_load_rmw_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
+			       unsigned size);
+
+/*
+ * LOCK where x86_pointer_for_write() gave NULL: begin returns the old value and holds the VM's
+ * split lock; end writes (pass the old value to leave memory as it was) and lets it go. Nothing
+ * between them may raise. size 1-8, and 16 through `ret16`/`value16` with the others ignored.
+ */
+u64 x86_split_begin(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
+		    void *ret16);
+void x86_split_end(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,
+		   u64 value, const void *value16);
+
+/*
+ * Bulk access for REP strings: host pointer to `a`, allowed and ready for the access, and in
+ * *ret_size how many bytes of the page follow; NULL when the page is not plain memory (element by element
+ * then). Faults as the first byte's access would. After writing: x86_code_check().
+ */
+u8 *x86_pointer_for_bulk(struct x86_cpu *c, const struct x86_insn *i, gva_t a, bool write,
+			 unsigned *ret_size);
+
+/*
  * Host pointer for an atomic or in-place access that lies within one page of plain memory and is
  * writable, faulting as a write would; NULL: not plain memory or it crosses a page, use the slow
  * path (the split lock). After writing through it: x86_code_check().
@@ -231,45 +343,167 @@ typedef u16 x86_u16 __attribute__((aligned(1), may_alias));
 typedef u32 x86_u32 __attribute__((aligned(1), may_alias));
 typedef u64 x86_u64 __attribute__((aligned(1), may_alias));
 
-#define X86_LOAD(bits)                                                                             \
-	static ALWAYS_INLINE u##bits x86_load##bits(struct x86_cpu *c, const struct x86_insn *i,   \
-						    gva_t a)                                       \
-	{                                                                                          \
-		const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];          \
-                                                                                                   \
-		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->read_tag))            \
-			return *(const volatile x86_u##bits *)(a + e->addend);                      \
-		return (u##bits)x86_load_slow(c, i, a, bits / 8);                                  \
-	}
+static ALWAYS_INLINE const struct x86_tlb_entry *x86_tlb_at(const struct x86_cpu *c, gva_t a)
+{
+	_Static_assert(sizeof(struct x86_tlb_entry) == 32, "the shift below");
+	return (const void *)((const u8 *)c->tlb + ((a >> 7) & ((X86_TLB_COUNT - 1) << 5)));
+}
+
+/* The tag that an access of `size` bytes must find; one that crosses a page finds none. */
+static ALWAYS_INLINE u64 x86_tlb_tag(const struct x86_cpu *c, gva_t a, unsigned size)
+{
+	return ((a + size - 1) & ~0xfffull) | c->key;
+}
+
+#define X86_LOAD(bits) \
+static ALWAYS_INLINE u##bits x86_load##bits(struct x86_cpu *c, const struct x86_insn *i, gva_t a) \
+{ \
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a); \
+ \
+	if (LIKELY(x86_tlb_tag(c, a, bits / 8) == e->read_tag)) \
+		return *(const volatile x86_u##bits *)(a + e->addend); \
+	return (u##bits)x86_load_slow(c, i, a, bits / 8); \
+}
 X86_LOAD(8)
 X86_LOAD(16)
 X86_LOAD(32)
 X86_LOAD(64)
 
-#define X86_STORE(bits)                                                                            \
-	static ALWAYS_INLINE void x86_store##bits(struct x86_cpu *c, const struct x86_insn *i,     \
-						  gva_t a, u##bits v)                              \
-	{                                                                                          \
-		const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];          \
-                                                                                                   \
-		if (LIKELY((((a + bits / 8 - 1) & ~0xfffull) | c->key) == e->write_tag)) {         \
-			*(volatile x86_u##bits *)(a + e->addend) = v;                              \
-			if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))         \
-				x86_code_written(c, a, bits / 8);                                  \
-			return;                                                                    \
-		}                                                                                  \
-		x86_store_slow(c, i, a, bits / 8, v);                                              \
-	}
+#define X86_LOAD_RMW(bits) \
+static ALWAYS_INLINE u##bits x86_load_rmw##bits(struct x86_cpu *c, const struct x86_insn *i, \
+						gva_t a) \
+{ \
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a); \
+ \
+	if (LIKELY(x86_tlb_tag(c, a, bits / 8) == e->write_tag)) \
+		return *(const volatile x86_u##bits *)(a + e->addend); \
+	return (u##bits)x86_load_rmw_slow(c, i, a, bits / 8); \
+}
+X86_LOAD_RMW(8)
+X86_LOAD_RMW(16)
+X86_LOAD_RMW(32)
+X86_LOAD_RMW(64)
+
+#define X86_STORE(bits) \
+static ALWAYS_INLINE void x86_store##bits(struct x86_cpu *c, const struct x86_insn *i, gva_t a, \
+					  u##bits v) \
+{ \
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a); \
+ \
+	if (LIKELY(x86_tlb_tag(c, a, bits / 8) == e->write_tag)) { \
+		*(volatile x86_u##bits *)(a + e->addend) = v; \
+		if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed))) \
+			x86_code_written(c, a, bits / 8); \
+		return; \
+	} \
+	x86_store_slow(c, i, a, bits / 8, v); \
+}
 X86_STORE(8)
 X86_STORE(16)
 X86_STORE(32)
 X86_STORE(64)
+
+/*
+ * Hot handlers without a stack frame. The functions above call their slow halves and come back,
+ * which makes the compiler save registers on the way in. A frequent form is better written twice:
+ * the fast handler does only what hits, else it ends with a tail call to the slow one:
+ *
+ *	static void mov_load64_slow(c, i)	NOINLINE, built with x86_ea and x86_load64
+ *	static void mov_load64(c, i)
+ *	{
+ *		gva_t a = x86_ea_fast(c, i);
+ *		const struct x86_tlb_entry *e = x86_tlb_at(c, a);
+ *
+ *		if (UNLIKELY(!x86_hit_read(c, i, e, a, 8)))
+ *			X86_TAIL(c, i, mov_load64_slow);
+ *		c->r[i->reg] = x86_at64(e, a);
+ *		NEXT(c, i);
+ *	}
+ *
+ * A store is the last thing: X86_STORE_NEXT(64, c, i, e, a, value), with x86_hit_write() true for the
+ * same e and a. It stores, looks whether the page held code, and goes on.
+ */
+static ALWAYS_INLINE bool x86_hit_read(const struct x86_cpu *c, const struct x86_insn *i,
+				       const struct x86_tlb_entry *e, gva_t a, unsigned size)
+{
+	return x86_tlb_tag(c, a, size) == e->read_tag && !(i->flags & X86_INSN_SLOW_EA);
+}
+static ALWAYS_INLINE bool x86_hit_write(const struct x86_cpu *c, const struct x86_insn *i,
+					const struct x86_tlb_entry *e, gva_t a, unsigned size)
+{
+	return x86_tlb_tag(c, a, size) == e->write_tag && !(i->flags & X86_INSN_SLOW_EA);
+}
+#define x86_at8(e, a) (*(volatile x86_u8 *)((a) + (e)->addend))
+#define x86_at16(e, a) (*(volatile x86_u16 *)((a) + (e)->addend))
+#define x86_at32(e, a) (*(volatile x86_u32 *)((a) + (e)->addend))
+#define x86_at64(e, a) (*(volatile x86_u64 *)((a) + (e)->addend))
+
+/* The rest of X86_STORE_NEXT on a page that held code: x86_code_written(), then NEXT. */
+void x86_code_written_next8(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
+void x86_code_written_next16(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
+void x86_code_written_next32(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
+void x86_code_written_next64(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
+
+#define X86_STORE_NEXT(bits, c, i, e, a, v) \
+	do { \
+		x86_at##bits(e, a) = (u##bits)(v); \
+		if (UNLIKELY(atomic_load_explicit((e)->code, memory_order_relaxed))) { \
+			x86_code_written_next##bits((c), (i), (a)); \
+			return; \
+		} \
+		NEXT(c, i); \
+	} while (0)
+
+/* End the fast handler with its slow twin. */
+#define X86_TAIL(c, i, slow) \
+	do { \
+		slow((c), (i)); \
+		return; \
+	} while (0)
+
+/* 64-bit mode's stack. RSP changes after the access, so a fault leaves it alone. */
+NOINLINE void x86_push64_slow(struct x86_cpu *c, const struct x86_insn *i, u64 v);
+NOINLINE u64 x86_pop64_slow(struct x86_cpu *c, const struct x86_insn *i);
+
+static ALWAYS_INLINE void x86_push64(struct x86_cpu *c, const struct x86_insn *i, u64 v)
+{
+	gva_t a = c->r[R_SP] - 8;
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
+
+	if (LIKELY(x86_tlb_tag(c, a, 8) == e->write_tag)) {
+		x86_at64(e, a) = v;
+		c->r[R_SP] = a;
+		if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+			x86_code_written(c, a, 8);
+	} else {
+		x86_push64_slow(c, i, v);
+	}
+}
+
+static ALWAYS_INLINE u64 x86_pop64(struct x86_cpu *c, const struct x86_insn *i)
+{
+	gva_t a = c->r[R_SP];
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
+
+	if (LIKELY(x86_tlb_tag(c, a, 8) == e->read_tag)) {
+		c->r[R_SP] = a + 8;
+		return x86_at64(e, a);
+	}
+	return x86_pop64_slow(c, i);
+}
 
 /* ---- effective addresses ----------------------------------------------------------------------
  * `size` and `write` serve the limit and rights checks of the slow path, which raises #GP or #SS.
  * Non-canonical addresses are caught by the TLB miss.
  */
 NOINLINE gva_t x86_ea_slow(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool write);
+
+/* Right only without X86_INSN_SLOW_EA; x86_hit_read/write check that. */
+static ALWAYS_INLINE gva_t x86_ea_fast(const struct x86_cpu *c, const struct x86_insn *i)
+{
+	return c->r[i->base] + (c->r[i->index] << i->scale) + (u64)(s64)i->disp +
+	       c->seg_base[i->seg];
+}
 
 static ALWAYS_INLINE gva_t x86_ea(struct x86_cpu *c, const struct x86_insn *i, unsigned size,
 				  bool write)
@@ -326,11 +560,25 @@ void x86_flags_changed(struct x86_cpu *c);
 void x86_mode_changed(struct x86_cpu *c);
 
 /*
- * mmu.c: the key for CR0, CR3, CR4, EFER, c->cpl and AC as they are now; x86_mode_changed asks. With
- * alignment checking in force (CR0.AM, AC, CPL 3) it is a key that never hits, so that the slow
+ * mmu.c: the key for CR0, CR3, CR4, EFER, c->cpl and AC as they are now; x86_mode_changed asks, after
+ * it has set c->mode (c->jump_key follows from both). With alignment checking in force (CR0.AM, AC, CPL 3) it is a key that never hits, so that the slow
  * path can check.
  */
 u64 x86_tlb_key(struct x86_cpu *c);
+
+/* Only the base of FS or GS changed (WRFSBASE, SWAPGS, MSR): no need to leave. */
+static inline void x86_segment_base_changed(struct x86_cpu *c, unsigned seg)
+{
+	c->seg_base[seg] = c->s.seg[seg].base;
+}
+
+/* After CR3 was written (the value without bit 63); keep = that bit: nothing is flushed. Picks the number of the
+ * address space and calls x86_mode_changed(). PAE: x86_pdptes_load() first. */
+void x86_cr3_changed(struct x86_cpu *c, bool keep);
+/* PAE paging: load the four PDPTEs of c->s.cr3's table; false: reserved bits, raise #GP. */
+bool x86_pdptes_load(struct x86_cpu *c, u64 cr3);
+/* INVPCID 0-3; the caller checked the descriptor. */
+void x86_tlb_invpcid(struct x86_cpu *c, unsigned type, u16 pcid, gva_t a);
 
 void x86_tlb_flush_all(struct x86_cpu *c);		/* globals too */
 void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3);	/* this CR3/PCID's, not globals */
@@ -384,20 +632,114 @@ bool x86_choose_string(const struct x86_decoded *d, struct x86_insn *i);
 bool x86_choose_system(const struct x86_decoded *d, struct x86_insn *i);
 bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i);
 
-/*
- * The end of a handler. NEXT: go on with the following record. LEAVE: c->rip says where to go on,
- * the run loop finds the block. In builds that cannot promise tail calls (sanitizers, -O0) the run
- * loop steps records itself and NEXT is a plain return.
+/* ---- the end of a handler ------------------------------------------------------------------------
+ * In builds that cannot promise tail calls (sanitizers, -O0) every ending notes in c->next what comes
+ * and returns, and the run loop steps records itself.
  */
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-	!defined(X86_NO_TAIL_CALLS)
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__) && !defined(X86_NO_TAIL_CALLS)
 #define X86_TAIL_CALLS 1
-#define NEXT(c, i)                         \
-	do {                               \
-		(i)[1].fn((c), (i) + 1);   \
-		return;                    \
-	} while (0)
 #else
 #define X86_TAIL_CALLS 0
-#define NEXT(c, i) return
 #endif
+
+#if X86_TAIL_CALLS && defined(__clang__)
+#define X86_RUN(c, i) __attribute__((musttail)) return (i)->fn((c), (i))
+#elif X86_TAIL_CALLS
+#define X86_RUN(c, i)                \
+	do {                         \
+		(i)->fn((c), (i));   \
+		return;              \
+	} while (0)
+#else
+#define X86_RUN(c, i)              \
+	do {                       \
+		(c)->next = (i);   \
+		return;            \
+	} while (0)
+#endif
+
+#define NEXT(c, i) X86_RUN(c, (i) + 1)
+
+#define X86_LEAVE(c, i, rip_)       \
+	do {                        \
+		(c)->rip = (rip_);  \
+		(c)->next = NULL;   \
+		return;             \
+	} while (0)
+#define X86_LEAVE_NEXT(c, i) X86_LEAVE(c, i, x86_next_rip(c, i))
+
+/* Is rip within CS, or canonical? Raises #GP(0) for the instruction that is i. Before any register
+ * changes. */
+NOINLINE COLD void x86_check_target_slow(struct x86_cpu *c, const struct x86_insn *i,
+					 u64 rip);
+static ALWAYS_INLINE void x86_check_target(struct x86_cpu *c, const struct x86_insn *i,
+					   u64 rip)
+{
+	if (UNLIKELY(!(c->mode & X86_MODE_LONG) || (u64)((s64)(rip << 16) >> 16) != rip))
+		x86_check_target_slow(c, i, rip);
+}
+
+static ALWAYS_INLINE const struct x86_insn *x86_enter(struct x86_cpu *c,
+						      struct x86_block *block, u64 rip)
+{
+	c->r[R_BLOCK] = rip;
+	c->block = block;
+	c->instructions += block->count;
+	return block->insn;
+}
+
+static ALWAYS_INLINE unsigned x86_jump_index(u64 rip)
+{
+	return (unsigned)(rip ^ (rip >> 11)) & (X86_JUMP_COUNT - 1);
+}
+
+#define X86_GOTO(c, i, rip_)                                                          \
+	do {                                                                          \
+		u64 goto_ = (rip_);                                                   \
+		const struct x86_jump_entry *e_ = &(c)->jump[x86_jump_index(goto_)];  \
+                                                                                      \
+		if (LIKELY(e_->rip == goto_ && e_->key == (c)->jump_key &&            \
+			   !atomic_load_explicit(&(c)->attention,                     \
+						 memory_order_relaxed))) {            \
+			const struct x86_insn *to_ = x86_enter((c), e_->block, goto_); \
+			X86_RUN((c), to_);                                            \
+		}                                                                     \
+		X86_LEAVE((c), (i), goto_);                                           \
+	} while (0)
+
+/* A direct branch without a link, yet or ever: run.c. */
+void x86_jump_unlinked(struct x86_cpu *c, const struct x86_insn *i);
+
+#if X86_TAIL_CALLS && defined(__clang__)
+#define X86_JUMP_UNLINKED(c, i) __attribute__((musttail)) return x86_jump_unlinked((c), (i))
+#else
+#define X86_JUMP_UNLINKED(c, i)                \
+	do {                                   \
+		x86_jump_unlinked((c), (i));   \
+		return;                        \
+	} while (0)
+#endif
+
+#define X86_JUMP(c, i)                                                             \
+	do {                                                                       \
+		struct x86_block *link_ = (struct x86_block *)(i)->imm;            \
+                                                                                   \
+		if (LIKELY(link_ && !atomic_load_explicit(&(c)->attention,         \
+							  memory_order_relaxed))) { \
+			const struct x86_insn *to_ = x86_enter(                    \
+				(c), link_, (c)->r[R_BLOCK] + (u64)(s64)(i)->disp); \
+			X86_RUN((c), to_);                                         \
+		}                                                                  \
+		X86_JUMP_UNLINKED((c), (i));                                       \
+	} while (0)
+
+/* Target of a direct branch, cut to the mode's width (the handler of a 16-bit operand size cuts
+ * further and uses X86_GOTO). CALL pushes only after x86_check_target() of it. */
+static inline u64 x86_jump_target(const struct x86_cpu *c, const struct x86_insn *i)
+{
+	u64 rip = c->r[R_BLOCK] + (u64)(s64)i->disp +
+		  (i->flags & X86_INSN_WRAP ? BIT64(32) : 0);
+
+	return c->mode & X86_MODE_LONG ? rip : (u32)rip;
+}
