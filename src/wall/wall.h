@@ -268,7 +268,9 @@ struct wall_reply {
 
 /* ---- the VM's owner (launcher or `tabique run`) to hv and to the worker ---------------------
  * A SOCK_SEQPACKET pair with each, struct owner_message both ways. Both processes trust their
- * owner. The configuration travels as the first message of each.
+ * owner. The configuration travels as the first message of each. After OWNER_ENDED hv's VPs
+ * stand, and its loop goes on answering OWNER_STATS_ASK and OWNER_INSPECT_ASK until the owner
+ * closes the socket.
  */
 enum owner_kind {
 	OWNER_HV_CONFIG = 1,	/* owner -> hv: u.hv + descriptors in the order of enum hv_fd */
@@ -325,6 +327,9 @@ struct hv_stats {
 	u64 decoded, code_flushes, tlb_misses;
 	u64 first_entry_ns; /* CLOCK_MONOTONIC */
 };
+
+/* Both programs find their owner's socket here; every other descriptor comes over it. */
+#define OWNER_FD 3
 
 #define OWNER_TEXT_SIZE 1024
 
