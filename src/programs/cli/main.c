@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tabique: the command line. A table of verbs; each verb reads its own options.
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "programs/cli/verb.h"
+
+static const struct verb *const verbs[] = {
+	&verb_run,
+};
+
+/* Words of the command line that belong to later versions: said so, not "unknown". */
+static const char *const later[] = {
+	"vm",	"disk",	   "switch", "nic", "checkpoint", "backup",
+	"node", "cluster", "park",   "top", "events",	  "op",
+};
+
+void print_error(const struct err *err)
+{
+	fprintf(stderr, "tabique: %s\n", err->text);
+	if (err->fix[0])
+		fprintf(stderr, "fix: %s\n", err->fix);
+}
+
+static void print_help(FILE *to)
+{
+	fputs("usage: tabique VERB [OPTION...]\n\n", to);
+	for (size_t k = 0; k < ARRAY_COUNT(verbs); k++)
+		fprintf(to, "  %-8s %s\n", verbs[k]->name, verbs[k]->summary);
+	fputs("\n  --help     this text; 'tabique VERB --help' tells more\n"
+	      "  --version  the version\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "--help";
+
+	log_start("tabique", LOG_INFO);
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
+		print_help(stdout);
+		return EXIT_DONE;
+	}
+	if (strcmp(word, "--version") == 0) {
+		puts("tabique " TABIQUE_VERSION);
+		return EXIT_DONE;
+	}
+	for (size_t k = 0; k < ARRAY_COUNT(verbs); k++)
+		if (strcmp(word, verbs[k]->name) == 0)
+			return verbs[k]->run(argc - 1, argv + 1);
+	for (size_t k = 0; k < ARRAY_COUNT(later); k++) {
+		if (strcmp(word, later[k]) == 0) {
+			fprintf(stderr, "tabique: '%s' is not yet part of this version\n",
+				word);
+			return EXIT_USAGE;
+		}
+	}
+	fprintf(stderr, "tabique: unknown verb '%s'\nfix: see 'tabique --help'\n", word);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of `tabique run` as one table; see run_options.h. */
+#include "programs/cli/run_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/checked.h"
+
+typedef int (*option_fn)(struct run_options *o, const char *value, struct err *err);
+
+struct option_row {
+	const char *name;
+	const char *value; /* NULL: takes none */
+	const char *help;
+	option_fn set; /* NULL: belongs to a later version */
+};
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+/* A whole decimal number with nothing behind it. */
+static bool parse_number(const char *text, u64 *ret_number, const char **ret_rest)
+{
+	u64 n = 0;
+	const char *p = text;
+
+	for (; *p >= '0' && *p <= '9'; p++)
+		if (!mul_u64(n, 10, &n) || !add_u64(n, (u64)(*p - '0'), &n))
+			return false;
+	if (p == text)
+		return false;
+	*ret_number = n;
+	*ret_rest = p;
+	return true;
+}
+
+/* 512M, 1G, 2048K, 1T; a bare number is bytes. */
+static bool parse_size(const char *text, u64 *ret_size)
+{
+	static const char units[] = "KMGTP";
+	const char *rest, *unit;
+	u64 n;
+
+	if (!parse_number(text, &n, &rest))
+		return false;
+	if (*rest) {
+		unit = strchr(units, *rest & ~0x20);
+		if (!unit || !mul_u64(n, 1ull << (10 * (unit - units + 1)), &n))
+			return false;
+		rest++;
+		if (*rest == 'i')
+			rest++;
+		if (*rest == 'B' || *rest == 'b')
+			rest++;
+		if (*rest)
+			return false;
+	}
+	*ret_size = n;
+	return true;
+}
+
+static int set_kernel(struct run_options *o, const char *value, struct err *err)
+{
+	o->kernel = value;
+	return 0;
+}
+
+/* One part of --initrd "FILE args,FILE args". */
+static int add_module(struct run_options *o, const char *part, size_t size,
+		      struct err *err)
+{
+	const char *space = memchr(part, ' ', size);
+	size_t path_size = space ? (size_t)(space - part) : size;
+
+	if (o->module_count == WORKER_MAX_MODULES)
+		return err_set(err, -EINVAL, "--initrd: more than %d files",
+			       WORKER_MAX_MODULES);
+	if (path_size == 0 || size >= WORKER_ARGS_SIZE) {
+		err_set(err, -EINVAL, "--initrd: '%.*s' is not a file name", (int)size,
+			part);
+		return err_fix(err, "give FILE, or \"FILE arguments,FILE arguments\"");
+	}
+	memcpy(o->module_path[o->module_count], part, path_size);
+	memcpy(o->module_args[o->module_count], part, size);
+	o->module_count++;
+	return 0;
+}
+
+static int set_initrd(struct run_options *o, const char *value, struct err *err)
+{
+	for (;;) {
+		size_t size = strcspn(value, ",");
+		int r = add_module(o, value, size, err);
+
+		if (r < 0 || !value[size])
+			return r;
+		value += size + 1;
+	}
+}
+
+static int set_append(struct run_options *o, const char *value, struct err *err)
+{
+	if (strlen(value) >= WORKER_CMDLINE_SIZE)
+		return err_set(err, -EINVAL,
+			       "--append: the kernel command line is longer than %d "
+			       "characters",
+			       WORKER_CMDLINE_SIZE - 1);
+	o->append = value;
+	return 0;
+}
+
+static int set_memory(struct run_options *o, const char *value, struct err *err)
+{
+	u64 size;
+
+	if (!parse_size(value, &size)) {
+		err_set(err, -EINVAL, "--memory: '%s' is not an amount of memory", value);
+		return err_fix(err, "give a number with a unit, for instance --memory "
+				    "512M");
+	}
+	if (size < RUN_MIN_MEMORY || size > RUN_MAX_MEMORY) {
+		err_set(err, -EINVAL,
+			"--memory: a VM can have from 1 MiB to 1 TiB, not '%s'", value);
+		return err_fix(err, "give an amount in that range, for instance --memory "
+				    "512M");
+	}
+	o->memory = size & ~(u64)(WALL_PAGE_SIZE - 1);
+	return 0;
+}
+
+static int set_cpus(struct run_options *o, const char *value, struct err *err)
+{
+	const char *rest;
+	u64 n;
+
+	if (!parse_number(value, &n, &rest) || *rest || n < 1 || n > RUN_MAX_CPUS) {
+		err_set(err, -EINVAL,
+			"--cpus: a VM can have from 1 to %d virtual processors, not '%s'",
+			RUN_MAX_CPUS, value);
+		return err_fix(err, "give a number in that range, for instance --cpus 2");
+	}
+	o->cpus = (u32)n;
+	return 0;
+}
+
+static int set_engine(struct run_options *o, const char *value, struct err *err)
+{
+	static const char *const names[] = {
+		[RUN_ENGINE_AUTO] = "auto",
+		[RUN_ENGINE_KVM] = "kvm",
+		[RUN_ENGINE_SOFT] = "soft",
+		[RUN_ENGINE_INTERP] = "interp",
+	};
+
+	for (size_t k = 0; k < ARRAY_COUNT(names); k++) {
+		if (strcmp(value, names[k]) == 0) {
+			o->engine = (enum run_engine)k;
+			return 0;
+		}
+	}
+	err_set(err, -EINVAL, "--engine: there is no engine '%s'", value);
+	return err_fix(err, "give one of auto, kvm, soft, interp");
+}
+
+static int set_timeout(struct run_options *o, const char *value, struct err *err)
+{
+	const char *rest;
+	u64 n;
+
+	if (!parse_number(value, &n, &rest) || *rest || n < 1 || n > 31536000) {
+		err_set(err, -EINVAL, "--timeout: '%s' is not a number of seconds",
+			value);
+		return err_fix(err, "give a whole number from 1 to 31536000 (a year)");
+	}
+	o->timeout_seconds = (u32)n;
+	return 0;
+}
+
+static int set_stats(struct run_options *o, const char *value, struct err *err)
+{
+	o->stats = value;
+	return 0;
+}
+
+static int set_no_reboot(struct run_options *o, const char *value, struct err *err)
+{
+	o->no_reboot = true;
+	return 0;
+}
+
+static int set_debug_exit(struct run_options *o, const char *value, struct err *err)
+{
+	o->debug_exit = true;
+	return 0;
+}
+
+static int set_test_devices(struct run_options *o, const char *value, struct err *err)
+{
+	o->test_devices = true;
+	return 0;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct option_row rows[] = {
+	{ "--kernel", "FILE", "Linux bzImage, PVH vmlinux or multiboot image to boot", set_kernel },
+	{ "--initrd", "FILE", "initial RAM disk; multiboot: \"FILE args,FILE args\"", set_initrd },
+	{ "--append", "TEXT", "the kernel's command line", set_append },
+	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
+	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
+	{ "--engine", "NAME", "auto, soft or interp (default auto)", set_engine },
+	{ "--timeout", "SECONDS", "end the VM after this long, exit code 124", set_timeout },
+	{ "--stats", "FILE", "write figures about the run there, as JSON", set_stats },
+	{ "--no-reboot", NULL, "a guest reset ends the VM, exit code 10", set_no_reboot },
+	{ "--debug-exit", NULL, "port 0xf4 ends the VM: exit code (value << 1) | 1", set_debug_exit },
+	{ "--test-devices", NULL, "devices for bare test kernels", set_test_devices },
+	{ "--disk", "FILE", NULL, NULL },
+	{ "--cdrom", "FILE", NULL, NULL },
+	{ "--floppy", "FILE", NULL, NULL },
+	{ "--net", "KIND", NULL, NULL },
+	{ "--bios", NULL, NULL, NULL },
+	{ "--firmware", "FILE", NULL, NULL },
+	{ "--screen", "ADDRESS", NULL, NULL },
+	{ "--control", "SOCKET", NULL, NULL },
+};
+/* clang-format on */
+
+void run_options_help(void)
+{
+	puts("usage: tabique run --kernel FILE [OPTION...]\n\n"
+	     "Boots a VM in the foreground with its serial console here. Ctrl-] opens a "
+	     "menu.\n");
+	for (size_t k = 0; k < ARRAY_COUNT(rows); k++)
+		if (rows[k].set)
+			printf("  %-15s %-8s %s\n", rows[k].name,
+			       rows[k].value ? rows[k].value : "", rows[k].help);
+	puts("\nExit codes: 0 power-off, 1 failure (126 with --debug-exit), 2 usage, 3 "
+	     "not found,\n"
+	     "10 guest reset with --no-reboot, 14 triple fault, 124 timeout.");
+}
+
+static const struct option_row *find_row(const char *word, const char **ret_value)
+{
+	size_t size = strcspn(word, "=");
+
+	*ret_value = word[size] == '=' ? word + size + 1 : NULL;
+	for (size_t k = 0; k < ARRAY_COUNT(rows); k++)
+		if (strlen(rows[k].name) == size && memcmp(rows[k].name, word, size) == 0)
+			return &rows[k];
+	return NULL;
+}
+
+int run_options_parse(int argc, char **argv, struct run_options *ret_options,
+		      struct err *err)
+{
+	struct run_options *o = ret_options;
+
+	memset(o, 0, sizeof *o);
+	o->append = "";
+	o->memory = RUN_DEFAULT_MEMORY;
+	o->cpus = 1;
+	for (int k = 1; k < argc; k++) {
+		const char *value;
+		const struct option_row *row = find_row(argv[k], &value);
+		int r;
+
+		if (strcmp(argv[k], "--help") == 0)
+			return 1;
+		if (!row) {
+			err_set(err, -EINVAL, "run: unknown option '%s'", argv[k]);
+			return err_fix(err, "see 'tabique run --help'");
+		}
+		if (!row->set)
+			return err_set(err, -EINVAL,
+				       "run: %s is not yet part of this version",
+				       row->name);
+		if (row->value && !value) {
+			if (k + 1 == argc) {
+				err_set(err, -EINVAL, "run: %s needs a value", row->name);
+				return err_fix(err, "%s %s", row->name, row->value);
+			}
+			value = argv[++k];
+		} else if (!row->value && value) {
+			return err_set(err, -EINVAL, "run: %s takes no value", row->name);
+		}
+		r = row->set(o, value, err);
+		if (r < 0)
+			return r;
+	}
+	if (!o->kernel) {
+		err_set(err, -EINVAL, "run: there is nothing to boot");
+		return err_fix(err, "name a kernel: --kernel FILE");
+	}
+	return 0;
+}

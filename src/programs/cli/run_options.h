@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `tabique run` was asked for: the command line, parsed and checked, no file opened yet. */
+#pragma once
+
+#include "base/err.h"
+#include "wall/worker_config.h"
+
+#define RUN_MAX_CPUS 64
+#define RUN_MIN_MEMORY (1ull << 20)
+#define RUN_MAX_MEMORY (1ull << 40)
+#define RUN_DEFAULT_MEMORY (512ull << 20)
+
+enum run_engine { RUN_ENGINE_AUTO, RUN_ENGINE_KVM, RUN_ENGINE_SOFT, RUN_ENGINE_INTERP };
+
+struct run_options {
+	const char *kernel; /* path */
+	const char *append; /* kernel command line, "" when none */
+	u64 memory;	    /* bytes, a whole number of pages */
+	u32 cpus;
+	enum run_engine engine;
+	u32 timeout_seconds; /* 0 = none */
+	const char *stats;   /* path, NULL = none */
+	bool no_reboot, debug_exit, test_devices;
+	unsigned module_count;
+	char module_path[WORKER_MAX_MODULES][WORKER_ARGS_SIZE];
+	char module_args[WORKER_MAX_MODULES][WORKER_ARGS_SIZE];
+};
+
+/* Strings point into argv. 0, or -EINVAL with the sentence. 1: help was asked for. */
+int run_options_parse(int argc, char **argv, struct run_options *ret_options,
+		      struct err *err) MUST_CHECK;
+void run_options_help(void);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two processes of a VM, started and watched by their owner: memory regions, sockets, uids,
+ * fork and exec, the first message of each. `tabique run` is that owner for one VM.
+ *
+ *	1. vm_process_start
+ *	2. the owner watches hv_socket, worker_socket, hv_pidfd, worker_pidfd and speaks
+ *	   struct owner_message
+ *	3. vm_process_end
+ */
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/types.h"
+#include "wall/worker_config.h"
+
+struct vm_process_config {
+	struct hv_config hv; /* sizes, VPs, engine; descriptors are filled in here */
+	struct worker_config worker; /* names, command line; the rest is filled in here */
+	int kernel;		     /* stays the caller's */
+	int module[WORKER_MAX_MODULES];
+};
+
+struct vm_process {
+	pid_t hv_pid, worker_pid;
+	int hv_pidfd, worker_pidfd;
+	int hv_socket, worker_socket;
+	int serial; /* our end of COM1 */
+	int slot_lock;
+	int hv_status, worker_status; /* wait status, valid when the pid is 0 again */
+	struct rusage hv_usage, worker_usage;
+};
+
+/* All descriptors of *ret_vm are close-on-exec. Negative: nothing was left behind. */
+int vm_process_start(const struct vm_process_config *config, struct vm_process *ret_vm,
+		     struct err *err) MUST_CHECK;
+
+/* Has it ended? Takes its status and usage, once. */
+bool vm_process_hv_ended(struct vm_process *vm);
+bool vm_process_worker_ended(struct vm_process *vm);
+
+/* Kill what still runs, wait for it, close everything. */
+void vm_process_end(struct vm_process *vm);
