@@ -8,7 +8,7 @@ BUILD ?= build$(if $(filter-out gcc cc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(
 JOBS ?= $(shell nproc)
 OPTIONS ?=
 
-.PHONY: all run test unit bench soak lint format install fuzz clean help
+.PHONY: all run test unit guest scenario bench soak lint format install fuzz clean help
 all: $(BUILD)/build.ninja
 	@ls tests/unit src/*/*.c >$(BUILD)/files.new; \
 	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
@@ -24,6 +24,8 @@ help:
 	@echo 'make run        boot the demonstration guest (./run)'
 	@echo 'make test       everything that is tested in under ten minutes (./test)'
 	@echo 'make unit       unit tests alone'
+	@echo 'make guest      boots and commands inside; CASES=... for some'
+	@echo 'make scenario   what the command line does; CASES=... for some'
 	@echo 'make bench      figures beside those of QEMU in the same run'
 	@echo 'make soak       hours of random instruction blocks'
 	@echo 'make lint       layers, names, sizes, format'
@@ -47,6 +49,11 @@ lint:
 format:
 	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' | \
 		xargs $(shell command -v clang-format-14 || echo clang-format) -i
+
+# One stage of ./test alone: make guest, make scenario; CASES=... for some of them.
+guest scenario: all
+	@guests/make-demo
+	@TIMES=1 tests/tools/run-cases $(BUILD) $(or $(CASES),tests/$@/*.sh)
 
 install: all
 	meson install -C $(BUILD) --no-rebuild

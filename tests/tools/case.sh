@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What the cases of tests/guest and tests/scenario are made of. They source it:
+#	. "$HERE/tests/tools/case.sh"
+# run-cases sets HERE (the project), BUILD (a build folder) and DIR (the case's own folder).
+set -u
+tabique=$BUILD/bin/tabique
+kernels=$BUILD/tests/guest/kernels
+vmlinuz=$HERE/out/guests/vmlinuz
+demo=$HERE/out/guests/demo.img
+engine=${ENGINE:-soft}
+cd "$DIR" || exit 2
+
+fail() {
+	echo "$*"
+	for f in console errors; do
+		[ ! -s "$f" ] || {
+			echo "-- end of $f:"
+			tail -n 15 "$f" | tr -d '\r'
+		}
+	done
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+# run OPTION...: `tabique run`, console into the file console, standard error into errors,
+# exit status into $status. Standard input is the caller's.
+run() {
+	status=0
+	"$tabique" run --engine "$engine" "$@" >console 2>errors || status=$?
+}
+
+# start OPTION...: the same in the background; its process is $vm. Input: the FIFO input, which
+# is held open as descriptor 8.
+start() {
+	mkfifo input
+	"$tabique" run --engine "$engine" "$@" <input >console 2>errors &
+	vm=$!
+	exec 8>input
+}
+
+# finish: wait for what start began; the exit status into $status.
+finish() {
+	status=0
+	wait "$vm" || status=$?
+}
+
+# wait_for TEXT [FILE]: until FILE (console) has TEXT in it, or the VM has ended.
+wait_for() {
+	until grep -aqF -e "$1" "${2:-console}" 2>/dev/null; do
+		kill -0 "$vm" 2>/dev/null || {
+			grep -aqF -e "$1" "${2:-console}" && return
+			fail "the VM ended before it said '$1'"
+		}
+		sleep 0.05
+	done
+}
+
+# boot_script OPTION... <SCRIPT: boot the demonstration guest with a script to run in it, and
+# the $programs of tests/guest/programs. The script's output goes to the file output, its exit
+# status to $guest_status.
+boot_script() {
+	cat >script
+	# shellcheck disable=SC2086
+	(cd "$BUILD/tests/guest/programs" &&
+		"$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img" ${programs:-})
+	run --kernel "$vmlinuz" --initrd initrd.img --append "console=ttyS0 panic=-1 ${append:-}" \
+		--memory 512M "$@" </dev/null
+	tr -d '\r' <console | sed -n '/^tabique-guest: script starts$/,/^tabique-guest: script ended/p' |
+		sed '1d;$d' | grep -vE '^\[ *[0-9]+\.[0-9]+\]' >output
+	guest_status=$(tr -d '\r' <console | sed -n 's/^tabique-guest: script ended with //p')
+	[ -n "$guest_status" ] || fail "the guest's script did not end; exit status $status"
+}
+
+expect_status() {
+	[ "$status" -eq "$1" ] || fail "exit status $status, not $1"
+}
+
+# expect TEXT [FILE]: FILE (console) must contain TEXT.
+expect() {
+	grep -aqF -e "$1" "${2:-console}" || fail "no '$1' in ${2:-console}"
+}
+
+# children PROGRAM: the process of that name below $vm.
+child() {
+	ps -o pid=,args= --ppid "$vm" | awk -v p="/$1" 'index($2, p) { print $1 }' | head -n 1
+}
+
+# refuse STATUS CAUSE OPTION...: `tabique run` must say CAUSE in one sentence, then at least one
+# "fix: ..." line, and end with STATUS at once.
+refuse() {
+	want=$1
+	cause=$2
+	shift 2
+	status=0
+	timeout 10 "$tabique" run "$@" >console 2>errors </dev/null || status=$?
+	expect_status "$want"
+	head -n 1 errors | grep -qF -e "$cause" || fail "the first line does not name the cause: '$cause'"
+	[ "$(grep -vc '^fix: ' errors)" -eq 1 ] || fail "more than one line besides the cures"
+	grep -q '^fix: .' errors || fail "no cure"
+	[ ! -s console ] || fail "words on standard output"
+}
