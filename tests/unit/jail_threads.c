@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* jail/syscalls.c: each kind of thread keeps its own calls, and every other one kills. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "jail/jail.h"
+
+enum { ENDED = 0, KILLED_BY_FILTER = 1, SOMETHING_ELSE = 2 };
+
+/* Run one system call in a child that has taken the list of `kind`: how did the child end? */
+static int try_call(enum jail_thread kind, long call, long a, long b, long c, long d,
+		    long e)
+{
+	struct jail_config config = { .role = JAIL_HV };
+	struct err err;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (jail_thread(&config, kind, &err) < 0)
+			_exit(9);
+		syscall(call, a, b, c, d, e, 0);
+		syscall(SYS_exit_group, 0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return SOMETHING_ELSE;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		return KILLED_BY_FILTER;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? ENDED : SOMETHING_ELSE;
+}
+
+TEST(vp_thread_has_16_system_calls_at_most)
+{
+	unsigned count;
+
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_HV_VP, &count) != NULL);
+	ASSERT(count <= 16);
+}
+
+TEST(loop_threads_have_28_system_calls_at_most)
+{
+	unsigned count;
+
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_HV_LOOP, &count) != NULL);
+	ASSERT(count <= 28);
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_WORKER, &count) != NULL);
+	ASSERT(count <= 28);
+}
+
+static bool every_foreign_call_kills(enum jail_thread kind)
+{
+	static const struct {
+		long call, a, b, c, d, e;
+	} rows[] = {
+		{ SYS_openat, AT_FDCWD, (long)"/etc/passwd", O_RDONLY, 0, 0 },
+		{ SYS_open, (long)"/etc/passwd", O_RDONLY, 0, 0, 0 },
+		{ SYS_execve, (long)"/bin/true", 0, 0, 0, 0 },
+		{ SYS_socket, AF_INET, SOCK_STREAM, 0, 0, 0 },
+		{ SYS_socket, AF_UNIX, SOCK_STREAM, 0, 0, 0 },
+		{ SYS_fork, 0, 0, 0, 0, 0 },
+		{ SYS_clone, SIGCHLD, 0, 0, 0, 0 },
+		{ SYS_ptrace, 16 /* attach */, 1, 0, 0, 0 },
+		{ SYS_process_vm_writev, 1, 0, 0, 0, 0 },
+		{ SYS_pidfd_open, 1, 0, 0, 0, 0 },
+		{ SYS_pidfd_getfd, 1, 0, 0, 0, 0 },
+		{ SYS_kill, 1, 0, 0, 0, 0 },
+		{ SYS_tgkill, 1, 1, 0, 0, 0 },
+		{ SYS_mount, 0, 0, 0, 0, 0 },
+		{ SYS_unshare, 0x10000000, 0, 0, 0, 0 },
+		{ SYS_bpf, 0, 0, 0, 0, 0 },
+		{ SYS_io_uring_setup, 4, 0, 0, 0, 0 },
+		{ SYS_userfaultfd, 0, 0, 0, 0, 0 },
+		{ SYS_ioctl, 0, 0, 0, 0, 0 },
+		{ SYS_keyctl, 0, 0, 0, 0, 0 },
+		{ SYS_prctl, 0, 0, 0, 0, 0 },
+		{ SYS_setuid, 0, 0, 0, 0, 0 },
+		{ SYS_process_madvise, -1, 0, 0, 0, 0 },
+		{ 0x40000000 | SYS_getpid, 0, 0, 0, 0, 0 }, /* x32 */
+		{ SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+		  -1 },
+		{ SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+		  MAP_PRIVATE | MAP_ANONYMOUS, -1 },
+		{ SYS_mprotect, 0, 4096, PROT_EXEC, 0, 0 },
+		{ SYS_pkey_mprotect, 0, 4096, PROT_EXEC, -1, 0 },
+	};
+
+	for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
+		int how = try_call(kind, rows[k].call, rows[k].a, rows[k].b, rows[k].c,
+				   rows[k].d, rows[k].e);
+		if (how != KILLED_BY_FILTER)
+			harness_fail(__FILE__, __LINE__,
+				     "system call %ld: not killed (%d)", rows[k].call,
+				     how);
+		CHECK_EQ(how, KILLED_BY_FILTER);
+	}
+	return true;
+}
+
+TEST(calls_outside_its_list_kill_a_vp_thread)
+{
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_HV_VP));
+}
+
+TEST(calls_outside_its_list_kill_an_hv_loop)
+{
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_HV_LOOP));
+}
+
+TEST(calls_outside_its_list_kill_a_worker)
+{
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_WORKER));
+}
+
+TEST(calls_of_its_list_do_not_kill)
+{
+	ASSERT_EQ(try_call(JAIL_THREAD_WORKER, SYS_clock_gettime, 0, 0, 0, 0, 0), ENDED);
+	ASSERT_EQ(try_call(JAIL_THREAD_HV_VP, SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1),
+		  ENDED);
+}
