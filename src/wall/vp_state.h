@@ -114,8 +114,17 @@ _Static_assert(sizeof(struct vp_state) % 8 == 0, "no tail padding");
 enum { VP_EVENT_EXTINT = 0, VP_EVENT_NMI = 2, VP_EVENT_FAULT = 3, VP_EVENT_SOFT_INT = 4,
        VP_EVENT_PRIV_SOFT = 5, VP_EVENT_SOFT_TRAP = 6 };
 
-/* The state after power-on or INIT: real mode at F000:FFF0 (bsp) or waiting for SIPI. */
+/*
+ * The state after power-on: real mode at F000:FFF0 (bsp) or waiting for SIPI. A loader that plays
+ * firmware also sets what firmware sets, or Linux says so: mtrr_def_type = 0xc06 (enabled, WB).
+ */
 void vp_state_reset(struct vp_state *state, bool bsp);
+
+/* INIT: as power-on, but the FPU, the MSRs, the MTRRs and the clock stay. */
+void vp_state_init(struct vp_state *state);
+
+/* The SIPI that a VP in VP_WAIT_SIPI takes: real mode at vector:0, running. */
+void vp_state_sipi(struct vp_state *state, u8 vector);
 
 /*
  * Can this block be run? Reserved bits of control registers, of EFER and of the flags, canonical
