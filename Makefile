@@ -10,14 +10,14 @@ OPTIONS ?=
 
 .PHONY: all run test unit guest scenario bench soak lint format install fuzz clean help
 all: $(BUILD)/build.ninja
-	@ls tests/unit src/*/*.c >$(BUILD)/files.new; \
+	@ls tests/unit tests/guest/* tests/fuzz src/*/*.c >$(BUILD)/files.new; \
 	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
 		{ meson setup --reconfigure $(BUILD) >/dev/null && mv $(BUILD)/files.new $(BUILD)/files.list; }
 	@ninja -C $(BUILD) -j$(JOBS) --quiet
 
 $(BUILD)/build.ninja:
 	CC=$(CC) meson setup $(BUILD) $(if $(SAN),-Db_sanitize=$(SAN) -Db_lundef=false) $(OPTIONS)
-	@ls tests/unit src/*/*.c >$(BUILD)/files.list
+	@ls tests/unit tests/guest/* tests/fuzz src/*/*.c >$(BUILD)/files.list
 
 help:
 	@echo 'make            build the programs into $(BUILD)/bin'
@@ -54,6 +54,19 @@ format:
 guest scenario: all
 	@guests/make-demo
 	@TIMES=1 tests/tools/run-cases $(BUILD) $(or $(CASES),tests/$@/*.sh)
+
+bench: all
+	@tests/bench/bench $(BUILD) $(ROUNDS)
+
+soak: all
+	@tests/soak/soak $(BUILD) $(BLOCKS) $(SEED)
+
+# make fuzz T=NAME [SECONDS=60]: build/tests/fuzz/fuzz-NAME, with sanitizers.
+SECONDS ?= 60
+fuzz:
+	@[ -n "$(T)" ] || { echo 'make fuzz T=NAME, NAME one of:'; ls tests/fuzz/*.c | sed 's|.*/||; s|\.c$$||'; exit 2; }
+	@$(MAKE) -s SAN=address,undefined
+	@build-address-undefined/tests/fuzz/fuzz-$(T) --seconds $(SECONDS) $(FUZZ)
 
 install: all
 	meson install -C $(BUILD) --no-rebuild
