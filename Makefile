@@ -10,14 +10,14 @@ OPTIONS ?=
 
 .PHONY: all run test unit guest scenario bench soak lint format install fuzz clean help
 all: $(BUILD)/build.ninja
-	@ls tests/unit tests/guest/* tests/fuzz src/*/*.c >$(BUILD)/files.new; \
+	@ls tests/unit tests/guest/* tests/fuzz >$(BUILD)/files.new; \
 	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
 		{ meson setup --reconfigure $(BUILD) >/dev/null && mv $(BUILD)/files.new $(BUILD)/files.list; }
 	@ninja -C $(BUILD) -j$(JOBS) --quiet
 
 $(BUILD)/build.ninja:
 	CC=$(CC) meson setup $(BUILD) $(if $(SAN),-Db_sanitize=$(SAN) -Db_lundef=false) $(OPTIONS)
-	@ls tests/unit tests/guest/* tests/fuzz src/*/*.c >$(BUILD)/files.list
+	@ls tests/unit tests/guest/* tests/fuzz >$(BUILD)/files.list
 
 help:
 	@echo 'make            build the programs into $(BUILD)/bin'
