@@ -271,10 +271,11 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options,
 			err_set(err, -EINVAL, "run: unknown option '%s'", argv[k]);
 			return err_fix(err, "see 'tabique run --help'");
 		}
-		if (!row->set)
-			return err_set(err, -EINVAL,
-				       "run: %s is not yet part of this version",
-				       row->name);
+		if (!row->set) {
+			err_set(err, -EINVAL, "run: %s is not yet part of this version",
+				row->name);
+			return err_fix(err, "leave %s out", row->name);
+		}
 		if (row->value && !value) {
 			if (k + 1 == argc) {
 				err_set(err, -EINVAL, "run: %s needs a value", row->name);
