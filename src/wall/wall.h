@@ -214,6 +214,9 @@ enum wall_chip {
 	WALL_CHIP_RTC,
 	WALL_CHIP_UART, /* index 0, 1 */
 	WALL_CHIP_PM,
+	WALL_CHIP_I8042,
+	WALL_CHIP_FW_CFG, /* selector and offset */
+	WALL_CHIP_PCI,	  /* the address latch */
 	WALL_CHIP_COUNT,
 };
 #define WALL_CHIP_STATE_SIZE 2048
