@@ -50,3 +50,17 @@ struct inspect {
 };
 void inspect_line(struct inspect *out, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * The head of every saved block of a chip. What follows is the chip's own packed struct; the
+ * rest of the WALL_CHIP_STATE_SIZE bytes is 0.
+ */
+struct chip_state_head {
+	le16 version;
+	le16 size; /* of head and struct */
+} PACKED;
+
+/* Zero the whole block and write its head. */
+void chip_state_begin(void *block, u16 version, size_t size);
+/* Is this the head that chip_state_begin would write? */
+bool chip_state_matches(const void *block, u16 version, size_t size);
