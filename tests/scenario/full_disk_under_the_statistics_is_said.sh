@@ -5,4 +5,4 @@ status=0
 timeout 20 "$tabique" run --kernel "$kernels/triple.elf" --memory 64M --cpus 1 --stats /dev/full >console 2>errors </dev/null || status=$?
 expect "/dev/full" errors
 expect "no space left" errors
-expect_status 1
+expect_status 14

@@ -40,6 +40,18 @@ struct test_case {
 
 #define TEST_SECONDS 20
 
+/* What a thread sanitizer cannot see through (seccomp, clone without its knowledge) is skipped. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN true
+#endif
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN false
+#endif
+
 #define TEST(name) TEST_TIMEOUT(name, TEST_SECONDS)
 
 #define TEST_TIMEOUT(name_, seconds_)                                   \
