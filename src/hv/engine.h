@@ -112,6 +112,9 @@ struct engine_ops {
 	/* Somebody took marks out of the dirty map: cached write rights go. Returns as drop_code. */
 	void (*drop_write_rights)(struct engine_vm *vm);
 
+	/* The guest's time stamp counter now. VP's thread, or any one thread while the VP stands. */
+	u64 (*vp_tsc)(struct engine_vp *vp);
+
 	/* Adds what this VP counted; any thread, approximate while it runs. */
 	void (*vp_count)(struct engine_vp *vp, struct hv_stats *io_stats);
 };
