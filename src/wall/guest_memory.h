@@ -68,6 +68,12 @@ int gm_write(struct guest_memory *gm, gpa_t gpa, const void *from, u64 size,
 int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticket)
 	MUST_CHECK;
 
+/*
+ * Give all of RAM back to the host: it reads as zeros from now on. The guest stands. Marks and
+ * flushes as a write of everything.
+ */
+int gm_clear(struct guest_memory *gm, u64 *io_ticket) MUST_CHECK;
+
 /* Has hv flushed all that the ticket stands for? 0 is always done. */
 bool gm_published(const struct guest_memory *gm, u64 ticket);
 /* Sleep until it has; -ETIMEDOUT after 5 s (hv is gone or stopped answering). */
