@@ -100,7 +100,7 @@ static void vectors(void)
 	for (int i = 0; i < 5000; i++) {
 		a = a * 1664525u + 1013904223u;
 		a ^= a >> 7;
-		a = __builtin_shuffle(a, (v8u){ 3, 2, 1, 0, 7, 6, 5, 4 });
+		a = __builtin_shufflevector(a, a, 3, 2, 1, 0, 7, 6, 5, 4);
 		f = f * 1.0001f + __builtin_convertvector(a >> 20, v8f);
 		f = f / 3.0f;
 	}
