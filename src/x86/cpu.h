@@ -153,6 +153,10 @@ struct x86_tlb_entry {
 #define X86_ATTN_DROP 8u      /* code or write rights: see engine/soft */
 #define X86_ATTN_TRAP 16u     /* own thread: single step or data breakpoint after this instruction */
 
+/* c->lines: events that wait until they can be taken. */
+#define X86_LINE_INTERRUPT 1u
+#define X86_LINE_NMI 2u
+
 /* What a block's decoding depends on besides its bytes: part of the look-up key. */
 #define X86_MODE_LONG 1u    /* CS.L in long mode */
 #define X86_MODE_D 2u	    /* CS.D: 32-bit operands */
@@ -240,8 +244,8 @@ struct x86_cpu {
 	u64 exits_pio, exits_mmio, code_flushes;
 
 	struct x86_mmu *mmu;   /* address-space numbers, fetch pages; mmu.c */
-	_Atomic bool irq_line; /* what vp_interrupt() said last */
-	_Atomic u32 nmi_line;  /* NMIs not yet taken (0 or 1) */
+	_Atomic u32 lines;     /* X86_LINE_...: what is pending from outside; any thread */
+	unsigned index;	       /* in vm->cpu */
 };
 
 /* ---- leaving --------------------------------------------------------------------------------- */
@@ -497,6 +501,14 @@ static ALWAYS_INLINE u64 x86_pop64(struct x86_cpu *c, const struct x86_insn *i)
  * Non-canonical addresses are caught by the TLB miss.
  */
 NOINLINE gva_t x86_ea_slow(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bool write);
+
+/* LEA: the offset alone, cut to the address size, no segment and no check. */
+u64 x86_ea_offset(const struct x86_cpu *c, const struct x86_insn *i);
+
+/* Linear address of an offset that an instruction has by itself (strings, XLAT): limit and rights as
+ * for x86_ea_slow(). seg may be SEG_FLAT; the offset is already cut to the address size. */
+gva_t x86_linear(struct x86_cpu *c, const struct x86_insn *i, unsigned seg, u64 offset,
+		 unsigned size, bool write);
 
 /* Right only without X86_INSN_SLOW_EA; x86_hit_read/write check that. */
 static ALWAYS_INLINE gva_t x86_ea_fast(const struct x86_cpu *c, const struct x86_insn *i)

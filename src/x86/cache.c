@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decoded code: blocks by guest-physical address and mode, per VP; marking, dropping. The protocol
+ * is in x86/cache.h. Neighbours: decode.c (one instruction), mmu.c (fetch), run.c (jumps).
+ * Thread: the VP's, but where a VM's lock is named.
+ */
+#include "x86/cache.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "x86/decode.h"
+#include "x86/mmu.h"
+
+#define ARENA_SIZE (8u << 20)
+#define HASH_BITS 14
+#define PAGE_BITS 10
+#define LONGEST_INSN 15
+/* Header, records and the end record of the longest block, in one piece of the arena. */
+#define BLOCK_SIZE_MAX \
+	(sizeof(struct x86_block) + (X86_BLOCK_MAX + 1) * sizeof(struct x86_insn))
+
+struct x86_cache {
+	u8 *arena;
+	size_t used;
+	struct x86_block *hash[1u << HASH_BITS];
+	struct x86_block *page[1u << PAGE_BITS];  /* by ram_page, linked by next_page */
+	struct x86_block *page2[1u << PAGE_BITS]; /* by ram_page2, linked by next_page2 */
+	u8 scratch[sizeof(struct x86_block) + 2 * sizeof(struct x86_insn)]
+		__attribute__((aligned(64)));
+};
+
+static bool decode(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
+		   struct x86_block *b, unsigned max);
+static bool decode_crossing(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
+			    struct x86_block *b);
+static bool add_insn(struct x86_cpu *c, struct x86_block *b, const u8 *bytes,
+		     unsigned size);
+static void finish(struct x86_block *b);
+static u64 mark(struct x86_cpu *c, const struct x86_fetch *f, unsigned offset,
+		unsigned size);
+static bool still_marked(const struct x86_cpu *c, u64 ram_page);
+static u64 lines_of(unsigned offset, unsigned size);
+static void insert(struct x86_cache *k, struct x86_block *b);
+static void drop_page(struct x86_cpu *c, u64 ram_page);
+static void kill_block(struct x86_cache *k, struct x86_block *b);
+static void fetch_bytes(struct x86_cpu *c, const struct x86_fetch *f, unsigned offset,
+			u8 *to, unsigned size);
+
+static unsigned hash_of(u64 gpa, u32 mode)
+{
+	u64 h = (gpa ^ ((u64)mode << 32)) * 0x9e3779b97f4a7c15ull;
+
+	return (unsigned)(h >> (64 - HASH_BITS));
+}
+
+static unsigned page_bucket(u64 ram_page)
+{
+	return (unsigned)ram_page & ((1u << PAGE_BITS) - 1);
+}
+
+int x86_vm_init(struct x86_vm *vm, _Atomic u8 *code_map, u64 ram_pages)
+{
+	size_t lines_size = (ram_pages ? ram_pages : 1) * sizeof(vm->lines[0]);
+	size_t mixed_size = ram_pages ? ram_pages : 1;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->code_map = code_map;
+	vm->ram_pages = ram_pages;
+	vm->lines = mmap(NULL, lines_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (vm->lines == MAP_FAILED) {
+		vm->lines = NULL;
+		return -ENOMEM;
+	}
+	vm->mixed = mmap(NULL, mixed_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (vm->mixed == MAP_FAILED) {
+		munmap((void *)vm->lines, lines_size);
+		vm->lines = NULL;
+		vm->mixed = NULL;
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&vm->code_lock, NULL);
+	pthread_mutex_init(&vm->split_lock, NULL);
+	/* Fails only on kernels before 4.14; barrier_all() then finds another way. */
+	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	return 0;
+}
+
+void x86_vm_done(struct x86_vm *vm)
+{
+	if (!vm->lines)
+		return;
+	munmap((void *)vm->lines,
+	       (vm->ram_pages ? vm->ram_pages : 1) * sizeof(vm->lines[0]));
+	munmap((void *)vm->mixed, vm->ram_pages ? vm->ram_pages : 1);
+	pthread_mutex_destroy(&vm->code_lock);
+	pthread_mutex_destroy(&vm->split_lock);
+	vm->lines = NULL;
+}
+
+int x86_cache_new(struct x86_cpu *c)
+{
+	struct x86_cache *k = mmap(NULL, sizeof(*k), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (k == MAP_FAILED)
+		return -ENOMEM;
+	k->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (k->arena == MAP_FAILED) {
+		munmap(k, sizeof(*k));
+		return -ENOMEM;
+	}
+	c->cache = k;
+	return 0;
+}
+
+void x86_cache_free(struct x86_cpu *c)
+{
+	if (!c->cache)
+		return;
+	munmap(c->cache->arena, ARENA_SIZE);
+	munmap(c->cache, sizeof(*c->cache));
+	c->cache = NULL;
+}
+
+struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
+{
+	struct x86_cache *k = c->cache;
+	struct x86_fetch f;
+	u64 linear = x86_fetch_linear(c, c->rip);
+
+	x86_fetch(c, linear, &f);
+	*ret_linkable = false;
+	if (f.cacheable) {
+		unsigned h = hash_of(f.gpa, c->mode);
+
+		for (struct x86_block *b = k->hash[h]; b; b = b->next_hash) {
+			if (b->gpa != f.gpa || b->mode != c->mode)
+				continue;
+			if (b->ram_page2 == X86_NO_RAM_PAGE) {
+				*ret_linkable = true;
+				return b;
+			}
+			/* The second page may be another one in this address space. */
+			struct x86_fetch f2;
+
+			x86_fetch(c, x86_fetch_next(c, linear), &f2);
+			if (f2.cacheable && f2.ram_page == b->ram_page2)
+				return b;
+		}
+	}
+
+	struct x86_block *b;
+
+	c->block = NULL;
+	if (f.cacheable) {
+		if (k->used + BLOCK_SIZE_MAX > ARENA_SIZE)
+			x86_cache_flush(c);
+		b = (void *)(k->arena + k->used);
+	} else {
+		b = (void *)k->scratch;
+	}
+	*b = (struct x86_block){
+		.gpa = f.gpa,
+		.mode = c->mode,
+		.ram_page = f.cacheable ? f.ram_page : X86_NO_RAM_PAGE,
+		.ram_page2 = X86_NO_RAM_PAGE,
+	};
+	unsigned max = c->mode & X86_MODE_STEP || !f.cacheable ? 1 : X86_BLOCK_MAX;
+	bool keep = f.cacheable;
+
+	if (!decode(c, &f, linear, b, max))
+		keep = decode_crossing(c, &f, linear, b) && keep;
+	finish(b);
+	/* Fetching the second page may have set an accessed bit in the first, of all places. */
+	if (!still_marked(c, b->ram_page) || !still_marked(c, b->ram_page2))
+		keep = false;
+	if (!keep)
+		return b; /* executed once, right now; arena not advanced */
+	k->used += sizeof(*b) + (b->count + 1u) * sizeof(struct x86_insn);
+	k->used = (k->used + 63) & ~(size_t)63;
+	insert(k, b);
+	*ret_linkable = b->ram_page2 == X86_NO_RAM_PAGE;
+	return b;
+}
+
+/* Up to max instructions of the first page. false: the very first one crosses into the next. */
+static bool decode(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
+		   struct x86_block *b, unsigned max)
+{
+	unsigned at = (unsigned)linear & 0xfff;
+	u64 marked = 0;
+
+	while (b->count < max && at < 4096) {
+		u8 bytes[16];
+		unsigned size = 4096 - at < LONGEST_INSN ? 4096 - at : LONGEST_INSN;
+
+		if (lines_of(at, size) & ~marked)
+			marked = mark(c, f, at, size);
+		fetch_bytes(c, f, at, bytes, size);
+		if (!add_insn(c, b, bytes, size))
+			return b->count > 0;
+		at = ((unsigned)linear & 0xfff) + b->bytes;
+		if (b->insn[b->count - 1].flags & X86_INSN_ENDS)
+			break;
+	}
+	return true;
+}
+
+/* The instruction at the page's end needs bytes of the next. Is the block to be kept? */
+static bool decode_crossing(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
+			    struct x86_block *b)
+{
+	struct x86_fetch f2;
+	u8 bytes[16];
+	unsigned at = (unsigned)linear & 0xfff, first = 4096 - at;
+
+	x86_fetch(c, x86_fetch_next(c, linear), &f2);
+	mark(c, &f2, 0, LONGEST_INSN - first);
+	fetch_bytes(c, f, at, bytes, first);
+	fetch_bytes(c, &f2, 0, bytes + first, LONGEST_INSN - first);
+	if (!add_insn(c, b, bytes, LONGEST_INSN))
+		x86_raise_code(c, NULL, X86_GP, 0); /* not reached: 15 bytes always say */
+	b->ram_page2 = f2.cacheable ? f2.ram_page : X86_NO_RAM_PAGE;
+	return f2.cacheable && f2.ram_page != X86_NO_RAM_PAGE;
+}
+
+static void raise_ud(struct x86_cpu *c, const struct x86_insn *i)
+{
+	x86_raise(c, i, X86_UD);
+}
+
+static void raise_gp(struct x86_cpu *c, const struct x86_insn *i)
+{
+	x86_raise_code(c, i, X86_GP, 0);
+}
+
+/* Append one instruction; false when it needs more bytes than there are. */
+static bool add_insn(struct x86_cpu *c, struct x86_block *b, const u8 *bytes,
+		     unsigned size)
+{
+	struct x86_insn *i = &b->insn[b->count];
+	int length = x86_decode_one(c, bytes, size, b->mode, b->bytes, i);
+
+	if (length == -1)
+		return false;
+	if (length <= 0) {
+		*i = (struct x86_insn){
+			.fn = length == -2 ? raise_gp : raise_ud,
+			.base = R_ZERO,
+			.index = R_ZERO,
+			.seg = SEG_FLAT,
+			.length = 1,
+			.offset = b->bytes,
+			.flags = X86_INSN_ENDS,
+		};
+		length = 1;
+	}
+	b->count++;
+	b->bytes = (u16)(b->bytes + length);
+	c->decoded++;
+	return true;
+}
+
+static void finish(struct x86_block *b)
+{
+	b->insn[b->count] = (struct x86_insn){
+		.fn = x86_end_record,
+		.base = R_ZERO,
+		.index = R_ZERO,
+		.seg = SEG_FLAT,
+		.disp = b->bytes,
+		.offset = b->bytes,
+		.flags = X86_INSN_ENDS,
+	};
+}
+
+/* Bytes of one page; single bytes where it is no memory. */
+static void fetch_bytes(struct x86_cpu *c, const struct x86_fetch *f, unsigned offset,
+			u8 *to, unsigned size)
+{
+	if (f->host) {
+		memcpy(to, f->host + offset, size);
+		return;
+	}
+	for (unsigned n = 0; n < size; n++)
+		to[n] = (u8)c->bus->mmio_read(c->bus_vp,
+					      (f->gpa & ~0xfffull) + offset + n, 1);
+}
+
+/* All stores by other threads before this are visible, all later ones see what we wrote. */
+static void barrier_all(const struct x86_vm *vm)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (vm->cpu_count > 1)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+static u64 lines_of(unsigned offset, unsigned size)
+{
+	unsigned first = offset >> 6, last = (offset + size - 1) >> 6;
+	u64 upto = last >= 63 ? ~0ull : BIT64(last + 1) - 1;
+
+	return upto & ~(BIT64(first) - 1);
+}
+
+/*
+ * We are about to read these bytes as code. Returns the lines that are safe to read now. The barrier
+ * is inside of the lock: whoever finds the marks set under the lock knows that it is over.
+ */
+static u64 mark(struct x86_cpu *c, const struct x86_fetch *f, unsigned offset,
+		unsigned size)
+{
+	struct x86_vm *vm = c->vm;
+
+	if (!f->cacheable || f->ram_page == X86_NO_RAM_PAGE)
+		return ~0ull;
+	u64 lines = lines_of(offset, size);
+
+	pthread_mutex_lock(&vm->code_lock);
+	u64 had = atomic_load(&vm->code_map[f->ram_page])
+			  ? atomic_load(&vm->lines[f->ram_page])
+			  : 0;
+
+	if (lines & ~had) {
+		if (!atomic_load(&vm->mixed[f->ram_page]))
+			lines = ~0ull;
+		had |= lines;
+		atomic_store(&vm->lines[f->ram_page], had);
+		atomic_store(&vm->code_map[f->ram_page], 1);
+		barrier_all(vm);
+	}
+	pthread_mutex_unlock(&vm->code_lock);
+	return had;
+}
+
+static bool still_marked(const struct x86_cpu *c, u64 ram_page)
+{
+	return ram_page == X86_NO_RAM_PAGE || atomic_load(&c->vm->code_map[ram_page]);
+}
+
+static void insert(struct x86_cache *k, struct x86_block *b)
+{
+	unsigned h = hash_of(b->gpa, b->mode);
+
+	b->next_hash = k->hash[h];
+	k->hash[h] = b;
+	if (b->ram_page != X86_NO_RAM_PAGE) {
+		unsigned p = page_bucket(b->ram_page);
+
+		b->next_page = k->page[p];
+		k->page[p] = b;
+	}
+	if (b->ram_page2 != X86_NO_RAM_PAGE) {
+		unsigned p = page_bucket(b->ram_page2);
+
+		b->next_page2 = k->page2[p];
+		k->page2[p] = b;
+	}
+}
+
+void x86_cache_flush(struct x86_cpu *c)
+{
+	struct x86_cache *k = c->cache;
+
+	memset(k->hash, 0, sizeof(k->hash));
+	memset(k->page, 0, sizeof(k->page));
+	memset(k->page2, 0, sizeof(k->page2));
+	k->used = 0;
+	memset(c->jump, 0, sizeof(c->jump));
+	c->link = NULL;
+	c->block = NULL;
+	c->code_flushes++;
+}
+
+/* ---- dropping --------------------------------------------------------------------------------- */
+
+void x86_dead_record(struct x86_cpu *c, const struct x86_insn *i)
+{
+	/* Counted when the block began, but not executed. */
+	c->instructions -= (u64)(c->block->count - (i - c->block->insn));
+	X86_LEAVE(c, i, x86_insn_rip(c, i));
+}
+
+void x86_code_hit(struct x86_cpu *c, const _Atomic u8 *code, unsigned offset,
+		  unsigned size)
+{
+	struct x86_vm *vm = c->vm;
+	u64 page = (u64)(code - vm->code_map);
+	u64 lines = lines_of(offset, size);
+
+	if (!(atomic_load(&vm->lines[page]) & lines))
+		return;
+	pthread_mutex_lock(&vm->code_lock);
+	if (atomic_load(&vm->lines[page]) & lines) {
+		for (unsigned n = 0; n < vm->cpu_count; n++) {
+			if (vm->cpu[n] && vm->cpu[n] != c)
+				x86_drop_post_page(vm, n, page);
+		}
+		drop_page(c, page);
+		atomic_store(&vm->mixed[page], 1);
+		atomic_store(&vm->lines[page], 0);
+		atomic_store(&vm->code_map[page], 0);
+	}
+	pthread_mutex_unlock(&vm->code_lock);
+}
+
+static void drop_page(struct x86_cpu *c, u64 ram_page)
+{
+	struct x86_cache *k = c->cache;
+	struct x86_block **at = &k->page[page_bucket(ram_page)];
+
+	while (*at) {
+		struct x86_block *b = *at;
+
+		if (b->ram_page == ram_page) {
+			*at = b->next_page;
+			kill_block(k, b);
+		} else {
+			at = &b->next_page;
+		}
+	}
+	/* Blocks that cross: dead ones may stay in the other page's list until the flush. */
+	at = &k->page2[page_bucket(ram_page)];
+	while (*at) {
+		struct x86_block *b = *at;
+
+		if (b->ram_page2 == ram_page || b->dead) {
+			*at = b->next_page2;
+			kill_block(k, b);
+		} else {
+			at = &b->next_page2;
+		}
+	}
+	/* A block that is not kept, or not yet inserted, may be executing: it dies as well. */
+	if (c->block && !c->block->dead &&
+	    (c->block->ram_page == ram_page || c->block->ram_page2 == ram_page))
+		kill_block(k, c->block);
+	c->code_flushes++;
+}
+
+static void kill_block(struct x86_cache *k, struct x86_block *b)
+{
+	if (b->dead)
+		return;
+	b->dead = 1;
+	for (unsigned n = 0; n <= b->count; n++)
+		b->insn[n].fn = x86_dead_record;
+	for (struct x86_block **at = &k->hash[hash_of(b->gpa, b->mode)]; *at;
+	     at = &(*at)->next_hash) {
+		if (*at == b) {
+			*at = b->next_hash;
+			return;
+		}
+	}
+}
+
+void x86_drop_post_page(struct x86_vm *vm, unsigned cpu, u64 ram_page)
+{
+	struct x86_drop *d = &vm->drop[cpu];
+
+	if (d->count < X86_DROP_QUEUE)
+		d->page[d->count++] = ram_page;
+	else
+		d->all_code = true;
+	atomic_fetch_add(&d->asked, 1);
+	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
+}
+
+void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu)
+{
+	struct x86_drop *d = &vm->drop[cpu];
+
+	d->write_rights = true;
+	atomic_fetch_add(&d->asked, 1);
+	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
+}
+
+void x86_drop_handle(struct x86_cpu *c)
+{
+	struct x86_vm *vm = c->vm;
+	struct x86_drop *d = &vm->drop[c->index];
+
+	pthread_mutex_lock(&vm->code_lock);
+	atomic_fetch_and(&c->attention, ~X86_ATTN_DROP);
+	if (d->all_code) {
+		struct x86_cache *k = c->cache;
+
+		for (unsigned n = 0; n < 1u << HASH_BITS; n++) {
+			while (k->hash[n])
+				kill_block(k, k->hash[n]);
+		}
+		memset(k->page, 0, sizeof(k->page));
+		memset(k->page2, 0, sizeof(k->page2));
+		if (c->block)
+			kill_block(k, c->block);
+	} else {
+		for (unsigned n = 0; n < d->count; n++)
+			drop_page(c, d->page[n]);
+	}
+	if (d->write_rights)
+		x86_tlb_drop_write_rights(c);
+	d->count = 0;
+	d->all_code = false;
+	d->write_rights = false;
+	atomic_store(&d->done, atomic_load(&d->asked));
+	pthread_mutex_unlock(&vm->code_lock);
+}
