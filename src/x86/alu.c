@@ -135,25 +135,6 @@ X86_HANDLER(zero_r)
 	NEXT(c, i);
 }
 
-/* ---- after a store that hit code ------------------------------------------------------------- */
-
-X86_HANDLER(written_next)
-{
-	NEXT(c, i);
-}
-
-#define CODE_WRITTEN(bits)                                                                         \
-	NOINLINE COLD void x86_code_written##bits(struct x86_cpu *c, const struct x86_insn *i,     \
-						  gva_t a)                                         \
-	{                                                                                          \
-		x86_code_written(c, a, bits / 8);                                                  \
-		written_next(c, i);                                                                \
-	}
-CODE_WRITTEN(8)
-CODE_WRITTEN(16)
-CODE_WRITTEN(32)
-CODE_WRITTEN(64)
-
 /* ---- choosing -------------------------------------------------------------------------------- */
 
 static bool choose_two(const struct x86_decoded *d, struct x86_insn *i, unsigned op)

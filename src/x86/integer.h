@@ -91,26 +91,11 @@ static ALWAYS_INLINE bool x86_condition(const struct x86_cpu *c, unsigned cc)
 	((c)->r[(i)->base] + ((c)->r[(i)->index] << (i)->scale) + (u64)(s64)(i)->disp +            \
 	 (c)->seg_base[(i)->seg])
 
-static ALWAYS_INLINE const struct x86_tlb_entry *x86_tlb(const struct x86_cpu *c, gva_t a)
-{
-	return &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
-}
-
-static ALWAYS_INLINE u64 x86_tag(const struct x86_cpu *c, gva_t a, unsigned size)
-{
-	return ((a + size - 1) & ~0xfffull) | c->key;
-}
-
-/* After a store that hit code: x86_code_written(), then on. */
-void x86_code_written8(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
-void x86_code_written16(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
-void x86_code_written32(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
-void x86_code_written64(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
-
+/* After a store through e: on, unless it hit code. */
 #define X86_STORED(bits, e, a)                                                                     \
 	do {                                                                                       \
 		if (UNLIKELY(atomic_load_explicit((e)->code, memory_order_relaxed))) {             \
-			x86_code_written##bits(c, i, a);                                           \
+			x86_code_written_next##bits(c, i, a);                                           \
 			return;                                                                    \
 		}                                                                                  \
 	} while (0)
@@ -120,9 +105,9 @@ void x86_code_written64(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
 	X86_HANDLER(name##_##form)                                                                 \
 	{                                                                                          \
 		const gva_t a = X86_EA_##form(c, i);                                               \
-		const struct x86_tlb_entry *e = x86_tlb(c, a);                                     \
+		const struct x86_tlb_entry *e = x86_tlb_at(c, a);                                     \
                                                                                                    \
-		if (UNLIKELY(x86_tag(c, a, bits / 8) != e->read_tag)) {                            \
+		if (UNLIKELY(x86_tlb_tag(c, a, bits / 8) != e->read_tag)) {                            \
 			name##_slow(c, i);                                                         \
 			return;                                                                    \
 		}                                                                                  \
@@ -147,9 +132,9 @@ void x86_code_written64(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
 	X86_HANDLER(name##_##form)                                                                 \
 	{                                                                                          \
 		const gva_t a = X86_EA_##form(c, i);                                               \
-		const struct x86_tlb_entry *e = x86_tlb(c, a);                                     \
+		const struct x86_tlb_entry *e = x86_tlb_at(c, a);                                     \
                                                                                                    \
-		if (UNLIKELY(x86_tag(c, a, bits / 8) != e->write_tag)) {                           \
+		if (UNLIKELY(x86_tlb_tag(c, a, bits / 8) != e->write_tag)) {                           \
 			name##_slow(c, i);                                                         \
 			return;                                                                    \
 		}                                                                                  \
@@ -176,9 +161,9 @@ void x86_code_written64(struct x86_cpu *c, const struct x86_insn *i, gva_t a);
 	X86_HANDLER(name##_##form)                                                                 \
 	{                                                                                          \
 		const gva_t a = X86_EA_##form(c, i);                                               \
-		const struct x86_tlb_entry *e = x86_tlb(c, a);                                     \
+		const struct x86_tlb_entry *e = x86_tlb_at(c, a);                                     \
                                                                                                    \
-		if (UNLIKELY(x86_tag(c, a, bits / 8) != e->write_tag)) {                           \
+		if (UNLIKELY(x86_tlb_tag(c, a, bits / 8) != e->write_tag)) {                           \
 			name##_slow(c, i);                                                         \
 			return;                                                                    \
 		}                                                                                  \
