@@ -25,21 +25,23 @@ void inspect_line(struct inspect *out, const char *name, const char *fmt, ...)
 		out->used += min_u64((u64)n, room - 1);
 }
 
-void chip_state_begin(void *block, u16 version, size_t size)
+void chip_state_finish(void *block, u16 version, void *state, size_t size)
 {
 	struct chip_state_head head = {
 		.version = le16_of(version),
 		.size = le16_of((u16)size),
 	};
 
+	memcpy(state, &head, sizeof head);
 	memset(block, 0, WALL_CHIP_STATE_SIZE);
-	memcpy(block, &head, sizeof head);
+	memcpy(block, state, size);
 }
 
-bool chip_state_matches(const void *block, u16 version, size_t size)
+bool chip_state_take(const void *block, u16 version, void *ret_state, size_t size)
 {
 	struct chip_state_head head;
 
-	memcpy(&head, block, sizeof head);
+	memcpy(ret_state, block, size);
+	memcpy(&head, ret_state, sizeof head);
 	return le16_get(head.version) == version && le16_get(head.size) == size;
 }

@@ -60,7 +60,11 @@ struct chip_state_head {
 	le16 size; /* of head and struct */
 } PACKED;
 
-/* Zero the whole block and write its head. */
-void chip_state_begin(void *block, u16 version, size_t size);
-/* Is this the head that chip_state_begin would write? */
-bool chip_state_matches(const void *block, u16 version, size_t size);
+/*
+ * Save: write state (its head is filled in here) into the block, zeroes behind it.
+ * state: a packed struct that begins with struct chip_state_head.
+ */
+void chip_state_finish(void *block, u16 version, void *state, size_t size);
+
+/* Restore: copy the block into state once; false when the head is not the one expected. */
+bool chip_state_take(const void *block, u16 version, void *ret_state, size_t size);

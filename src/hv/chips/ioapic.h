@@ -31,7 +31,7 @@
 
 struct ioapic {
 	/* set once */
-	void (*deliver)(void *owner, const struct apic_message *message);
+	unsigned (*deliver)(void *owner, const struct apic_message *message);
 	void *owner;
 
 	u8 index;
@@ -42,9 +42,9 @@ struct ioapic {
 	u64 delivered[IOAPIC_PINS], eois;
 };
 
-/* deliver: pass it to apic_bus_send with no sender. */
+/* deliver: pass it to apic_bus_send with no sender, return its result. */
 void ioapic_init(struct ioapic *ioapic,
-		 void (*deliver)(void *owner, const struct apic_message *message),
+		 unsigned (*deliver)(void *owner, const struct apic_message *message),
 		 void *owner);
 /* Power-on: all entries masked. The levels of the pins stay: they belong to the devices. */
 void ioapic_reset(struct ioapic *ioapic);

@@ -51,6 +51,11 @@
 /* A periodic timer interrupts no more often than this; its counter runs as programmed. */
 #define LAPIC_MIN_PERIOD_NS 20000u
 
+#define LAPIC_SVR_ENABLED 0x100u
+#define LAPIC_LVT_LEVEL 0x8000u
+#define LAPIC_LVT_REMOTE_IRR 0x4000u
+#define LAPIC_LVT_MASKED 0x10000u
+
 #define LAPIC_BASE_BSP 0x100u
 #define LAPIC_BASE_X2APIC 0x400u
 #define LAPIC_BASE_ENABLED 0x800u
@@ -215,6 +220,9 @@ bool lapic_matches(const struct lapic *lapic, u32 destination, bool logical);
 /* Level of the pin LINT0 (n = 0: from the 8259) or LINT1 (n = 1: NMI). */
 void lapic_lint(struct lapic *lapic, unsigned n, bool level);
 
+/* A local source fires: its LVT entry says what comes of it. The timer's is called by the VP. */
+void lapic_deliver_local(struct lapic *lapic, enum lapic_lvt source);
+
 static inline gpa_t lapic_base_gpa(const struct lapic *lapic)
 {
 	return atomic_load_explicit(&lapic->base, memory_order_relaxed) & ~(u64)0xfff;
@@ -228,6 +236,14 @@ static inline bool lapic_is_x2apic(const struct lapic *lapic)
 {
 	return atomic_load_explicit(&lapic->base, memory_order_relaxed) &
 	       LAPIC_BASE_X2APIC;
+}
+
+/* By the spurious vector register: fixed interrupts are taken only then. */
+static inline bool lapic_is_software_enabled(const struct lapic *lapic)
+{
+	return lapic_is_enabled(lapic) &&
+	       (atomic_load_explicit(&lapic->svr, memory_order_relaxed) &
+		LAPIC_SVR_ENABLED);
 }
 
 /* ---- state: VP ----------------------------------------------------------------------------- */
