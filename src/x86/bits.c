@@ -41,19 +41,14 @@ static ALWAYS_INLINE u64 change_bit(unsigned op, u64 v, u64 bit)
 	{                                                                                          \
 		return ((s##bits)c->r[i->reg] >> __builtin_ctz(bits)) * (bits / 8);                \
 	}                                                                                          \
-	static NOINLINE gva_t bit_address##bits(struct x86_cpu *c, const struct x86_insn *i,       \
-						bool write)                                        \
+	static ALWAYS_INLINE gva_t bit_address##bits(struct x86_cpu *c, const struct x86_insn *i,  \
+						     bool write)                                   \
 	{                                                                                          \
 		const s64 unit = bit_unit##bits(c, i);                                             \
                                                                                                    \
-		if (i->flags & X86_INSN_SLOW_EA) {                                                 \
-			/* 32-bit and 16-bit addresses wrap, so may the displacement. */           \
-			struct x86_insn at = *i;                                                   \
-                                                                                                   \
-			at.disp = (s32)((u32)at.disp + (u32)unit);                                 \
-			return x86_ea_slow(c, &at, bits / 8, write);                               \
-		}                                                                                  \
-		return x86_ea(c, i, bits / 8, write) + (u64)unit;                                  \
+		if (UNLIKELY(i->flags & X86_INSN_SLOW_EA))                                         \
+			return x86_ea_beside(c, i, unit, bits / 8, write);                         \
+		return X86_EA_full(c, i) + (u64)unit;                                              \
 	}
 BIT_ADDRESS(16)
 BIT_ADDRESS(32)

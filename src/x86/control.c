@@ -215,7 +215,7 @@ X86_HANDLER(ret64)
 X86_HANDLER(ret)
 {
 	const unsigned size = i->extra / 8;
-	const u64 to = x86_stack_load(c, i, x86_stack_pointer(c), size);
+	const u64 to = x86_stack_at(c, i, x86_stack_pointer(c), size);
 
 	x86_check_target(c, i, to);
 	x86_stack_move(c, size + i->imm);

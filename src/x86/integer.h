@@ -91,6 +91,19 @@ static ALWAYS_INLINE bool x86_condition(const struct x86_cpu *c, unsigned cc)
 	((c)->r[(i)->base] + ((c)->r[(i)->index] << (i)->scale) + (u64)(s64)(i)->disp +            \
 	 (c)->seg_base[(i)->seg])
 
+/* The address `by` bytes beside the memory operand; it wraps with the address size. */
+static inline gva_t x86_ea_beside(struct x86_cpu *c, const struct x86_insn *i, s64 by,
+				  unsigned size, bool write)
+{
+	u64 offset = x86_ea_offset(c, i) + (u64)by;
+
+	if (i->flags & X86_INSN_ADDR32)
+		offset = (u32)offset;
+	else if (i->flags & X86_INSN_ADDR16)
+		offset = (u16)offset;
+	return x86_linear(c, i, i->seg, offset, size, write);
+}
+
 /* After a store through e: on, unless it hit code. */
 #define X86_STORED(bits, e, a)                                                                     \
 	do {                                                                                       \

@@ -206,6 +206,12 @@ LEA(lea32_plain, LEA_PLAIN, 32, u32)
 LEA(lea32, LEA_SUM, 32, u32)
 LEA(lea32_a16, LEA_SUM, 32, u16)
 LEA(lea16, LEA_SUM, 16, u16)
+/* RIP-relative, and the displacement does not fit the record. */
+X86_HANDLER(lea64_far)
+{
+	x86_put64(c, i->reg, x86_ea_offset(c, i));
+	NEXT(c, i);
+}
 
 static bool choose_lea(const struct x86_decoded *d, struct x86_insn *i)
 {
@@ -221,6 +227,8 @@ static bool choose_lea(const struct x86_decoded *d, struct x86_insn *i)
 	/* A 32-bit address in a 64-bit register is zero-extended: the 32-bit form. */
 	if (d->op[0].size == 32 || d->asz == 32)
 		return x86_choose_fn(i, plain ? lea32_plain : lea32);
+	if (i->flags & X86_INSN_WRAP)
+		return x86_choose_fn(i, lea64_far);
 	return x86_choose_fn(i, plain ? lea64_plain : lea64);
 }
 
@@ -370,21 +378,9 @@ X86_HANDLER(cqo)
 /* base is BX as decoded; the index AL cannot be in the record, so the sum is made here. */
 X86_HANDLER(xlat)
 {
-	const unsigned asz = i->extra;
-	gva_t a = (c->r[R_BX] + (u8)c->r[R_AX]) & x86_mask(asz);
+	const u64 offset = (c->r[R_BX] + (u8)c->r[R_AX]) & x86_mask(i->extra);
 
-	if (asz != 64 || (i->flags & X86_INSN_SLOW_EA)) {
-		/* x86_ea_slow() on a record whose whole address is the displacement. */
-		struct x86_insn at = *i;
-
-		at.base = R_ZERO;
-		at.index = R_ZERO;
-		at.disp = (s32)a;
-		a = x86_ea(c, &at, 1, false);
-	} else {
-		a += c->seg_base[i->seg];
-	}
-	x86_put8(c, R_AX, x86_load8(c, i, a));
+	x86_put8(c, 8 * R_AX, x86_load8(c, i, x86_linear(c, i, i->seg, offset, 1, false)));
 	NEXT(c, i);
 }
 

@@ -133,7 +133,7 @@ X86_HANDLER(push_m)
 X86_HANDLER(pop_r)
 {
 	const unsigned size = i->extra;
-	const u64 v = x86_stack_load(c, i, x86_stack_pointer(c), size);
+	const u64 v = x86_stack_at(c, i, x86_stack_pointer(c), size);
 
 	x86_stack_move(c, size);
 	x86_put(c, i->reg, 8 * size, v);
@@ -144,18 +144,9 @@ X86_HANDLER(pop_r)
 X86_HANDLER(pop_m)
 {
 	const unsigned size = i->extra;
-	const u64 v = x86_stack_load(c, i, x86_stack_pointer(c), size);
-	const unsigned moved = i->base == R_SP ? size : 0;
-	gva_t a;
+	const u64 v = x86_stack_at(c, i, x86_stack_pointer(c), size);
+	const gva_t a = x86_ea_beside(c, i, i->base == R_SP ? size : 0, size, true);
 
-	if (i->flags & X86_INSN_SLOW_EA) {
-		struct x86_insn at = *i;
-
-		at.disp = (s32)((u32)at.disp + moved);
-		a = x86_ea_slow(c, &at, size, true);
-	} else {
-		a = x86_ea(c, i, size, true) + moved;
-	}
 	store(c, i, a, size, v);
 	x86_stack_move(c, size);
 	NEXT(c, i);
@@ -202,7 +193,7 @@ X86_HANDLER(enter)
 	x86_stack_store(c, i, sp, size, bp);
 	for (unsigned n = 1; n < levels; n++) {
 		bp = x86_stack_cut(c, bp - size);
-		const u64 v = x86_stack_load(c, i, bp, size);
+		const u64 v = x86_stack_at(c, i, bp, size);
 
 		sp = x86_stack_cut(c, sp - size);
 		x86_stack_store(c, i, sp, size, v);
@@ -222,7 +213,7 @@ X86_HANDLER(leave)
 {
 	const unsigned size = i->extra;
 	const u64 bp = x86_stack_cut(c, c->r[R_BP]);
-	const u64 v = x86_stack_load(c, i, bp, size);
+	const u64 v = x86_stack_at(c, i, bp, size);
 
 	x86_stack_set(c, bp + size);
 	x86_put(c, R_BP, 8 * size, v);

@@ -41,12 +41,30 @@ static inline void x86_stack_move(struct x86_cpu *c, u64 bytes)
 	x86_stack_set(c, c->r[R_SP] + bytes);
 }
 
+/* Flat, with a 32-bit pointer: the usual stack outside of 64-bit mode needs no checks. */
+static inline bool x86_stack_flat32(const struct x86_cpu *c, unsigned size)
+{
+	return size == 4 && (c->mode & (X86_MODE_FLAT | X86_MODE_SS_B)) ==
+				    (X86_MODE_FLAT | X86_MODE_SS_B);
+}
+
+/* What is at offset sp of SS. */
+static inline u64 x86_stack_at(struct x86_cpu *c, const struct x86_insn *i, u64 sp,
+			       unsigned size)
+{
+	return x86_stack_flat32(c, size) ? x86_load32(c, i, sp)
+					 : x86_stack_load(c, i, sp, size);
+}
+
 /* Push an operand of size bytes (2, 4, 8); the pointer moves after the store. */
 static inline void x86_push(struct x86_cpu *c, const struct x86_insn *i, unsigned size,
 			    u64 v)
 {
 	const u64 sp = x86_stack_cut(c, c->r[R_SP] - size);
 
-	x86_stack_store(c, i, sp, size, v);
+	if (x86_stack_flat32(c, size))
+		x86_store32(c, i, sp, (u32)v);
+	else
+		x86_stack_store(c, i, sp, size, v);
 	x86_stack_set(c, sp);
 }

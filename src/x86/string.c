@@ -68,20 +68,8 @@ static void count(const struct string *s, u64 elements)
 static gva_t address(const struct string *s, unsigned seg, unsigned reg, bool write)
 {
 	struct x86_cpu *c = s->c;
-	const u64 offset = x86_get(c, reg, s->width);
-	struct x86_insn at;
 
-	if (c->mode & X86_MODE_LONG)
-		return offset + c->seg_base[seg];
-	at = *s->i;
-	at.base = R_ZERO;
-	at.index = R_ZERO;
-	at.scale = 0;
-	at.disp = (s32)offset;
-	at.seg = (u8)seg;
-	at.flags = (u8)((at.flags & ~(X86_INSN_ADDR16 | X86_INSN_ADDR32)) | X86_INSN_SLOW_EA |
-			(s->width == 16 ? X86_INSN_ADDR16 : X86_INSN_ADDR32));
-	return x86_ea_slow(c, &at, s->size, write);
+	return x86_linear(c, s->i, seg, x86_get(c, reg, s->width), s->size, write);
 }
 
 /*
@@ -478,7 +466,16 @@ static bool choose(const struct x86_decoded *d, struct x86_insn *i, unsigned siz
 		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->mem.segment != ZYDIS_REGISTER_NONE &&
 		    (op->mem.base == ZYDIS_REGISTER_SI || op->mem.base == ZYDIS_REGISTER_ESI ||
 		     op->mem.base == ZYDIS_REGISTER_RSI))
-			i->seg = (u8)x86_decode_reg(op->mem.segment);
+			i->seg = x86_decode_segment(d, op->mem.segment);
+	}
+	/* Either prefix repeats, whatever the instruction is; the last one counts. */
+	i->flags &= (u8)~(X86_INSN_REP | X86_INSN_REPNE);
+	for (unsigned n = 0; n < d->insn.raw.prefix_count; n++) {
+		const u8 prefix = d->insn.raw.prefixes[n].value;
+
+		if (prefix == 0xf2 || prefix == 0xf3)
+			i->flags = (u8)((i->flags & ~(X86_INSN_REP | X86_INSN_REPNE)) |
+					(prefix == 0xf2 ? X86_INSN_REPNE : X86_INSN_REP));
 	}
 	if (fn == ins || fn == outs)
 		i->flags |= X86_INSN_ENDS;
