@@ -11,7 +11,7 @@ kill -KILL "$vm"
 finish
 for pid in $hv $worker; do
 	tries=0
-	while kill -0 "$pid" 2>/dev/null; do
+	while kill -0 "$pid" 2>/dev/null && ! grep -q "^State:.*Z" "/proc/$pid/status"; do
 		tries=$((tries + 1))
 		[ $tries -lt 50 ] || fail "process $pid lives on"
 		sleep 0.1

@@ -85,9 +85,9 @@ expect() {
 	grep -aqF -e "$1" "${2:-console}" || fail "no '$1' in ${2:-console}"
 }
 
-# children PROGRAM: the process of that name below $vm.
+# child PROGRAM: the process of that name below $vm.
 child() {
-	ps -o pid=,args= --ppid "$vm" | awk -v p="/$1" 'index($2, p) { print $1 }' | head -n 1
+	ps -o pid=,comm= --ppid "$vm" | awk -v name="$1" '$2 == name { print $1 }' | head -n 1
 }
 
 # refuse STATUS CAUSE OPTION...: `tabique run` must say CAUSE in one sentence, then at least one
