@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One virtual machine as the hypervisor sees it: processors, memory map, interrupt controllers,
+ * timing-critical chips, and the wall to the worker.
+ *
+ *	1. partition_new	loop thread: everything is allocated, VPs in their reset state
+ *	2. partition_start	VP threads begin, confine themselves, and stand
+ *	3. loop_run		the worker loads the guest and says RUN
+ *	4. partition_end	any thread: the guest, or we, came to an end; VPs stand for good
+ *	5. partition_free	loop thread
+ *
+ * When a VP may run
+ *
+ *	may_run = running && pauses == 0 && !ended
+ *
+ *	running  the worker's RUN and STOP verbs; a guest reset clears it
+ *	pauses   the loop thread wants all VPs to stand for a moment (the map changes)
+ *	ended    for good
+ *
+ *	A VP is INSIDE the guest, or it is OUTSIDE: standing between two runs, or in an access
+ *	that the worker answers, or ringing a doorbell. It goes INSIDE only while may_run holds,
+ *	under run_lock; so after partition_pause returned nothing of the guest moves, whatever
+ *	the worker does. A halted VP counts as INSIDE (it may wake any moment): it is told to
+ *	step out like one that executes.
+ *
+ * Lock order: wall_hv.lines_lock, chipset lock, a LAPIC's lock, run_lock. The last holds nothing
+ * else and calls nobody.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "hv/chipset.h"
+#include "hv/engine.h"
+#include "hv/io_map.h"
+#include "hv/memory_map.h"
+#include "wall/hv_end.h"
+#include "wall/wall.h"
+#include "x86/cpuid.h"
+
+struct vp;
+
+/* What the partition tells its program. Loop thread. */
+struct partition_events {
+	void (*first_entry)(void *owner, u64 monotonic_ns);
+	void (*ended)(void *owner, enum vm_end end, u32 code, const char *text);
+	/* The guest asked for a reset; all VPs stand. */
+	void (*guest_reset)(void *owner);
+};
+
+struct partition_config {
+	const struct engine_ops *engine;
+	enum hv_engine engine_kind;
+	int kvm_fd; /* or -1 */
+	u32 vp_count;
+	bool debug_exit, test_devices, portable;
+	struct memory_region region[WALL_REGION_COUNT];
+	_Atomic u8 *code_map, *dirty_map;
+	struct wall_control *control;
+	int verbs, access_event, hv_event;
+	int serial[2]; /* stream sockets, non-blocking; -1 = nobody listens */
+	struct loop *loop;
+	u64 tsc_hz;
+	/* Last step of every VP thread before it may run guest code; may be NULL. */
+	int (*confine_thread)(void *owner, struct err *err);
+	const struct partition_events *events;
+	void *owner; /* of events and confine_thread */
+};
+
+struct partition {
+	/* Set by partition_new, constant afterwards. */
+	struct partition_config config;
+	struct engine_vm *engine_vm;
+	struct vp **vp;
+	struct x86_model model; /* what CPUID says */
+	int self_event; /* VP threads and signal handlers -> loop: look at the flags */
+
+	struct memory_map memory; /* changed while all VPs stand */
+	struct io_map io;	  /* changed while all VPs stand */
+	struct chipset chipset;	  /* has its lock */
+	struct wall_hv wall;
+
+	/* run_lock */
+	pthread_mutex_t run_lock;
+	pthread_cond_t go;    /* may_run became true, or quit */
+	pthread_cond_t stood; /* a VP stepped out, or a thread is ready */
+	bool running;
+	unsigned pauses;
+	unsigned inside; /* VPs that are INSIDE */
+	unsigned ready;	 /* threads that confined themselves */
+	u64 remaps_done;
+	bool quit;	      /* threads end */
+	struct err start_err; /* of the first thread that could not start */
+	/* Written under run_lock, read by anybody. */
+	_Atomic bool may_run;
+
+	/* The end: the first one counts. Text is complete before ended is set. */
+	pthread_mutex_t end_lock;
+	_Atomic bool ended;
+	enum vm_end end;
+	u32 end_code;
+	char end_text[256];
+
+	/* Flags for the loop thread; ring self_event after setting one. */
+	_Atomic bool reset_asked;
+	_Atomic u64 first_entry_ns;
+	_Atomic u64 remaps_asked;
+
+	/* Loop thread. */
+	struct loop_watch *verbs_watch, *hv_event_watch, *self_watch;
+	struct loop_alarm end_alarm; /* the console takes the guest's last words */
+	u64 end_deadline_ns;
+	bool end_seen, end_told, first_entry_told;
+	bool worker_gone; /* or it lied: its descriptors are no longer watched */
+	u64 reference_ns; /* of the clock block */
+
+	/* Counters, any thread. */
+	_Atomic u64 slow_accesses;
+	_Atomic u32
+		slow_now; /* accesses that have lasted over 5 s: > 0 = critical-paused */
+};
+
+int partition_new(const struct partition_config *config, struct partition **ret_partition,
+		  struct err *err) MUST_CHECK;
+/* Returns when every VP thread is confined, or the first error. */
+int partition_start(struct partition *p, struct err *err) MUST_CHECK;
+void partition_free(struct partition *p);
+
+/* Loop thread. All VPs step out; may be nested. */
+void partition_pause(struct partition *p);
+void partition_unpause(struct partition *p);
+/* The worker's verbs. Loop thread. */
+void partition_run(struct partition *p);
+void partition_stop(struct partition *p);
+/* Chips, VPs, map and ranges as after partition_new. Stopped before. Loop thread. */
+int partition_reset(struct partition *p) MUST_CHECK;
+
+/* Any thread, any lock but run_lock. */
+void partition_end(struct partition *p, enum vm_end end, u32 code, const char *fmt, ...)
+	PRINTF(4, 5);
+void partition_ask_reset(struct partition *p);
+
+/* The guest page was to be unmapped and mapped again (test device): ask, any lock but run_lock;
+ * then, on the VP's thread with no lock held, wait until it was done. */
+void partition_ask_remap(struct partition *p);
+void partition_wait_remap(struct vp *vp);
+
+/* Any thread, for VPs only: step out of the guest and back in; false = the thread must end. */
+void partition_step_out(struct partition *p);
+bool partition_step_in(struct partition *p);
+
+/* Loop thread. */
+void partition_stats(struct partition *p, struct hv_stats *ret_stats);
+/* Text of everything below path ("" = all); cut at size - 1. Pauses the VPs for a moment. */
+void partition_inspect(struct partition *p, const char *path, char *ret_text,
+		       size_t size);
+
+/* The verbs socket was closed. Loop thread. */
+void partition_worker_gone(struct partition *p);
+
+extern const struct wall_hv_ops partition_wall_ops; /* verbs.c */

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A virtual processor and its thread; see vp.h. */
+#include "hv/vp.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+
+#include "base/ipc.h"
+#include "hv/bus.h"
+#include "hv/partition.h"
+
+#define TIMER_SIGNAL (SIGRTMIN + 1)
+#define VP_STACK_SIZE (512 * 1024)
+
+/* ---- waking --------------------------------------------------------------------------------- */
+
+static void wake(struct vp *vp)
+{
+	syscall(SYS_futex, &vp->signals, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void vp_signal(struct vp *vp, u32 bits)
+{
+	u32 old = atomic_fetch_or(&vp->signals, bits);
+
+	if (old & VP_SLEEPING)
+		wake(vp);
+	else
+		vp->partition->config.engine->vp_kick(vp->engine_vp);
+}
+
+void vp_nmi(struct vp *vp)
+{
+	vp->partition->config.engine->vp_nmi(vp->engine_vp);
+	if (atomic_fetch_or(&vp->signals, VP_SIGNAL_INTERRUPT) & VP_SLEEPING)
+		wake(vp);
+}
+
+/* Sleep until a signal bit is set; at once back when one is. */
+static void sleep_until_signal(struct vp *vp)
+{
+	u32 nothing = 0;
+
+	if (!atomic_compare_exchange_strong(&vp->signals, &nothing, VP_SLEEPING))
+		return;
+	/* Whatever ends it (a wake-up, our timer's signal, chance): the caller looks again. */
+	syscall(SYS_futex, &vp->signals, FUTEX_WAIT_PRIVATE, VP_SLEEPING, NULL, NULL, 0);
+	atomic_fetch_and(&vp->signals, ~VP_SLEEPING);
+}
+
+/* ---- the timer ------------------------------------------------------------------------------ */
+
+/* On the VP's own thread, between any two instructions of it. */
+static void on_timer_signal(int number, siginfo_t *info, void *context)
+{
+	struct vp *vp = info->si_value.sival_ptr;
+	int saved = errno;
+
+	(void)number;
+	(void)context;
+	if (!(atomic_fetch_or(&vp->signals, VP_SIGNAL_TIMER) & VP_SLEEPING))
+		vp->partition->config.engine->vp_kick(vp->engine_vp);
+	errno = saved;
+}
+
+static int make_timer(struct vp *vp)
+{
+	struct sigaction action = { .sa_sigaction = on_timer_signal,
+				    .sa_flags = SA_SIGINFO };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID,
+				  .sigev_signo = TIMER_SIGNAL,
+				  .sigev_value.sival_ptr = vp };
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	sigfillset(&action.sa_mask);
+	if (sigaction(TIMER_SIGNAL, &action, NULL) < 0 ||
+	    timer_create(CLOCK_MONOTONIC, &event, &vp->timer) < 0)
+		return -errno;
+	vp->timer_made = true;
+	return 0;
+}
+
+/* ---- the local APIC -------------------------------------------------------------------------- */
+
+static void on_apic_notify(void *owner)
+{
+	struct vp *vp = owner;
+
+	vp->partition->config.engine->vp_interrupt(vp->engine_vp, true);
+	/* No kick: a running engine looks by itself. */
+	if (atomic_fetch_or(&vp->signals, VP_SIGNAL_INTERRUPT) & VP_SLEEPING)
+		wake(vp);
+}
+
+static void on_apic_nmi(void *owner)
+{
+	vp_nmi(owner);
+}
+
+static void on_apic_signal(void *owner)
+{
+	vp_signal(owner, VP_SIGNAL_APIC);
+}
+
+static void on_apic_send(void *owner, const struct apic_message *message)
+{
+	struct vp *vp = owner;
+
+	apic_bus_send(&vp->partition->chipset.apic_bus, message, &vp->lapic);
+}
+
+static void on_apic_eoi(void *owner, u8 vector)
+{
+	struct vp *vp = owner;
+
+	chipset_eoi(&vp->partition->chipset, vector);
+}
+
+static void on_apic_alarm(void *owner, u64 when_ns)
+{
+	struct vp *vp = owner;
+	struct itimerspec t = { 0 };
+
+	if (!vp->timer_made || vp->timer_when == when_ns)
+		return;
+	vp->timer_when = when_ns;
+	if (when_ns != CHIP_NO_ALARM) {
+		/* 0 would disarm; what is past is due at once. */
+		when_ns = max_u64(when_ns, 1);
+		t.it_value.tv_sec = (time_t)(when_ns / NS_PER_SEC);
+		t.it_value.tv_nsec = (long)(when_ns % NS_PER_SEC);
+	}
+	timer_settime(vp->timer, TIMER_ABSTIME, &t, NULL);
+}
+
+static u64 on_apic_tsc(void *owner)
+{
+	struct vp *vp = owner;
+
+	return vp->partition->config.engine->vp_tsc(vp->engine_vp);
+}
+
+static const struct lapic_ops lapic_ops = {
+	.notify = on_apic_notify,
+	.nmi = on_apic_nmi,
+	.signal = on_apic_signal,
+	.send = on_apic_send,
+	.eoi = on_apic_eoi,
+	.alarm = on_apic_alarm,
+	.tsc = on_apic_tsc,
+};
+
+static bool interrupt_waits(const struct vp *vp)
+{
+	return lapic_pending(&vp->lapic) || lapic_extint_pending(&vp->lapic);
+}
+
+int vp_take_interrupt(struct vp *vp)
+{
+	int vector;
+
+	if (lapic_extint_pending(&vp->lapic)) {
+		vector = chipset_ack_pic(&vp->partition->chipset);
+		lapic_extint_taken(&vp->lapic);
+	} else {
+		vector = lapic_take(&vp->lapic);
+	}
+	/* The engine's flag went with the call: raise it again for what is left. */
+	if (interrupt_waits(vp))
+		vp->partition->config.engine->vp_interrupt(vp->engine_vp, true);
+	return vector;
+}
+
+/* ---- states --------------------------------------------------------------------------------- */
+
+static int give_state(struct vp *vp, const struct vp_state *state, struct err *err)
+{
+	int r = vp->partition->config.engine->vp_set_state(vp->engine_vp, state, err);
+
+	if (r < 0)
+		return r;
+	vp->activity = state->activity;
+	vp->halted = false;
+	return 0;
+}
+
+/* What arrived while the VP was in an access. It was checked then. */
+static void take_new_state(struct vp *vp)
+{
+	struct err err = { 0 };
+
+	if (vp->has_new_state && give_state(vp, &vp->new_state, &err) < 0)
+		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: %s", vp->index,
+			      err.text);
+	vp->has_new_state = false;
+}
+
+int vp_set_state(struct vp *vp, const struct vp_state *state, struct err *err)
+{
+	if (!atomic_load(&vp->in_access))
+		return give_state(vp, state, err);
+	vp->new_state = *state;
+	vp->has_new_state = true;
+	vp_signal(vp, VP_SIGNAL_STATE);
+	return 0;
+}
+
+int vp_get_state(struct vp *vp, struct vp_state *ret_state)
+{
+	int r;
+
+	if (vp->has_new_state) {
+		*ret_state = vp->new_state;
+		return 0;
+	}
+	if (atomic_load(&vp->in_access))
+		return -EBUSY;
+	r = vp->partition->config.engine->vp_get_state(vp->engine_vp, ret_state);
+	if (r < 0)
+		return r;
+	/* These two live in the LAPIC; its own block carries them back. */
+	ret_state->apic_base = atomic_load(&vp->lapic.base);
+	ret_state->tsc_deadline = vp->lapic.deadline;
+	if (vp->activity == VP_WAIT_SIPI || vp->activity == VP_SHUTDOWN)
+		ret_state->activity = vp->activity;
+	else if (vp->halted)
+		ret_state->activity = VP_HALTED;
+	return 0;
+}
+
+void vp_reset(struct vp *vp)
+{
+	struct vp_state state;
+	struct err err = { 0 };
+
+	atomic_fetch_and(&vp->signals, VP_SLEEPING | VP_SIGNAL_STOP);
+	lapic_reset(&vp->lapic);
+	vp_state_reset(&state, vp->index == 0);
+	if (vp_set_state(vp, &state, &err) < 0)
+		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: reset: %s",
+			      vp->index, err.text);
+}
+
+/*
+ * INIT: as reset, but what SDM volume 3, table 10-1 lets live: the floating-point state, time
+ * stamp counter, MTRRs and the like.
+ */
+static void do_init(struct vp *vp)
+{
+	struct vp_state old, state;
+	struct err err = { 0 };
+	int r = vp->partition->config.engine->vp_get_state(vp->engine_vp, &old);
+
+	lapic_reset_by_init(&vp->lapic);
+	vp_state_reset(&state, vp->lapic.bsp);
+	memcpy(state.xsave, old.xsave, sizeof state.xsave);
+	state.xcr0 = old.xcr0;
+	state.star = old.star;
+	state.lstar = old.lstar;
+	state.cstar = old.cstar;
+	state.sfmask = old.sfmask;
+	state.kernel_gs_base = old.kernel_gs_base;
+	state.sysenter_cs = old.sysenter_cs;
+	state.sysenter_esp = old.sysenter_esp;
+	state.sysenter_eip = old.sysenter_eip;
+	state.pat = old.pat;
+	state.tsc = old.tsc;
+	state.tsc_adjust = old.tsc_adjust;
+	state.tsc_aux = old.tsc_aux;
+	state.misc_enable = old.misc_enable;
+	state.mtrr_def_type = old.mtrr_def_type;
+	memcpy(state.mtrr_fixed, old.mtrr_fixed, sizeof state.mtrr_fixed);
+	memcpy(state.mtrr_base, old.mtrr_base, sizeof state.mtrr_base);
+	memcpy(state.mtrr_mask, old.mtrr_mask, sizeof state.mtrr_mask);
+	/* CD and NW keep what they were. */
+	state.cr0 = (state.cr0 & ~0x60000000ull) | (old.cr0 & 0x60000000ull);
+	if (r == 0)
+		r = give_state(vp, &state, &err);
+	if (r < 0)
+		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: INIT: %s",
+			      vp->index, err.code ? err.text : err_words(r));
+}
+
+static void do_startup(struct vp *vp, u8 vector)
+{
+	struct vp_state state;
+	struct err err = { 0 };
+	int r;
+
+	if (vp->activity != VP_WAIT_SIPI)
+		return; /* the second of INIT-SIPI-SIPI, usually */
+	r = vp->partition->config.engine->vp_get_state(vp->engine_vp, &state);
+	state.seg[SEG_CS].selector = (u16)(vector << 8);
+	state.seg[SEG_CS].base = (u64)vector << 12;
+	state.rip = 0;
+	state.activity = VP_RUNNING;
+	if (r == 0)
+		r = give_state(vp, &state, &err);
+	if (r < 0)
+		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: startup: %s",
+			      vp->index, err.code ? err.text : err_words(r));
+}
+
+static void take_apic_signals(struct vp *vp)
+{
+	u8 vector = 0;
+	u32 what = lapic_take_signals(&vp->lapic, &vector);
+
+	if (what & LAPIC_SIGNAL_INIT)
+		do_init(vp);
+	if (what & LAPIC_SIGNAL_STARTUP)
+		do_startup(vp, vector);
+}
+
+int vp_restore_lapic(struct vp *vp, const void *block)
+{
+	int r = lapic_restore(&vp->lapic, block);
+
+	if (r == 0)
+		on_apic_notify(vp);
+	return r;
+}
+
+/* ---- the thread ----------------------------------------------------------------------------- */
+
+static void note_first_entry(struct vp *vp)
+{
+	struct partition *p = vp->partition;
+	u64 none = 0;
+
+	if (LIKELY(atomic_load_explicit(&p->first_entry_ns, memory_order_relaxed) != 0))
+		return;
+	if (atomic_compare_exchange_strong(&p->first_entry_ns, &none,
+					   host_clock.monotonic_ns(&host_clock)))
+		ipc_event_ring(p->self_event);
+}
+
+static void handle_signals(struct vp *vp)
+{
+	u32 bits = atomic_exchange(&vp->signals, 0);
+
+	if (bits & VP_SIGNAL_STATE)
+		take_new_state(vp);
+	if (bits & VP_SIGNAL_APIC)
+		take_apic_signals(vp);
+	if (bits & VP_SIGNAL_TIMER) {
+		vp->timer_when = CHIP_NO_ALARM;
+		lapic_on_alarm(&vp->lapic);
+	}
+}
+
+/* Execute until the VP has to stand. */
+static void run_guest(struct vp *vp)
+{
+	struct partition *p = vp->partition;
+	const struct engine_ops *engine = p->config.engine;
+
+	for (;;) {
+		handle_signals(vp);
+		if (!atomic_load(&p->may_run))
+			return;
+		if (vp->activity == VP_WAIT_SIPI || vp->activity == VP_SHUTDOWN) {
+			sleep_until_signal(vp);
+			continue;
+		}
+		if (vp->halted) {
+			/*
+			 * What the engine remembers may be old (the task priority rose since).
+			 * A request that comes now sets its signal after the engine's flag, so
+			 * the sleep below ends at once.
+			 */
+			engine->vp_interrupt(vp->engine_vp, interrupt_waits(vp));
+			if (!engine->vp_can_wake(vp->engine_vp)) {
+				sleep_until_signal(vp);
+				continue;
+			}
+		}
+		vp->halted = false;
+		note_first_entry(vp);
+		switch (engine->vp_run(vp->engine_vp)) {
+		case ENGINE_KICKED:
+			break;
+		case ENGINE_HALTED:
+			vp->halted = true;
+			break;
+		case ENGINE_TRIPLE_FAULT:
+			vp->activity = VP_SHUTDOWN;
+			partition_end(p, VM_END_TRIPLE_FAULT, 0, "vp %u: triple fault",
+				      vp->index);
+			break;
+		case ENGINE_FAILED:
+			partition_end(p, VM_END_ENGINE, 0,
+				      "vp %u: the %s engine cannot go on", vp->index,
+				      engine->name);
+			return;
+		}
+	}
+}
+
+static void *vp_main(void *arg)
+{
+	struct vp *vp = arg;
+	struct partition *p = vp->partition;
+	struct err err = { 0 };
+	int r;
+
+	/* 1. What needs rights that go in step 2. */
+	r = make_timer(vp);
+	if (r < 0)
+		err_set(&err, r, "vp %u: no timer: %s", vp->index, err_words(r));
+	if (r == 0) {
+		r = p->config.engine->vp_thread_start(vp->engine_vp);
+		if (r < 0)
+			err_set(&err, r, "vp %u: the engine cannot start here: %s",
+				vp->index, err_words(r));
+	}
+	/* 2. Rights. */
+	if (r == 0 && p->config.confine_thread)
+		r = p->config.confine_thread(p->config.owner, &err);
+	pthread_mutex_lock(&p->run_lock);
+	p->ready++;
+	if (r < 0 && p->start_err.code == 0)
+		p->start_err = err;
+	pthread_cond_signal(&p->stood);
+	pthread_mutex_unlock(&p->run_lock);
+	if (r < 0)
+		return NULL;
+
+	/* 3. The guest. */
+	while (partition_step_in(p)) {
+		run_guest(vp);
+		partition_step_out(p);
+	}
+	return NULL;
+}
+
+int vp_new(struct partition *p, vp_index_t index, struct vp **ret_vp, struct err *err)
+{
+	struct vp *vp = aligned_alloc(64, (sizeof *vp + 63) & ~63ull);
+	int r;
+
+	if (!vp)
+		return err_set(err, -ENOMEM, "no memory for a processor");
+	*vp = (struct vp){ .partition = p,
+			   .index = index,
+			   .activity = VP_WAIT_SIPI,
+			   .timer_when = CHIP_NO_ALARM };
+	r = p->config.engine->vp_new(p->engine_vm, index, &hv_bus_ops, vp, &vp->engine_vp,
+				     err);
+	if (r < 0) {
+		free(vp);
+		return r;
+	}
+	lapic_init(&vp->lapic, &lapic_ops, vp, &host_clock, index, index == 0,
+		   p->model.physical_bits, p->config.tsc_hz);
+	*ret_vp = vp;
+	return 0;
+}
+
+int vp_start(struct vp *vp, struct err *err)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	char name[16];
+	int r;
+
+	/* Signals are the main thread's; a VP takes its timer's alone. */
+	sigfillset(&all);
+	sigdelset(&all, TIMER_SIGNAL);
+	sigdelset(&all, SIGFPE); /* engines give meaning to these: faults are their own */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGTRAP);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, VP_STACK_SIZE);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&vp->thread, &attr, vp_main, vp);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (r < 0)
+		return err_set(err, r, "no thread for processor %u: %s", vp->index,
+			       err_words(r));
+	vp->thread_made = true;
+	snprintf(name, sizeof name, "vp %u", vp->index);
+	pthread_setname_np(vp->thread, name);
+	return 0;
+}
+
+void vp_free(struct vp *vp)
+{
+	if (!vp)
+		return;
+	if (vp->timer_made)
+		timer_delete(vp->timer);
+	vp->partition->config.engine->vp_free(vp->engine_vp);
+	free(vp);
+}
