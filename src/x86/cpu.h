@@ -206,6 +206,19 @@ struct x86_cpu {
 	struct x86_jump_entry jump[X86_JUMP_COUNT];
 
 	/*
+	 * Vector and x87 registers while x86_run runs; outside of it they are in s.xsave. See vector.h:
+	 * x86_vector_enter, x86_vector_leave. x87 and MMX live in the host's own registers meanwhile.
+	 */
+	u8 v[20][32];		/* XMM in [n][0..15], upper half of YMM behind it; 16-19: thunks' */
+	u32 mxcsr;		/* valid while mxcsr_swap, else the host's register is the guest's */
+	u32 host_mxcsr;		/* what C code runs with */
+	u8 mxcsr_swap;		/* the guest's control bits are unusual: loaded around FP thunks only */
+	u16 fop, fcs, fds;	/* last x87 instruction; the host's are our own addresses */
+	u64 fip, fdp;
+	u64 scratch[16];	/* memory operands that are not in one plain page */
+	u32 vector_features;	/* X86_HAS_..., from the CPUID model */
+
+	/*
 	 * cold: everything else of the architecture. Stale in here while the VP runs: gpr, rip, rflags,
 	 * tsc (the registers above win). s.seg[] is the truth of segments with their bases: who writes
 	 * one calls x86_mode_changed(), or x86_segment_base_changed() when only FS or GS changed.

@@ -193,10 +193,16 @@ static void put_results(struct writer *w, const struct thunk *t)
 	}
 	if (t->vex && wide)
 		PUT(w, 0xc5, 0xf8, 0x77); /* vzeroupper: our own code is legacy SSE */
-	if (t->chain && X86_TAIL_CALLS)
-		PUT(w, 0x48, 0x83, 0xc6, sizeof(struct x86_insn), 0xff, 0x26); /* NEXT */
-	else
-		PUT(w, 0xc3);
+	if (t->chain) { /* NEXT */
+		PUT(w, 0x48, 0x83, 0xc6, sizeof(struct x86_insn)); /* add $32, %rsi */
+		if (X86_TAIL_CALLS) {
+			PUT(w, 0xff, 0x26); /* jmp *(%rsi) */
+			return;
+		}
+		PUT(w, 0x48, 0x89); /* mov %rsi, next */
+		put_field(w, 6, offsetof(struct x86_cpu, next));
+	}
+	PUT(w, 0xc3);
 }
 
 /*

@@ -183,16 +183,6 @@ const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t 
 	return vector_hit(e->read_tag, c, a, size) ? (const void *)(a + e->addend) : scratch;
 }
 
-/* Fault as a write of size bytes would, and change nothing. */
-void vector_probe_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size)
-{
-	gva_t last = (a + size - 1) & ~0xfffull;
-
-	x86_pointer_for_write(c, i, a, 1);
-	if (last != (a & ~0xfffull))
-		x86_pointer_for_write(c, i, last, 1);
-}
-
 /* i->imm = the thunk, i->reg = size, i->rm = alignment. */
 static void op_read(struct x86_cpu *c, const struct x86_insn *i)
 {
@@ -216,7 +206,7 @@ static void op_write(struct x86_cpu *c, const struct x86_insn *i)
 		if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
 			x86_code_written(c, a, i->reg);
 	} else {
-		vector_probe_write(c, i, a, i->reg);
+		x86_probe(c, i, a, i->reg, true);
 		((thunk_fn)i->imm)(c, i, vector_scratch(c));
 		x86_copy_to_guest(c, i, a, vector_scratch(c), i->reg);
 	}
@@ -263,7 +253,7 @@ static void op_write_standard(struct x86_cpu *c, const struct x86_insn *i)
 
 	if (a & i->rm)
 		x86_raise_code(c, i, X86_GP, 0);
-	vector_probe_write(c, i, a, i->reg);
+	x86_probe(c, i, a, i->reg, true);
 	standard_in(c, i);
 	((thunk_fn)i->imm)(c, i, vector_scratch(c));
 	x86_copy_to_guest(c, i, a, vector_scratch(c), i->reg);

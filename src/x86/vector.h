@@ -87,8 +87,6 @@ void x87_init(struct x86_cpu *c);
  */
 const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 			     unsigned size);
-NOINLINE void vector_probe_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-				 unsigned size);
 
 static inline void *vector_scratch(struct x86_cpu *c)
 {

@@ -51,7 +51,7 @@ static void op_mask_store(struct x86_cpu *c, const struct x86_insn *i)
 	/* All elements can be written, or none is. */
 	for (unsigned k = 0; k < total / size; k++)
 		if (mask_set(c->v[i->rm], k, size))
-			vector_probe_write(c, i, a + k * size, size);
+			x86_probe(c, i, a + k * size, size, true);
 	for (unsigned k = 0; k < total / size; k++) {
 		if (!mask_set(c->v[i->rm], k, size))
 			continue;
@@ -74,7 +74,7 @@ static void store_bytes(struct x86_cpu *c, const struct x86_insn *i, const u8 *d
 
 	for (unsigned k = 0; k < size; k++)
 		if (mask[k] & 0x80)
-			vector_probe_write(c, i, a + k, 1);
+			x86_probe(c, i, a + k, 1, true);
 	for (unsigned k = 0; k < size; k++)
 		if (mask[k] & 0x80)
 			x86_store8(c, i, a + k, data[k]);

@@ -83,7 +83,7 @@ static void set_pointers(struct x86_cpu *c, const struct x86_insn *i)
 	bool legacy = !(c->mode & X86_MODE_LONG);
 
 	c->fop = i->extra;
-	c->fip = x86_insn_rip(c, i) - (legacy ? c->seg_base[SEG_CS] : 0);
+	c->fip = x86_insn_rip(c, i);
 	c->fcs = legacy ? c->s.seg[SEG_CS].selector : 0;
 }
 
@@ -117,7 +117,7 @@ static void store(struct x86_cpu *c, const struct x86_insn *i, gva_t a)
 	 * The thunk may store nothing: an unmasked invalid operation leaves memory as it is. So
 	 * scratch begins as a copy of what is there.
 	 */
-	vector_probe_write(c, i, a, i->reg);
+	x86_probe(c, i, a, i->reg, true);
 	u8 *p = vector_scratch(c);
 	u8 before[16];
 
@@ -275,7 +275,7 @@ static void op_fnstenv(struct x86_cpu *c, const struct x86_insn *i)
 	u8 image[28];
 	u16 control;
 
-	vector_probe_write(c, i, a, i->reg);
+	x86_probe(c, i, a, i->reg, true);
 	__asm__ volatile("fnstcw %1; fnstenv %0" : "=m"(e), "=m"(control));
 	x86_copy_to_guest(c, i, a, image, format_environment(c, i, &e, image));
 	NEXT(c, i);
@@ -287,7 +287,7 @@ static void op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
 	struct environment e;
 	u8 image[108];
 
-	vector_probe_write(c, i, a, i->reg);
+	x86_probe(c, i, a, i->reg, true);
 	__asm__ volatile("fnsave %0" : "=m"(e));
 	unsigned n = format_environment(c, i, &e, image);
 

@@ -93,7 +93,7 @@ static void op_fxsave(struct x86_cpu *c, const struct x86_insn *i)
 
 	require_aligned(c, i, a, 16);
 	memset(&image, 0, sizeof(image));
-	vector_probe_write(c, i, a, 512);
+	x86_probe(c, i, a, 512, true);
 	fill_legacy(c, i, &image);
 	if (c->s.cr4 & CR4_OSFXSR) {
 		for (unsigned k = 0; k < xmm_count(c); k++)
@@ -167,7 +167,7 @@ static void op_xsave(struct x86_cpu *c, const struct x86_insn *i)
 	gva_t a = x86_ea(c, i, size, true);
 
 	require_aligned(c, i, a, 64);
-	vector_probe_write(c, i, a, size);
+	x86_probe(c, i, a, size, true);
 	fill_legacy(c, i, image);
 	u64 used = in_use(c, image), bv = used & wanted, put = wanted;
 
