@@ -21,7 +21,8 @@
 
 #define ARENA_SIZE (8u << 20)
 #define ARENA_PARTICULAR (ARENA_SIZE / 4 * 3)
-#define TABLE_SIZE 65536u /* power of two; entries of at least 48 bytes fill 8 MiB before it */
+#define TABLE_SIZE \
+	65536u /* power of two; entries of at least 48 bytes fill 8 MiB before it */
 #define THUNK_MAX 512
 #define SEAL_FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE, Linux 5.1 */
 
@@ -47,45 +48,64 @@ struct writer {
 
 static void install_handler(void);
 
-int thunk_open(struct err *err)
+/* Both views, or neither. */
+static int map_views(int fd, void **ret_write, void **ret_run)
 {
-	int r = 0;
+	if (fd < 0 || ftruncate(fd, ARENA_SIZE) < 0)
+		return -errno;
+	void *w = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	pthread_mutex_lock(&arena.lock);
-	if (arena.write_view)
-		goto unlock;
-
-	AUTO_CLOSE int fd = memfd_create("tabique-thunks", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct table_entry *table = calloc(TABLE_SIZE, sizeof(*table));
-	void *w = MAP_FAILED, *x = MAP_FAILED;
-
-	if (fd < 0 || !table || ftruncate(fd, ARENA_SIZE) < 0)
-		goto fail;
-	w = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (w == MAP_FAILED)
+		return -errno;
 	/* Without FUTURE_WRITE (an old kernel) the two views still are what they are. */
-	if (w == MAP_FAILED ||
-	    (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | SEAL_FUTURE_WRITE) < 0 &&
-	     fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0))
-		goto fail;
-	x = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	if (x == MAP_FAILED || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL) < 0)
-		goto fail;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | SEAL_FUTURE_WRITE) < 0)
+		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK);
+	void *x = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+
+	if (x == MAP_FAILED || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL) < 0) {
+		int r = -errno;
+
+		if (x != MAP_FAILED)
+			munmap(x, ARENA_SIZE);
+		munmap(w, ARENA_SIZE);
+		return r;
+	}
+	*ret_write = w;
+	*ret_run = x;
+	return 0;
+}
+
+static int open_arena(void)
+{
+	AUTO_CLOSE int fd =
+		memfd_create("tabique-thunks", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct table_entry *table = calloc(TABLE_SIZE, sizeof(*table));
+	void *w = NULL, *x = NULL;
+
+	if (!table)
+		return -ENOMEM;
+	int r = map_views(fd, &w, &x);
+
+	if (r < 0) {
+		free(table);
+		return r;
+	}
 	arena.write_view = w;
 	arena.run_view = x;
 	arena.table = table;
 	arena.particular = ARENA_PARTICULAR;
 	install_handler();
-	goto unlock;
-fail:
-	r = -errno;
-	err_set(err, r, "map memory for native thunks twice: %s", err_words(-r));
-	if (x != MAP_FAILED)
-		munmap(x, ARENA_SIZE);
-	if (w != MAP_FAILED)
-		munmap(w, ARENA_SIZE);
-	free(table);
-unlock:
+	return 0;
+}
+
+int thunk_open(struct err *err)
+{
+	pthread_mutex_lock(&arena.lock);
+	int r = arena.write_view ? 0 : open_arena();
+
 	pthread_mutex_unlock(&arena.lock);
+	if (r < 0)
+		err_set(err, r, "map memory for native thunks twice: %s", err_words(r));
 	return r;
 }
 
@@ -109,7 +129,8 @@ static void put(struct writer *w, const void *bytes, unsigned size)
 	w->size += size;
 }
 
-#define PUT(w, ...) put(w, (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
+#define PUT(w, ...) \
+	put(w, (const u8[]){ __VA_ARGS__ }, sizeof((const u8[]){ __VA_ARGS__ }))
 
 static void put32(struct writer *w, u32 v)
 {
@@ -136,8 +157,8 @@ static void put_stmxcsr(struct writer *w, size_t offset)
 }
 
 /* opcode 0x10 loads, 0x11 stores; unaligned moves, as struct x86_cpu has no alignment of its own. */
-static void put_vector_move(struct writer *w, const struct thunk_register *r, u8 opcode, bool vex,
-			    bool wide)
+static void put_vector_move(struct writer *w, const struct thunk_register *r, u8 opcode,
+			    bool vex, bool wide)
 {
 	if (vex)
 		PUT(w, 0xc5, (u8)((r->host < 8 ? 0x80 : 0) | 0x78 | (wide ? 4 : 0)));
@@ -163,7 +184,8 @@ static void put_work(struct writer *w, const struct thunk *t)
 		PUT(w, 0x49, 0x89, 0xd1); /* mov %rdx, %r9 */
 	for (unsigned k = 0; k < t->register_count; k++)
 		if (t->registers[k].load)
-			put_vector_move(w, &t->registers[k], 0x10, t->vex, t->registers[k].wide);
+			put_vector_move(w, &t->registers[k], 0x10, t->vex,
+					t->registers[k].wide);
 	if (t->flags_in) {
 		PUT(w, 0x66, 0x8b); /* mov flags, %ax */
 		put_field(w, 0, flags);
@@ -188,12 +210,13 @@ static void put_results(struct writer *w, const struct thunk *t)
 			put_vector_move(w, &t->registers[k], 0x11, t->vex, t->vex);
 	}
 	if (t->flags_out) {
-		PUT(w, 0x9f, 0x0f, 0x90, 0xc0, 0x66, 0x89); /* lahf; seto %al; mov %ax, flags */
+		PUT(w, 0x9f, 0x0f, 0x90, 0xc0, 0x66,
+		    0x89); /* lahf; seto %al; mov %ax, flags */
 		put_field(w, 0, offsetof(struct x86_cpu, flags));
 	}
 	if (t->vex && wide)
 		PUT(w, 0xc5, 0xf8, 0x77); /* vzeroupper: our own code is legacy SSE */
-	if (t->chain) { /* NEXT */
+	if (t->chain) {			  /* NEXT */
 		PUT(w, 0x48, 0x83, 0xc6, sizeof(struct x86_insn)); /* add $32, %rsi */
 		if (X86_TAIL_CALLS) {
 			PUT(w, 0xff, 0x26); /* jmp *(%rsi) */
@@ -282,7 +305,9 @@ thunk_fn thunk_make(const struct thunk *t, bool standard)
 /* Entered by on_sigfpe as if the thunk had called them: RDI and RSI still are c and i. */
 static void raise_xm(struct x86_cpu *c, const struct x86_insn *i)
 {
-	__asm__ volatile("stmxcsr %0\n\tldmxcsr %1" : "=m"(c->mxcsr) : "m"(c->host_mxcsr));
+	__asm__ volatile("stmxcsr %0\n\tldmxcsr %1"
+			 : "=m"(c->mxcsr)
+			 : "m"(c->host_mxcsr));
 	/* Without CR4.OSXMMEXCPT the processor does not know #XM. */
 	x86_raise(c, i, c->s.cr4 & BIT(10) ? X86_XM : X86_UD);
 }
@@ -321,7 +346,8 @@ static void on_sigfpe(int number, siginfo_t *info, void *context)
 
 static void install_handler(void)
 {
-	struct sigaction action = { .sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction action = { .sa_sigaction = on_sigfpe,
+				    .sa_flags = SA_SIGINFO | SA_RESTART };
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGFPE, &action, NULL);

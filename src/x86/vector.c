@@ -65,30 +65,59 @@ static bool needed_features(const struct x86_decoded *d, u32 *ret_needed)
 	case ZYDIS_ISA_SET_SSE2:
 	case ZYDIS_ISA_SET_SSE2MMX:
 	case ZYDIS_ISA_SET_SSEMXCSR:
-	case ZYDIS_ISA_SET_SSE_PREFETCH:
 		break;
-	case ZYDIS_ISA_SET_SSE3: n = X86_HAS_SSE3; break;
+	case ZYDIS_ISA_SET_SSE3:
+		n = X86_HAS_SSE3;
+		break;
 	case ZYDIS_ISA_SET_SSSE3:
-	case ZYDIS_ISA_SET_SSSE3MMX: n = X86_HAS_SSSE3; break;
-	case ZYDIS_ISA_SET_SSE4: n = X86_HAS_SSE41; break;
-	case ZYDIS_ISA_SET_SSE42: n = X86_HAS_SSE42; break;
-	case ZYDIS_ISA_SET_AES: n = X86_HAS_AES; break;
-	case ZYDIS_ISA_SET_PCLMULQDQ: n = X86_HAS_PCLMUL; break;
-	case ZYDIS_ISA_SET_SHA: n = X86_HAS_SHA; break;
-	case ZYDIS_ISA_SET_GFNI: n = X86_HAS_GFNI; break;
-	case ZYDIS_ISA_SET_AVX_GFNI: n = X86_HAS_GFNI | X86_HAS_AVX; break;
+	case ZYDIS_ISA_SET_SSSE3MMX:
+		n = X86_HAS_SSSE3;
+		break;
+	case ZYDIS_ISA_SET_SSE4:
+		n = X86_HAS_SSE41;
+		break;
+	case ZYDIS_ISA_SET_SSE42:
+		n = X86_HAS_SSE42;
+		break;
+	case ZYDIS_ISA_SET_AES:
+		n = X86_HAS_AES;
+		break;
+	case ZYDIS_ISA_SET_PCLMULQDQ:
+		n = X86_HAS_PCLMUL;
+		break;
+	case ZYDIS_ISA_SET_SHA:
+		n = X86_HAS_SHA;
+		break;
+	case ZYDIS_ISA_SET_GFNI:
+		n = X86_HAS_GFNI;
+		break;
+	case ZYDIS_ISA_SET_AVX_GFNI:
+		n = X86_HAS_GFNI | X86_HAS_AVX;
+		break;
 	case ZYDIS_ISA_SET_AVX:
 		n = X86_HAS_AVX;
 		if (d->insn.mnemonic == ZYDIS_MNEMONIC_VPCLMULQDQ)
 			n |= X86_HAS_PCLMUL;
 		break;
-	case ZYDIS_ISA_SET_AVXAES: n = X86_HAS_AVX | X86_HAS_AES; break;
-	case ZYDIS_ISA_SET_F16C: n = X86_HAS_AVX | X86_HAS_F16C; break;
-	case ZYDIS_ISA_SET_FMA: n = X86_HAS_AVX | X86_HAS_FMA; break;
+	case ZYDIS_ISA_SET_AVXAES:
+		n = X86_HAS_AVX | X86_HAS_AES;
+		break;
+	case ZYDIS_ISA_SET_F16C:
+		n = X86_HAS_AVX | X86_HAS_F16C;
+		break;
+	case ZYDIS_ISA_SET_FMA:
+		n = X86_HAS_AVX | X86_HAS_FMA;
+		break;
 	case ZYDIS_ISA_SET_AVX2:
-	case ZYDIS_ISA_SET_AVX2GATHER: n = X86_HAS_AVX | X86_HAS_AVX2; break;
-	case ZYDIS_ISA_SET_VAES: n = X86_HAS_AVX | X86_HAS_VAES; break;
-	case ZYDIS_ISA_SET_VPCLMULQDQ: n = X86_HAS_AVX | X86_HAS_VPCLMUL; break;
+	case ZYDIS_ISA_SET_AVX2GATHER:
+		n = X86_HAS_AVX | X86_HAS_AVX2;
+		break;
+	case ZYDIS_ISA_SET_VAES:
+		n = X86_HAS_AVX | X86_HAS_VAES;
+		break;
+	case ZYDIS_ISA_SET_VPCLMULQDQ:
+		n = X86_HAS_AVX | X86_HAS_VPCLMUL;
+		break;
 	default:
 		return false;
 	}
@@ -107,13 +136,15 @@ static bool depends_on_mxcsr(const ZydisDecodedInstruction *insn)
 
 	switch ((int)insn->opcode_map) {
 	case ZYDIS_OPCODE_MAP_0F:
-		return op == 0x2a || (op >= 0x2c && op <= 0x2f) || (op >= 0x51 && op <= 0x53) ||
-		       (op >= 0x58 && op <= 0x5f) || op == 0x7c || op == 0x7d || op == 0xc2 ||
-		       op == 0xd0 || op == 0xe6;
+		return op == 0x2a || (op >= 0x2c && op <= 0x2f) ||
+		       (op >= 0x51 && op <= 0x53) || (op >= 0x58 && op <= 0x5f) ||
+		       op == 0x7c || op == 0x7d || op == 0xc2 || op == 0xd0 || op == 0xe6;
 	case ZYDIS_OPCODE_MAP_0F38:
-		return op == 0x13 || ((op & 0xf) >= 6 && (op >> 4) >= 9 && (op >> 4) <= 11);
+		return op == 0x13 ||
+		       ((op & 0xf) >= 6 && (op >> 4) >= 9 && (op >> 4) <= 11);
 	case ZYDIS_OPCODE_MAP_0F3A:
-		return (op >= 0x08 && op <= 0x0b) || op == 0x1d || op == 0x40 || op == 0x41;
+		return (op >= 0x08 && op <= 0x0b) || op == 0x1d || op == 0x40 ||
+		       op == 0x41;
 	}
 	return false;
 }
@@ -140,7 +171,8 @@ static u8 alignment_of(const struct x86_decoded *d, unsigned size)
 	case ZYDIS_MNEMONIC_VMOVNTPD:
 		return (u8)(size - 1);
 	}
-	return d->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && size == 16 ? 15 : 0;
+	return d->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && size == 16 ? 15
+										   : 0;
 }
 
 /* ---- handlers ----------------------------------------------------------------------------------- */
@@ -161,17 +193,6 @@ static void raise_unavailable(struct x86_cpu *c, const struct x86_insn *i)
 	x86_raise(c, i, c->s.cr0 & BIT(2) ? X86_UD : X86_NM);
 }
 
-static void op_nothing(struct x86_cpu *c, const struct x86_insn *i)
-{
-	NEXT(c, i);
-}
-
-static void op_mfence(struct x86_cpu *c, const struct x86_insn *i)
-{
-	atomic_thread_fence(memory_order_seq_cst);
-	NEXT(c, i);
-}
-
 const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 			     unsigned size)
 {
@@ -180,7 +201,8 @@ const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t 
 
 	x86_copy_from_guest(c, i, a, scratch, size);
 	/* The copy filled the entry: the page itself, if it is one of plain memory. */
-	return vector_hit(e->read_tag, c, a, size) ? (const void *)(a + e->addend) : scratch;
+	return vector_hit(e->read_tag, c, a, size) ? (const void *)(a + e->addend)
+						   : scratch;
 }
 
 /* i->imm = the thunk, i->reg = size, i->rm = alignment. */
@@ -282,7 +304,9 @@ static void add_vector(struct builder *b, const ZydisDecodedOperand *op)
 	if (!r) {
 		r = &b->t.registers[b->t.register_count++];
 		if (b->standard) {
-			r->host = guest == 0 && b->xmm0_implied ? 0 : (u8)(1 + b->guest_count);
+			r->host = guest == 0 && b->xmm0_implied
+					  ? 0
+					  : (u8)(1 + b->guest_count);
 			r->slot = (u8)(16 + b->guest_count);
 			b->guests[b->guest_count++] = (u8)guest;
 		} else {
@@ -322,7 +346,8 @@ static bool add_operands(struct builder *b)
 
 	for (unsigned k = 0; k < d->insn.operand_count; k++)
 		b->xmm0_implied |= d->op[k].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-				   d->op[k].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+				   d->op[k].visibility ==
+					   ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
 				   d->op[k].reg.value == ZYDIS_REGISTER_XMM0;
 	for (unsigned k = 0; k < d->insn.operand_count; k++) {
 		const ZydisDecodedOperand *op = &d->op[k];
@@ -379,7 +404,8 @@ static u8 encode_modrm(struct builder *b, bool *ret_r, bool *ret_b)
 
 		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER)
 			continue;
-		bool vector = ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_XMM ||
+		bool vector = ZydisRegisterGetClass(op->reg.value) ==
+				      ZYDIS_REGCLASS_XMM ||
 			      ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_YMM;
 
 		if (op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG && vector)
@@ -410,7 +436,9 @@ static bool encode_legacy(struct builder *b)
 	for (unsigned k = 0; k < d->insn.raw.prefix_count; k++)
 		if (d->insn.raw.prefixes[k].type == ZYDIS_PREFIX_TYPE_MANDATORY)
 			code[n++] = d->insn.raw.prefixes[k].value;
-	u8 rex = (u8)((d->insn.attributes & ZYDIS_ATTRIB_HAS_REX) && d->insn.raw.rex.W ? 0x48 : 0);
+	u8 rex = (u8)((d->insn.attributes & ZYDIS_ATTRIB_HAS_REX) && d->insn.raw.rex.W
+			      ? 0x48
+			      : 0);
 
 	if (modrm && r)
 		rex |= 0x44;
@@ -498,7 +526,8 @@ static bool build(struct builder *b, const struct x86_decoded *d, bool standard)
 	if (d->insn.cpu_flags) {
 		const ZydisAccessedFlags *f = d->insn.cpu_flags;
 
-		b->t.flags_out = (f->modified | f->set_0 | f->set_1 | f->undefined) & X86_ARITH;
+		b->t.flags_out = (f->modified | f->set_0 | f->set_1 | f->undefined) &
+				 X86_ARITH;
 		b->t.flags_in = b->t.flags_out || (f->tested & X86_ARITH);
 	}
 	return b->t.vex ? encode_vex(b) : encode_legacy(b);
@@ -522,7 +551,8 @@ bool vector_choose_thunk(const struct x86_decoded *d, struct x86_insn *i)
 		if (!f)
 			return false;
 		for (unsigned k = 0; k < 4; k++)
-			i->extra |= (u16)((k < b.guest_count ? b.guests[k] : 0) << (4 * k));
+			i->extra |=
+				(u16)((k < b.guest_count ? b.guests[k] : 0) << (4 * k));
 	}
 	i->imm = (u64)(uintptr_t)f;
 	if (!b.memory) {
@@ -542,24 +572,6 @@ bool vector_choose_thunk(const struct x86_decoded *d, struct x86_insn *i)
 
 /* ---- choosing ------------------------------------------------------------------------------------ */
 
-static bool choose_fence(const struct x86_decoded *d, struct x86_insn *i)
-{
-	switch ((int)d->insn.mnemonic) {
-	case ZYDIS_MNEMONIC_MFENCE:
-		i->fn = op_mfence;
-		return true;
-	case ZYDIS_MNEMONIC_LFENCE:
-	case ZYDIS_MNEMONIC_SFENCE:
-	case ZYDIS_MNEMONIC_PREFETCHT0:
-	case ZYDIS_MNEMONIC_PREFETCHT1:
-	case ZYDIS_MNEMONIC_PREFETCHT2:
-	case ZYDIS_MNEMONIC_PREFETCHNTA:
-		i->fn = op_nothing;
-		return true;
-	}
-	return false;
-}
-
 bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 {
 	const ZydisDecodedInstruction *insn = &d->insn;
@@ -572,11 +584,6 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 		return x87_choose(d, i);
 	if (!needed_features(d, &needed) || (needed & ~d->cpu->vector_features))
 		return false;
-	if (choose_fence(d, i))
-		return true;
-	if (insn->mnemonic == ZYDIS_MNEMONIC_MOVNTI) /* a plain store, whatever CR0 says */
-		return vector_choose_thunk(d, i);
-
 	bool vex = insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
 
 	if (!is_vector(d) && !is_mmx(d) && insn->mnemonic != ZYDIS_MNEMONIC_LDMXCSR &&
@@ -584,8 +591,8 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 		return false;
 	/* #UD comes before #NM. EM is part of NO_SSE; MMX alone looks at EM itself. */
 	if (vex ? (d->mode & X86_MODE_NO_AVX) || !(d->mode & X86_MODE_PE) ||
-			  (d->mode & X86_MODE_V86) :
-		  !is_mmx(d) && (d->mode & X86_MODE_NO_SSE)) {
+			    (d->mode & X86_MODE_V86)
+		: !is_mmx(d) && (d->mode & X86_MODE_NO_SSE)) {
 		i->fn = vector_raise_ud;
 		i->flags |= X86_INSN_ENDS;
 		return true;
@@ -595,5 +602,6 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 		i->flags |= X86_INSN_ENDS;
 		return true;
 	}
-	return vector_choose_move(d, i) || vector_choose_mask(d, i) || vector_choose_thunk(d, i);
+	return vector_choose_move(d, i) || vector_choose_mask(d, i) ||
+	       vector_choose_thunk(d, i);
 }

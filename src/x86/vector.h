@@ -52,7 +52,6 @@ struct x86_decoded;
 #define X86_HAS_XSAVE BIT(11)
 #define X86_HAS_XSAVEOPT BIT(12)
 #define X86_HAS_XSAVEC BIT(13)
-#define X86_HAS_XGETBV1 BIT(14)
 #define X86_HAS_VAES BIT(15)
 #define X86_HAS_VPCLMUL BIT(16)
 #define X86_HAS_GFNI BIT(17)
@@ -64,7 +63,7 @@ struct x86_decoded;
  */
 int x86_vector_open(struct err *err) MUST_CHECK;
 
-/* Once a VP, when c->bus is set: what the CPUID model allows. */
+/* Once a VP, when it is made: what the CPUID model allows. */
 void x86_vector_init(struct x86_cpu *c);
 
 /* From s.xsave into the places above, and back; every vp_run is between the two. */
@@ -93,7 +92,8 @@ static inline void *vector_scratch(struct x86_cpu *c)
 	return (void *)(((uintptr_t)c->scratch + 31) & ~(uintptr_t)31);
 }
 
-static ALWAYS_INLINE bool vector_hit(u64 tag, const struct x86_cpu *c, gva_t a, unsigned size)
+static ALWAYS_INLINE bool vector_hit(u64 tag, const struct x86_cpu *c, gva_t a,
+				     unsigned size)
 {
 	return LIKELY((((a + size - 1) & ~0xfffull) | c->key) == tag);
 }
@@ -108,8 +108,8 @@ static ALWAYS_INLINE const void *vector_read(struct x86_cpu *c, const struct x86
 	return vector_read_slow(c, i, a, size);
 }
 
-static ALWAYS_INLINE void vector_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-				       const void *from, unsigned size)
+static ALWAYS_INLINE void vector_write(struct x86_cpu *c, const struct x86_insn *i,
+				       gva_t a, const void *from, unsigned size)
 {
 	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
 

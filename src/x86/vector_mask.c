@@ -35,7 +35,8 @@ static void op_mask_load(struct x86_cpu *c, const struct x86_insn *i)
 	for (unsigned k = 0; k < total / size; k++) {
 		if (!mask_set(c->v[i->rm], k, size))
 			continue;
-		u64 v = size == 4 ? x86_load32(c, i, a + 4 * k) : x86_load64(c, i, a + 8 * k);
+		u64 v = size == 4 ? x86_load32(c, i, a + 4 * k)
+				  : x86_load64(c, i, a + 8 * k);
 
 		memcpy(result + k * size, &v, size);
 	}
@@ -119,7 +120,8 @@ static void op_maskmovq(struct x86_cpu *c, const struct x86_insn *i)
  */
 static void op_gather(struct x86_cpu *c, const struct x86_insn *i)
 {
-	unsigned size = i->extra & 15, index_size = i->extra >> 4 & 15, count = i->extra >> 8;
+	unsigned size = i->extra & 15, index_size = i->extra >> 4 & 15,
+		 count = i->extra >> 8;
 	unsigned index_register = i->imm & 15, scale = i->imm >> 4 & 3;
 	bool narrow = i->imm >> 6 & 1; /* 32-bit addresses */
 	u8 *dest = c->v[i->reg], *mask = c->v[i->rm];

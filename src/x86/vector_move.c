@@ -8,6 +8,7 @@
  */
 #include "x86/vector.h"
 
+#include "x86/cpuid.h"
 #include "x86/decode.h"
 #include "x86/thunk.h"
 
@@ -39,14 +40,13 @@ void x86_vector_init(struct x86_cpu *c)
 		{ 7, 0, 1, 13, X86_HAS_FCS_GONE }, { 7, 0, 2, 8, X86_HAS_GFNI },
 		{ 7, 0, 2, 9, X86_HAS_VAES },	   { 7, 0, 2, 10, X86_HAS_VPCLMUL },
 		{ 13, 1, 0, 0, X86_HAS_XSAVEOPT }, { 13, 1, 0, 1, X86_HAS_XSAVEC },
-		{ 13, 1, 0, 2, X86_HAS_XGETBV1 },
 	};
 
 	c->vector_features = 0;
 	for (unsigned k = 0; k < ARRAY_COUNT(table); k++) {
 		u32 regs[4] = { 0 };
 
-		c->bus->cpuid(c->bus_vp, table[k].leaf, table[k].subleaf, regs);
+		x86_cpuid(x86_model_host(), 0, table[k].leaf, table[k].subleaf, regs);
 		if (regs[table[k].reg] >> table[k].bit & 1)
 			c->vector_features |= table[k].feature;
 	}
@@ -135,36 +135,36 @@ void x86_vector_leave(struct x86_cpu *c)
 
 /* ---- handlers: i->reg = register, i->rm = alignment ------------------------------------------------ */
 
-#define CHECK_ALIGNED(c, i, a)                     \
-	do {                                       \
-		if (UNLIKELY((a) & (i)->rm))       \
+#define CHECK_ALIGNED(c, i, a)                           \
+	do {                                             \
+		if (UNLIKELY((a) & (i)->rm))             \
 			x86_raise_code(c, i, X86_GP, 0); \
 	} while (0)
 
 /* Load size bytes; zero to: the register is cleared up to there first. */
-#define LOAD(name, size, cleared)                                                \
-	static void name(struct x86_cpu *c, const struct x86_insn *i)            \
-	{                                                                        \
-		gva_t a = x86_ea(c, i, size, false);                             \
-                                                                                 \
-		CHECK_ALIGNED(c, i, a);                                          \
-		const void *p = vector_read(c, i, a, size);                      \
-		u8 *v = c->v[i->reg];                                            \
-                                                                                 \
-		memcpy(v, p, size);                                              \
-		if (cleared > size)                                              \
+#define LOAD(name, size, cleared)                                                 \
+	static void name(struct x86_cpu *c, const struct x86_insn *i)             \
+	{                                                                         \
+		gva_t a = x86_ea(c, i, size, false);                              \
+                                                                                  \
+		CHECK_ALIGNED(c, i, a);                                           \
+		const void *p = vector_read(c, i, a, size);                       \
+		u8 *v = c->v[i->reg];                                             \
+                                                                                  \
+		memcpy(v, p, size);                                               \
+		if (cleared > size)                                               \
 			memset(v + size, 0, cleared > size ? cleared - size : 0); \
-		NEXT(c, i);                                                      \
+		NEXT(c, i);                                                       \
 	}
 
-#define STORE(name, size)                                                        \
-	static void name(struct x86_cpu *c, const struct x86_insn *i)            \
-	{                                                                        \
-		gva_t a = x86_ea(c, i, size, true);                              \
-                                                                                 \
-		CHECK_ALIGNED(c, i, a);                                          \
-		vector_write(c, i, a, c->v[i->reg], size);                       \
-		NEXT(c, i);                                                      \
+#define STORE(name, size)                                             \
+	static void name(struct x86_cpu *c, const struct x86_insn *i) \
+	{                                                             \
+		gva_t a = x86_ea(c, i, size, true);                   \
+                                                                      \
+		CHECK_ALIGNED(c, i, a);                               \
+		vector_write(c, i, a, c->v[i->reg], size);            \
+		NEXT(c, i);                                           \
 	}
 
 LOAD(op_load16, 16, 16)
@@ -295,9 +295,9 @@ bool vector_choose_move(const struct x86_decoded *d, struct x86_insn *i)
 	bool store = x86_decode_is_memory(d, 0);
 	const ZydisDecodedOperand *memory = &d->op[store ? 0 : 1];
 	const ZydisDecodedOperand *reg = &d->op[store ? 1 : 0];
-	ZydisRegisterClass class = reg->type == ZYDIS_OPERAND_TYPE_REGISTER ?
-					   ZydisRegisterGetClass(reg->reg.value) :
-					   ZYDIS_REGCLASS_INVALID;
+	ZydisRegisterClass class = reg->type == ZYDIS_OPERAND_TYPE_REGISTER
+					   ? ZydisRegisterGetClass(reg->reg.value)
+					   : ZYDIS_REGCLASS_INVALID;
 
 	if (memory->type != ZYDIS_OPERAND_TYPE_MEMORY ||
 	    (class != ZYDIS_REGCLASS_XMM && class != ZYDIS_REGCLASS_YMM))
@@ -309,7 +309,8 @@ bool vector_choose_move(const struct x86_decoded *d, struct x86_insn *i)
 	x86_decode_memory(d, memory, i);
 	i->reg = (u8)x86_decode_reg(reg->reg.value);
 	i->rm = m->aligned ? (u8)(size - 1) : 0;
-	i->fn = store ? store_handler(size) :
-			load_handler(size, d->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX);
+	i->fn = store ? store_handler(size)
+		      : load_handler(size,
+				     d->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX);
 	return true;
 }

@@ -234,8 +234,8 @@ static unsigned format_environment(const struct x86_cpu *c, const struct x86_ins
 	return 14;
 }
 
-static unsigned parse_environment(struct x86_cpu *c, const struct x86_insn *i, const u8 *from,
-				  struct environment *e)
+static unsigned parse_environment(struct x86_cpu *c, const struct x86_insn *i,
+				  const u8 *from, struct environment *e)
 {
 	u32 w[7];
 
@@ -348,7 +348,8 @@ static bool choose_environment(const struct x86_decoded *d, struct x86_insn *i)
 		return false;
 	}
 	i->reg = i->extra ? 14 : 28;
-	if (d->insn.mnemonic == ZYDIS_MNEMONIC_FNSAVE || d->insn.mnemonic == ZYDIS_MNEMONIC_FRSTOR)
+	if (d->insn.mnemonic == ZYDIS_MNEMONIC_FNSAVE ||
+	    d->insn.mnemonic == ZYDIS_MNEMONIC_FRSTOR)
 		i->reg += 80;
 	x86_decode_memory(d, &d->op[0], i);
 	return true;
@@ -377,7 +378,8 @@ bool x87_choose(const struct x86_decoded *d, struct x86_insn *i)
 			m = &d->op[k];
 	if (memory != (m != NULL))
 		return false;
-	t.code[1] = (u8)((memory ? 0x02 : 0xc0 | insn->raw.modrm.rm) | insn->raw.modrm.reg << 3);
+	t.code[1] = (u8)((memory ? 0x02 : 0xc0 | insn->raw.modrm.rm) | insn->raw.modrm.reg
+									       << 3);
 	if (memory) {
 		x86_decode_memory(d, m, i);
 		i->reg = (u8)(m->size / 8);
@@ -386,7 +388,8 @@ bool x87_choose(const struct x86_decoded *d, struct x86_insn *i)
 		i->fn = op_register;
 	}
 	i->extra = (u16)((insn->opcode & 7) << 8 |
-			 (insn->raw.modrm.mod << 6 | insn->raw.modrm.reg << 3 | insn->raw.modrm.rm));
+			 (insn->raw.modrm.mod << 6 | insn->raw.modrm.reg << 3 |
+			  insn->raw.modrm.rm));
 	switch ((int)insn->mnemonic) {
 	case ZYDIS_MNEMONIC_FNINIT:
 		i->fn = op_fninit;
@@ -413,7 +416,8 @@ bool x87_choose(const struct x86_decoded *d, struct x86_insn *i)
 	if (insn->cpu_flags) {
 		const ZydisAccessedFlags *f = insn->cpu_flags;
 
-		t.flags_out = (f->modified | f->set_0 | f->set_1 | f->undefined) & X86_ARITH;
+		t.flags_out = (f->modified | f->set_0 | f->set_1 | f->undefined) &
+			      X86_ARITH;
 		t.flags_in = t.flags_out || (f->tested & X86_ARITH);
 	}
 	/* There are few hundred x87 thunks in all: they may use the reserve. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XRSTOR, XGETBV: images of the vector state in guest
- * memory. XSAVES and XRSTORS are not in our model; XSETBV is a control register's affair.
+ * FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XRSTOR: images of the vector state in guest
+ * memory. XSAVES and XRSTORS are not in our model; XGETBV and XSETBV are system.c's.
  *
  *	0	x87 and MXCSR, MXCSR_MASK at 24, 28
  *	160	XMM0-15 (XMM8-15 in long mode only)
@@ -44,7 +44,8 @@ static unsigned xmm_count(const struct x86_cpu *c)
 }
 
 /* The first 160 bytes, as the instruction's pointer format wants them. */
-static void fill_legacy(struct x86_cpu *c, const struct x86_insn *i, struct fxsave_image *image)
+static void fill_legacy(struct x86_cpu *c, const struct x86_insn *i,
+			struct fxsave_image *image)
 {
 	x87_save(c, image);
 	if (!(i->extra & WIDE)) {
@@ -77,7 +78,8 @@ static void require_fx(struct x86_cpu *c, const struct x86_insn *i)
 		x86_raise(c, i, X86_NM);
 }
 
-static void require_aligned(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned to)
+static void require_aligned(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
+			    unsigned to)
 {
 	if (a & (to - 1))
 		x86_raise_code(c, i, X86_GP, 0);
@@ -185,19 +187,23 @@ static void op_xsave(struct x86_cpu *c, const struct x86_insn *i)
 	}
 	if (put & COMPONENT_X87) {
 		x86_copy_to_guest(c, i, a, area, OFFSET_MXCSR);
-		x86_copy_to_guest(c, i, a + OFFSET_ST, area + OFFSET_ST, OFFSET_XMM - OFFSET_ST);
+		x86_copy_to_guest(c, i, a + OFFSET_ST, area + OFFSET_ST,
+				  OFFSET_XMM - OFFSET_ST);
 	}
-	if (i->extra & COMPACT ? put & COMPONENT_SSE : wanted & (COMPONENT_SSE | COMPONENT_AVX))
+	if (i->extra & COMPACT ? put & COMPONENT_SSE
+			       : wanted & (COMPONENT_SSE | COMPONENT_AVX))
 		x86_copy_to_guest(c, i, a + OFFSET_MXCSR, &image->mxcsr, 8);
 	if (put & COMPONENT_SSE) {
 		for (unsigned k = 0; k < xmm_count(c); k++)
 			memcpy(area + OFFSET_XMM + 16 * k, c->v[k], 16);
-		x86_copy_to_guest(c, i, a + OFFSET_XMM, area + OFFSET_XMM, 16 * xmm_count(c));
+		x86_copy_to_guest(c, i, a + OFFSET_XMM, area + OFFSET_XMM,
+				  16 * xmm_count(c));
 	}
 	if (put & COMPONENT_AVX) {
 		for (unsigned k = 0; k < xmm_count(c); k++)
 			memcpy(area + OFFSET_AVX + 16 * k, c->v[k] + 16, 16);
-		x86_copy_to_guest(c, i, a + OFFSET_AVX, area + OFFSET_AVX, 16 * xmm_count(c));
+		x86_copy_to_guest(c, i, a + OFFSET_AVX, area + OFFSET_AVX,
+				  16 * xmm_count(c));
 	}
 	x86_store64(c, i, a + OFFSET_HEADER, bv);
 	if (i->extra & COMPACT)
@@ -208,7 +214,8 @@ static void op_xsave(struct x86_cpu *c, const struct x86_insn *i)
 /* ---- XRSTOR ------------------------------------------------------------------------------------------ */
 
 /* The header, checked. *ret_compact: format. */
-static u64 read_header(struct x86_cpu *c, const struct x86_insn *i, gva_t a, bool *ret_compact)
+static u64 read_header(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
+		       bool *ret_compact)
 {
 	u64 h[8], rest = 0;
 
@@ -218,14 +225,16 @@ static u64 read_header(struct x86_cpu *c, const struct x86_insn *i, gva_t a, boo
 	for (unsigned k = 3; k < 8; k++)
 		rest |= h[k];
 	if (compact ? !(c->vector_features & X86_HAS_XSAVEC) ||
-			      (h[1] & ~BIT64(63) & ~c->s.xcr0) || (h[0] & ~h[1]) || h[2] || rest :
-		      (h[0] & ~c->s.xcr0) || h[1] || h[2])
+			      (h[1] & ~BIT64(63) & ~c->s.xcr0) || (h[0] & ~h[1]) ||
+			      h[2] || rest
+		    : (h[0] & ~c->s.xcr0) || h[1] || h[2])
 		x86_raise_code(c, i, X86_GP, 0);
 	*ret_compact = compact;
 	return h[0];
 }
 
-static void restore_x87(struct x86_cpu *c, const struct x86_insn *i, const u8 *area, bool from_area)
+static void restore_x87(struct x86_cpu *c, const struct x86_insn *i, const u8 *area,
+			bool from_area)
 {
 	if (from_area)
 		load_legacy(c, i, (const struct fxsave_image *)area);
@@ -252,9 +261,10 @@ static void op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
 
 	x86_copy_from_guest(c, i, a, area, OFFSET_HEADER);
 	if (load & COMPONENT_AVX)
-		x86_copy_from_guest(c, i, a + OFFSET_AVX, area + OFFSET_AVX, 16 * xmm_count(c));
-	mxcsr_from_area = compact ? load & COMPONENT_SSE :
-				    wanted & (COMPONENT_SSE | COMPONENT_AVX);
+		x86_copy_from_guest(c, i, a + OFFSET_AVX, area + OFFSET_AVX,
+				    16 * xmm_count(c));
+	mxcsr_from_area = compact ? load & COMPONENT_SSE
+				  : wanted & (COMPONENT_SSE | COMPONENT_AVX);
 	if (mxcsr_from_area && (image->mxcsr & ~MXCSR_VALID))
 		x86_raise_code(c, i, X86_GP, 0);
 
@@ -274,24 +284,6 @@ static void op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
 		else if (wanted & COMPONENT_AVX)
 			memset(c->v[k] + 16, 0, 16);
 	}
-	NEXT(c, i);
-}
-
-static void op_xgetbv(struct x86_cpu *c, const struct x86_insn *i)
-{
-	struct fxsave_image image;
-	u64 v = c->s.xcr0;
-
-	if (!(c->s.cr4 & CR4_OSXSAVE))
-		x86_raise(c, i, X86_UD);
-	if ((u32)c->r[R_CX] == 1 && (c->vector_features & X86_HAS_XGETBV1)) {
-		x87_save(c, &image);
-		v &= in_use(c, &image);
-	} else if ((u32)c->r[R_CX] != 0) {
-		x86_raise_code(c, i, X86_GP, 0);
-	}
-	c->r[R_AX] = (u32)v;
-	c->r[R_DX] = v >> 32;
 	NEXT(c, i);
 }
 
@@ -317,7 +309,6 @@ static const struct family families[] = {
 	{ ZYDIS_MNEMONIC_XSAVEC64, op_xsave, WIDE | COMPACT, X86_HAS_XSAVEC },
 	{ ZYDIS_MNEMONIC_XRSTOR, op_xrstor, 0, X86_HAS_XSAVE },
 	{ ZYDIS_MNEMONIC_XRSTOR64, op_xrstor, WIDE, X86_HAS_XSAVE },
-	{ ZYDIS_MNEMONIC_XGETBV, op_xgetbv, 0, X86_HAS_XSAVE },
 };
 
 static const struct family *family_of(const struct x86_decoded *d)
