@@ -7,6 +7,8 @@
 #include "x86/cache.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -25,6 +27,7 @@
 struct x86_cache {
 	u8 *arena;
 	size_t used;
+	u64 drops; /* requests handled: a block that was being decoded meanwhile is not kept */
 	struct x86_block *hash[1u << HASH_BITS];
 	struct x86_block *page[1u << PAGE_BITS];  /* by ram_page, linked by next_page */
 	struct x86_block *page2[1u << PAGE_BITS]; /* by ram_page2, linked by next_page2 */
@@ -173,12 +176,14 @@ struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
 	};
 	unsigned max = c->mode & X86_MODE_STEP || !f.cacheable ? 1 : X86_BLOCK_MAX;
 	bool keep = f.cacheable;
+	u64 drops = k->drops;
 
 	if (!decode(c, &f, linear, b, max))
 		keep = decode_crossing(c, &f, linear, b) && keep;
 	finish(b);
 	/* Fetching the second page may have set an accessed bit in the first, of all places. */
-	if (!still_marked(c, b->ram_page) || !still_marked(c, b->ram_page2))
+	if (drops != k->drops || !still_marked(c, b->ram_page) ||
+	    !still_marked(c, b->ram_page2))
 		keep = false;
 	if (!keep)
 		return b; /* executed once, right now; arena not advanced */
@@ -472,6 +477,15 @@ void x86_drop_post_page(struct x86_vm *vm, unsigned cpu, u64 ram_page)
 	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
 }
 
+void x86_drop_post_all_code(struct x86_vm *vm, unsigned cpu)
+{
+	struct x86_drop *d = &vm->drop[cpu];
+
+	d->all_code = true;
+	atomic_fetch_add(&d->asked, 1);
+	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
+}
+
 void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu)
 {
 	struct x86_drop *d = &vm->drop[cpu];
@@ -509,5 +523,15 @@ void x86_drop_handle(struct x86_cpu *c)
 	d->all_code = false;
 	d->write_rights = false;
 	atomic_store(&d->done, atomic_load(&d->asked));
+	c->cache->drops++;
 	pthread_mutex_unlock(&vm->code_lock);
+	x86_drop_wake(vm);
+}
+
+void x86_drop_wake(struct x86_vm *vm)
+{
+	if (!atomic_load(&vm->waiters))
+		return;
+	atomic_fetch_add(&vm->acknowledged, 1);
+	syscall(SYS_futex, &vm->acknowledged, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }

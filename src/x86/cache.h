@@ -52,6 +52,9 @@ struct x86_vm {
 	unsigned cpu_count;	    /* those made so far */
 	struct x86_cpu *cpu[X86_VPS_MAX];
 	struct x86_drop drop[X86_VPS_MAX];
+	_Atomic u32
+		acknowledged; /* futex: counts up when a VP handled requests or went away */
+	_Atomic u32 waiters; /* threads that wait for that */
 };
 
 /* code_map stays the caller's. 0 or negative errno. */
@@ -78,6 +81,10 @@ void x86_drop_handle(struct x86_cpu *c);
 /* Post to one VP. REQUIRES(vm->code_lock). */
 void x86_drop_post_page(struct x86_vm *vm, unsigned cpu, u64 ram_page);
 void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu);
+
+void x86_drop_post_all_code(struct x86_vm *vm, unsigned cpu);
+/* Something that a waiter for drops looks at has changed. */
+void x86_drop_wake(struct x86_vm *vm);
 
 /*
  * For the store paths: `code` is the page's byte in the code map (it was seen not to be 0), offset

@@ -285,12 +285,6 @@ enum { X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, 
        X86_DF = 8, X86_TS = 10, X86_NP = 11, X86_SS = 12, X86_GP = 13, X86_PF = 14, X86_MF = 16,
        X86_AC = 17, X86_MC = 18, X86_XM = 19 };
 
-/*
- * May this privilege level use these ports (IOPL, V86, the TSS's bitmap)? false: the caller raises
- * #GP(0). Reading the bitmap may itself fault. The system family's.
- */
-bool x86_io_allowed(struct x86_cpu *c, const struct x86_insn *i, u16 port, unsigned size);
-
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Slow halves: walk, raise, cross pages, MMIO. size 1-8. implicit = system access (GDT, TSS):
