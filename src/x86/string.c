@@ -407,8 +407,7 @@ X86_HANDLER(ins)
 	u64 n = left(&s);
 	gva_t to;
 
-	if (!x86_io_allowed(c, i, port, s.size))
-		x86_raise_code(c, i, X86_GP, 0);
+	x86_io_check(c, i, port, s.size);
 	if (n == 0)
 		X86_LEAVE_NEXT(c, i);
 	to = address(&s, SEG_ES, R_DI, true);
@@ -435,8 +434,7 @@ X86_HANDLER(outs)
 	u64 n = left(&s);
 	gva_t from;
 
-	if (!x86_io_allowed(c, i, port, s.size))
-		x86_raise_code(c, i, X86_GP, 0);
+	x86_io_check(c, i, port, s.size);
 	if (n == 0)
 		X86_LEAVE_NEXT(c, i);
 	from = address(&s, i->seg, R_SI, false);
