@@ -190,7 +190,8 @@ void board_put(struct board *m, u64 at, const struct guest_code *code)
 	u64 size = (u64)(code->end - code->start);
 
 	memcpy(m->ram + at, code->start, size);
-	engine_soft_ops.drop_code(m->vm, at >> 12, ((at + size - 1) >> 12) - (at >> 12) + 1);
+	engine_soft_ops.drop_code(m->vm, at >> 12,
+				  ((at + size - 1) >> 12) - (at >> 12) + 1);
 }
 
 static void segment(struct vp_segment *s, u16 selector, u16 attr, u64 base, u32 limit)

@@ -50,10 +50,10 @@ struct guest_code {
 	const u8 *start, *end;
 };
 
-#define GUEST_CODE_BITS(name, bits, text)                                             \
-	__asm__(".pushsection .rodata.guest\n.balign 64\n.code" #bits "\n" #name "_start:\n" text \
-		"\n" #name "_end:\n.code64\n.popsection");                            \
-	extern const u8 name##_start[], name##_end[];                                 \
+#define GUEST_CODE_BITS(name, bits, text)                                        \
+	__asm__(".pushsection .rodata.guest\n.balign 64\n.code" #bits "\n" #name \
+		"_start:\n" text "\n" #name "_end:\n.code64\n.popsection");      \
+	extern const u8 name##_start[], name##_end[];                            \
 	static const struct guest_code name = { name##_start, name##_end }
 #define GUEST_CODE(name, text) GUEST_CODE_BITS(name, 64, text)
 
