@@ -157,7 +157,8 @@ static int add_fadt(struct tables *t, gpa_t dsdt, gpa_t facs, gpa_t *ret_at)
 		return -ENOSPC;
 	f->firmware_ctrl = le32_of((u32)facs);
 	f->dsdt = le32_of((u32)dsdt);
-	f->x_dsdt = le64_of(dsdt); /* X_FIRMWARE_CTRL stays 0: only one of the two may be set */
+	f->x_dsdt = le64_of(
+		dsdt); /* X_FIRMWARE_CTRL stays 0: only one of the two may be set */
 	f->preferred_pm_profile = 4; /* enterprise server */
 	f->sci_int = le16_of(BOARD_IRQ_SCI);
 	f->smi_cmd = le32_of(BOARD_PORT_SMI_CMD);
@@ -200,11 +201,11 @@ static size_t madt_size(u32 vp_count)
 	       (vp_count > old ? sizeof(struct acpi_madt_x2apic_nmi) : 0);
 }
 
-#define APPEND(p, ...)                                      \
-	do {                                                \
+#define APPEND(p, ...)                                          \
+	do {                                                    \
 		const __typeof__(__VA_ARGS__) v_ = __VA_ARGS__; \
-		memcpy(p, &v_, sizeof v_);                  \
-		(p) += sizeof v_;                           \
+		memcpy(p, &v_, sizeof v_);                      \
+		(p) += sizeof v_;                               \
 	} while (0)
 
 static u8 *append_processor(u8 *p, u32 id)
@@ -280,8 +281,8 @@ static int add_madt(struct tables *t, u32 vp_count, gpa_t *ret_at)
 
 /* ---- the roots ---- */
 
-static int add_roots(struct tables *t, const gpa_t *table, unsigned count, gpa_t *ret_rsdt,
-		     gpa_t *ret_xsdt)
+static int add_roots(struct tables *t, const gpa_t *table, unsigned count,
+		     gpa_t *ret_rsdt, gpa_t *ret_xsdt)
 {
 	size_t rsdt_size = sizeof(struct acpi_header) + count * sizeof(le32);
 	size_t xsdt_size = sizeof(struct acpi_header) + count * sizeof(le64);
@@ -294,8 +295,10 @@ static int add_roots(struct tables *t, const gpa_t *table, unsigned count, gpa_t
 		le32 low = le32_of((u32)table[i]);
 		le64 wide = le64_of(table[i]);
 
-		memcpy(rsdt + sizeof(struct acpi_header) + i * sizeof low, &low, sizeof low);
-		memcpy(xsdt + sizeof(struct acpi_header) + i * sizeof wide, &wide, sizeof wide);
+		memcpy(rsdt + sizeof(struct acpi_header) + i * sizeof low, &low,
+		       sizeof low);
+		memcpy(xsdt + sizeof(struct acpi_header) + i * sizeof wide, &wide,
+		       sizeof wide);
 	}
 	seal(rsdt, "RSDT", 1, rsdt_size);
 	seal(xsdt, "XSDT", 1, xsdt_size);
@@ -343,7 +346,8 @@ int acpi_install(struct guest_memory *gm, u32 vp_count, gpa_t *ret_rsdp, struct 
 	*ret_rsdp = 0;
 	if (gm_ram_size(gm) < BOOT_ACPI + BOOT_ACPI_SIZE)
 		return 0;
-	r = bytes ? acpi_build(vp_count, BOOT_ACPI, bytes, BOOT_ACPI_SIZE, &size) : -ENOMEM;
+	r = bytes ? acpi_build(vp_count, BOOT_ACPI, bytes, BOOT_ACPI_SIZE, &size)
+		  : -ENOMEM;
 	if (r == 0)
 		r = gm_write(gm, BOOT_ACPI, bytes, size, &ticket);
 	if (r < 0)

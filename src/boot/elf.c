@@ -79,8 +79,8 @@ static bool read_header(const u8 *head, struct elf *elf, struct table *ret_table
 	return true;
 }
 
-int elf_read(const struct boot_image *image, const u8 head[LOADER_HEAD], struct elf *ret_elf, bool *ret_mine,
-	     struct err *err)
+int elf_read(const struct boot_image *image, const u8 head[LOADER_HEAD],
+	     struct elf *ret_elf, bool *ret_mine, struct err *err)
 {
 	u8 raw[ELF_MAX_SEGMENTS * sizeof(struct elf64_segment)];
 	struct elf elf = { 0 };
@@ -89,12 +89,15 @@ int elf_read(const struct boot_image *image, const u8 head[LOADER_HEAD], struct 
 	if (!read_header(head, &elf, &table))
 		return 0;
 	*ret_mine = true;
-	u32 entry_size = elf.is_64 ? sizeof(struct elf64_segment) : sizeof(struct elf32_segment);
+	u32 entry_size = elf.is_64 ? sizeof(struct elf64_segment)
+				   : sizeof(struct elf32_segment);
 	if (table.entry_size != entry_size)
-		return broken(image, "its segment table has entries of a strange size", err);
+		return broken(image, "its segment table has entries of a strange size",
+			      err);
 	if (table.count == 0 || table.count > ELF_MAX_SEGMENTS)
 		return broken(image, "it has no segments, or more than 64", err);
-	int r = boot_image_read(image, table.offset, raw, (u64)table.count * entry_size, err);
+	int r = boot_image_read(image, table.offset, raw, (u64)table.count * entry_size,
+				err);
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < table.count; i++) {
@@ -108,7 +111,8 @@ int elf_read(const struct boot_image *image, const u8 head[LOADER_HEAD], struct 
 		if (!add_u64(p->paddr, p->memory_size, &end) ||
 		    !add_u64(p->vaddr, p->memory_size, &end) ||
 		    !add_u64(p->offset, p->file_size, &end))
-			return broken(image, "a segment goes beyond the end of everything", err);
+			return broken(image,
+				      "a segment goes beyond the end of everything", err);
 		if (p->type == ELF_SEGMENT_LOAD && p->file_size > p->memory_size)
 			return broken(image, "a segment has more bytes than room", err);
 	}
@@ -127,7 +131,8 @@ int elf_load(const struct elf *elf, struct loader *l, u64 *ret_end, struct err *
 
 		if (p->type != ELF_SEGMENT_LOAD || p->memory_size == 0)
 			continue;
-		r = boot_space_claim(&l->space, p->paddr, p->memory_size, "the kernel", err);
+		r = boot_space_claim(&l->space, p->paddr, p->memory_size, "the kernel",
+				     err);
 		if (r < 0)
 			return err_wrap(err, "'%s'", l->kernel.name);
 		/* What memory has beyond the file is zeros already. */
@@ -180,7 +185,8 @@ static bool search_notes(const u8 *notes, u64 size, const char *name, u32 type,
 
 		memcpy(&n, notes + at, sizeof n);
 		u64 name_at = at + sizeof n;
-		u64 name_size = le32_get(n.name_size), content_size = le32_get(n.content_size);
+		u64 name_size = le32_get(n.name_size),
+		    content_size = le32_get(n.content_size);
 		u64 content_at = name_at + ((name_size + 3) & ~3ull);
 
 		if (!range_inside(content_at, content_size, size))

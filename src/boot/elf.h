@@ -24,8 +24,8 @@ struct elf {
 };
 
 /* *ret_mine: does it begin as an ELF file for x86? With -errno it does, and is broken. */
-int elf_read(const struct boot_image *image, const u8 head[LOADER_HEAD], struct elf *ret_elf,
-	     bool *ret_mine, struct err *err) MUST_CHECK;
+int elf_read(const struct boot_image *image, const u8 head[LOADER_HEAD],
+	     struct elf *ret_elf, bool *ret_mine, struct err *err) MUST_CHECK;
 
 /* Claim and fill what the LOAD segments say. *ret_end: behind the highest byte of them. */
 int elf_load(const struct elf *elf, struct loader *loader, u64 *ret_end, struct err *err)

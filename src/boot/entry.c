@@ -50,11 +50,13 @@ static u64 descriptor(u32 base, u32 limit, u16 attr)
 {
 	u32 scaled = attr & SEG_ATTR_G ? limit >> 12 : limit;
 
-	return (scaled & 0xffff) | (u64)(base & 0xffffff) << 16 | (u64)(attr & 0xf0ff) << 40 |
-	       (u64)(scaled & 0xf0000) << 32 | (u64)(base >> 24) << 56;
+	return (scaled & 0xffff) | (u64)(base & 0xffffff) << 16 |
+	       (u64)(attr & 0xf0ff) << 40 | (u64)(scaled & 0xf0000) << 32 |
+	       (u64)(base >> 24) << 56;
 }
 
-static int set_segments(struct vp_state *state, struct guest_memory *gm, gpa_t gdt, u16 code)
+static int set_segments(struct vp_state *state, struct guest_memory *gm, gpa_t gdt,
+			u16 code)
 {
 	const u64 table[ENTRY_GDT_SIZE / 8] = {
 		[LINUX_BOOT_CS / 8] = descriptor(0, UINT32_MAX, code),
@@ -98,8 +100,8 @@ int entry_long_64(struct vp_state *state, struct guest_memory *gm, gpa_t gdt, gp
 	for (u64 gib = 0; gib < 4; gib++) {
 		tables[1][gib] = (pages + 4096 * (2 + gib)) | PTE_P | PTE_RW | PTE_A;
 		for (u64 i = 0; i < 512; i++)
-			tables[2 + gib][i] = (gib << 30 | i << 21) | PTE_P | PTE_RW | PTE_A |
-					     PTE_D | PTE_PS;
+			tables[2 + gib][i] = (gib << 30 | i << 21) | PTE_P | PTE_RW |
+					     PTE_A | PTE_D | PTE_PS;
 	}
 	int r = gm_write(gm, pages, tables, sizeof tables, &ticket);
 	if (r < 0)

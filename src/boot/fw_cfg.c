@@ -24,18 +24,7 @@ int fw_cfg_add_item(struct fw_cfg_builder *b, u16 key, const void *bytes, u32 si
 {
 	if (size > b->rom_size - b->used)
 		return err_set(err, -ENOSPC, "fw_cfg: item %#x does not fit", key);
-	const u8 *from = bytes;
-	for (u32 done = 0; done < size;) {
-		ssize_t n = pwrite(b->rom_fd, from + done, size - done,
-				   (off_t)(b->used + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(err, -EIO, "fw_cfg: item %#x: %s", key,
-				       err_words(n < 0 ? -errno : -EIO));
-		done += (u32)n;
-	}
+	memcpy(b->rom + b->used, bytes, size);
 	int r = worker_fw_cfg(b->end, key, b->used, size, err);
 	b->used += size;
 	return r;
@@ -45,21 +34,22 @@ static int add_kernel(struct fw_cfg_builder *b, const struct boot_image *kernel,
 		      struct err *err)
 {
 	le32 size = le32_of((u32)kernel->size);
-	AUTO_FREE u8 *bytes = NULL;
+	u64 at;
 	int r;
 
 	if (kernel->size > KERNEL_COPY_MAX ||
 	    kernel->size + sizeof size > b->rom_size - b->used)
 		return 0;
-	bytes = malloc(kernel->size);
-	if (!bytes)
-		return err_set(err, -ENOMEM, "%s", err_words(-ENOMEM));
-	r = boot_image_read(kernel, 0, bytes, kernel->size, err);
-	if (r == 0)
-		r = fw_cfg_add_item(b, KEY_KERNEL_SIZE, &size, sizeof size, err);
-	if (r == 0)
-		r = fw_cfg_add_item(b, KEY_KERNEL_DATA, bytes, (u32)kernel->size, err);
-	return r;
+	r = fw_cfg_add_item(b, KEY_KERNEL_SIZE, &size, sizeof size, err);
+	if (r < 0)
+		return r;
+	/* Straight to its place: no copy in between. */
+	at = b->used;
+	r = boot_image_read(kernel, 0, b->rom + at, kernel->size, err);
+	if (r < 0)
+		return r;
+	b->used += kernel->size;
+	return worker_fw_cfg(b->end, KEY_KERNEL_DATA, at, (u32)kernel->size, err);
 }
 
 int fw_cfg_add_machine(struct fw_cfg_builder *b, u64 ram_size, u32 vp_count,

@@ -14,7 +14,7 @@ struct worker_end;
 
 /* The end of what is used in the ROM region grows item by item. */
 struct fw_cfg_builder {
-	int rom_fd;
+	u8 *rom; /* the ROM region, mapped */
 	u64 rom_size, used;
 	struct worker_end *end;
 };

@@ -36,7 +36,8 @@ int boot_image_init(struct boot_image *image, int fd, const char *name, const ch
 
 static int truncated(const struct boot_image *image, u64 needed, struct err *err)
 {
-	err_set(err, -ENODATA, "'%s' is truncated: its headers speak of %llu bytes, it has %llu",
+	err_set(err, -ENODATA,
+		"'%s' is truncated: its headers speak of %llu bytes, it has %llu",
 		image->name, (unsigned long long)needed, (unsigned long long)image->size);
 	return err_fix(err, "copy or build it again");
 }
@@ -80,7 +81,8 @@ int boot_image_load(const struct boot_image *image, u64 offset, u64 size,
 	u8 *to = gm_pin(gm, gpa, size);
 
 	if (!to)
-		return err_set(err, -EFAULT, "'%s' wants to lie where no memory is (%#llx)",
+		return err_set(err, -EFAULT,
+			       "'%s' wants to lie where no memory is (%#llx)",
 			       image->name, (unsigned long long)gpa);
 	int r = read_all(image, offset, to, size, err);
 	gm_written(gm, gpa, size, &ticket);

@@ -20,8 +20,9 @@ struct kernel {
 	struct linux_setup_header header;
 	u16 version;
 	u64 setup_size, body_size;
-	u64 load_address, run_size; /* run_size: what the kernel takes before it knows e820 */
-	u64 initrd_max;		    /* first byte that the initrd may not touch */
+	u64 load_address,
+		run_size; /* run_size: what the kernel takes before it knows e820 */
+	u64 initrd_max;	  /* first byte that the initrd may not touch */
 	u64 cmdline_size;
 	bool entry_64;
 };
@@ -39,7 +40,8 @@ static bool is_bzimage(const u8 *head)
 static void read_header(const u8 *head, struct linux_setup_header *ret_header)
 {
 	size_t end = 0x202 + head[0x201];
-	size_t size = end > LINUX_SETUP_HEADER_OFFSET ? end - LINUX_SETUP_HEADER_OFFSET : 0;
+	size_t size = end > LINUX_SETUP_HEADER_OFFSET ? end - LINUX_SETUP_HEADER_OFFSET
+						      : 0;
 
 	memset(ret_header, 0, sizeof *ret_header);
 	memcpy(ret_header, head + LINUX_SETUP_HEADER_OFFSET,
@@ -61,7 +63,8 @@ static int check_header(const struct boot_image *image, const u8 *head, struct k
 	u64 body = k->version >= 0x204 ? (u64)le32_get(h->syssize) * 16 : 1;
 	/* syssize is rounded up: the file may end up to 15 bytes earlier. */
 	if (k->setup_size >= image->size || body > image->size - k->setup_size + 15) {
-		err_set(err, -ENODATA, "'%s' is truncated: its header speaks of %llu bytes, it has %llu",
+		err_set(err, -ENODATA,
+			"'%s' is truncated: its header speaks of %llu bytes, it has %llu",
 			image->name, (unsigned long long)(k->setup_size + body),
 			(unsigned long long)image->size);
 		return err_fix(err, "copy or build it again");
@@ -78,7 +81,8 @@ static int check_header(const struct boot_image *image, const u8 *head, struct k
 		k->run_size = max_u64(k->run_size, le32_get(h->init_size));
 		/* Where it would move itself to anyway. */
 		if (h->relocatable_kernel && align && (align & (align - 1)) == 0 &&
-		    le64_get(h->pref_address) % align == 0 && le64_get(h->pref_address) != 0)
+		    le64_get(h->pref_address) % align == 0 &&
+		    le64_get(h->pref_address) != 0)
 			k->load_address = le64_get(h->pref_address);
 	}
 	k->initrd_max = LINUX_OLD_INITRD_MAX + 1ull;
@@ -103,7 +107,8 @@ static int load_initrd(struct loader *l, const struct kernel *k,
 		if (l->module[i].size > GM_LOW_MAX) {
 			char words[32];
 
-			err_set(err, -EFBIG, "initrd '%s' is larger than any memory for it (%s)",
+			err_set(err, -EFBIG,
+				"initrd '%s' is larger than any memory for it (%s)",
 				l->module[i].name,
 				boot_size_words(l->module[i].size, words));
 			return err_fix(err, "give a smaller one");
@@ -118,14 +123,19 @@ static int load_initrd(struct loader *l, const struct kernel *k,
 		char words[32], memory[32];
 
 		boot_size_words(size, words);
-		err_set(err, r, "initrd '%s' (%s) does not fit beside the kernel into %s of memory",
-			l->module[0].name, words, boot_size_words(l->space.ram_size, memory));
-		return err_fix(err, "give the machine more memory (--memory) or a smaller initrd");
+		err_set(err, r,
+			"initrd '%s' (%s) does not fit beside the kernel into %s of "
+			"memory",
+			l->module[0].name, words,
+			boot_size_words(l->space.ram_size, memory));
+		return err_fix(err, "give the machine more memory (--memory) or a "
+				    "smaller initrd");
 	}
 	header->ramdisk_image = le32_of((u32)base);
 	header->ramdisk_size = le32_of((u32)size);
 	for (unsigned i = 0; i < l->module_count; i++) {
-		r = boot_image_load(&l->module[i], 0, l->module[i].size, l->gm, base, err);
+		r = boot_image_load(&l->module[i], 0, l->module[i].size, l->gm, base,
+				    err);
 		if (r < 0)
 			return err_wrap(err, "initrd");
 		base += (l->module[i].size + 3) & ~3ull;
@@ -134,11 +144,11 @@ static int load_initrd(struct loader *l, const struct kernel *k,
 }
 
 /* One piece of boot information in low memory. */
-static int place_low(struct loader *l, u64 size, u64 align, const char *what, gpa_t *ret_base,
-		     struct err *err)
+static int place_low(struct loader *l, u64 size, u64 align, const char *what,
+		     gpa_t *ret_base, struct err *err)
 {
-	return boot_space_find(&l->space, BOOT_LOWEST, size, align, 0x1000, BOOT_EBDA, what,
-			       ret_base, err);
+	return boot_space_find(&l->space, BOOT_LOWEST, size, align, 0x1000, BOOT_EBDA,
+			       what, ret_base, err);
 }
 
 static void fill_e820(struct linux_boot_params *zero_page, u64 ram_size)
@@ -155,8 +165,8 @@ static void fill_e820(struct linux_boot_params *zero_page, u64 ram_size)
 		};
 }
 
-int linux_boot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *state, bool *ret_mine,
-		    struct err *err)
+int linux_boot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *state,
+		    bool *ret_mine, struct err *err)
 {
 	struct linux_boot_params zero_page = { 0 };
 	size_t cmdline_length = strlen(l->cmdline);
@@ -173,8 +183,10 @@ int linux_boot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_stat
 		return r;
 	if (cmdline_length > k.cmdline_size) {
 		err_set(err, -E2BIG,
-			"the kernel command line has %zu characters, '%s' takes at most %llu",
-			cmdline_length, l->kernel.name, (unsigned long long)k.cmdline_size);
+			"the kernel command line has %zu characters, '%s' takes at most "
+			"%llu",
+			cmdline_length, l->kernel.name,
+			(unsigned long long)k.cmdline_size);
 		return err_fix(err, "shorten --append");
 	}
 
@@ -182,7 +194,8 @@ int linux_boot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_stat
 	r = boot_space_claim(&l->space, k.load_address, k.run_size, "the kernel", err);
 	if (r < 0)
 		return err_wrap(err, "'%s'", l->kernel.name);
-	r = boot_image_load(&l->kernel, k.setup_size, k.body_size, l->gm, k.load_address, err);
+	r = boot_image_load(&l->kernel, k.setup_size, k.body_size, l->gm, k.load_address,
+			    err);
 	if (r < 0)
 		return r;
 
@@ -192,11 +205,13 @@ int linux_boot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_stat
 	if (r == 0)
 		r = place_low(l, sizeof zero_page, 4096, "zero page", &zero_page_at, err);
 	if (r == 0)
-		r = place_low(l, cmdline_length + 1, 16, "command line", &cmdline_at, err);
+		r = place_low(l, cmdline_length + 1, 16, "command line", &cmdline_at,
+			      err);
 	if (r == 0)
 		r = place_low(l, ENTRY_GDT_SIZE, ENTRY_GDT_ALIGN, "GDT", &gdt, err);
 	if (r == 0 && k.entry_64)
-		r = place_low(l, ENTRY_PAGES_SIZE, ENTRY_PAGES_ALIGN, "page tables", &pages, err);
+		r = place_low(l, ENTRY_PAGES_SIZE, ENTRY_PAGES_ALIGN, "page tables",
+			      &pages, err);
 	if (r < 0)
 		return r;
 	zero_page.hdr.type_of_loader = LINUX_LOADER_UNKNOWN;
@@ -209,8 +224,8 @@ int linux_boot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_stat
 		r = gm_write(l->gm, cmdline_at, l->cmdline, cmdline_length + 1, &ticket);
 	if (r == 0)
 		r = k.entry_64 ? entry_long_64(state, l->gm, gdt, pages,
-					       k.load_address + LINUX_ENTRY_64) :
-				 entry_flat_32(state, l->gm, gdt, (u32)k.load_address);
+					       k.load_address + LINUX_ENTRY_64)
+			       : entry_flat_32(state, l->gm, gdt, (u32)k.load_address);
 	if (r < 0)
 		return err_set(err, r, "'%s': boot information: %s", l->kernel.name,
 			       err_words(r));

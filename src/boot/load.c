@@ -27,9 +27,18 @@ static const struct {
 	const char *what, *fix;
 } mistakes[] = {
 	{ { 0x1f, 0x8b }, 2, "is compressed (gzip)", "unpack it with gunzip first" },
-	{ { 0xfd, '7', 'z', 'X', 'Z', 0 }, 6, "is compressed (xz)", "unpack it with unxz first" },
-	{ { 0x28, 0xb5, 0x2f, 0xfd }, 4, "is compressed (zstd)", "unpack it with unzstd first" },
-	{ { '0', '7', '0', '7', '0', '1' }, 6, "is an initramfs (cpio)", "give it with --initrd" },
+	{ { 0xfd, '7', 'z', 'X', 'Z', 0 },
+	  6,
+	  "is compressed (xz)",
+	  "unpack it with unxz first" },
+	{ { 0x28, 0xb5, 0x2f, 0xfd },
+	  4,
+	  "is compressed (zstd)",
+	  "unpack it with unzstd first" },
+	{ { '0', '7', '0', '7', '0', '1' },
+	  6,
+	  "is an initramfs (cpio)",
+	  "give it with --initrd" },
 	{ { 'Q', 'F', 'I', 0xfb }, 4, "is a disk image (qcow2)", "give a kernel file" },
 };
 
@@ -44,7 +53,8 @@ static int not_a_kernel(const struct boot_image *kernel, const u8 *head, struct 
 	}
 	if (head[0] == 0x7f && head[1] == 'E' && head[2] == 'L' && head[3] == 'F')
 		err_set(err, -ENOEXEC,
-			"'%s' is not a kernel: an ELF file with neither a PVH entry nor a "
+			"'%s' is not a kernel: an ELF file with neither a PVH entry nor "
+			"a "
 			"32-bit multiboot header",
 			kernel->name);
 	else
@@ -57,8 +67,8 @@ static int not_a_kernel(const struct boot_image *kernel, const u8 *head, struct 
 int loader_load(struct loader *loader, struct vp_state *state, enum loader_kind *ret_kind,
 		struct err *err)
 {
-	static int (*const kinds[])(struct loader *, const u8 *, struct vp_state *, bool *,
-				    struct err *) = {
+	static int (*const kinds[])(struct loader *, const u8 *, struct vp_state *,
+				    bool *, struct err *) = {
 		[LOADER_LINUX] = linux_boot_load,
 		[LOADER_MULTIBOOT] = multiboot_load,
 		[LOADER_PVH] = pvh_load,
@@ -68,8 +78,8 @@ int loader_load(struct loader *loader, struct vp_state *state, enum loader_kind 
 
 	if (!head)
 		return err_set(err, -ENOMEM, "%s", err_words(-ENOMEM));
-	r = boot_image_read(&loader->kernel, 0, head, min_u64(loader->kernel.size, LOADER_HEAD),
-			    err);
+	r = boot_image_read(&loader->kernel, 0, head,
+			    min_u64(loader->kernel.size, LOADER_HEAD), err);
 	if (r < 0)
 		return r;
 	boot_space_init(&loader->space, gm_ram_size(loader->gm));

@@ -49,8 +49,10 @@ static bool find_header(const u8 *head, struct header *ret_header)
 static int load_by_addresses(struct loader *l, const struct header *h, u64 *ret_entry,
 			     u64 *ret_end, struct err *err)
 {
-	u64 header_addr = le32_get(h->raw.header_addr), load_addr = le32_get(h->raw.load_addr);
-	u64 load_end = le32_get(h->raw.load_end_addr), bss_end = le32_get(h->raw.bss_end_addr);
+	u64 header_addr = le32_get(h->raw.header_addr),
+	    load_addr = le32_get(h->raw.load_addr);
+	u64 load_end = le32_get(h->raw.load_end_addr),
+	    bss_end = le32_get(h->raw.bss_end_addr);
 	int r;
 
 	if (load_addr > header_addr || header_addr - load_addr > h->offset)
@@ -62,15 +64,18 @@ static int load_by_addresses(struct loader *l, const struct header *h, u64 *ret_
 		bss_end = load_end;
 	if (load_end <= load_addr || bss_end < load_end)
 		goto broken;
-	r = boot_space_claim(&l->space, load_addr, bss_end - load_addr, "the kernel", err);
+	r = boot_space_claim(&l->space, load_addr, bss_end - load_addr, "the kernel",
+			     err);
 	if (r < 0)
 		return err_wrap(err, "'%s'", l->kernel.name);
 	*ret_entry = le32_get(h->raw.entry_addr);
 	*ret_end = bss_end;
-	return boot_image_load(&l->kernel, from, load_end - load_addr, l->gm, load_addr, err);
+	return boot_image_load(&l->kernel, from, load_end - load_addr, l->gm, load_addr,
+			       err);
 
 broken:
-	err_set(err, -ENOEXEC, "'%s': the addresses in its multiboot header contradict each other",
+	err_set(err, -ENOEXEC,
+		"'%s': the addresses in its multiboot header contradict each other",
 		l->kernel.name);
 	return err_fix(err, "copy or build it again");
 }
@@ -117,8 +122,8 @@ static u32 pieces_room(const struct loader *l)
 	       BOOT_REGIONS * sizeof(struct multiboot_mmap) + 64;
 }
 
-static int load_modules(struct loader *l, u64 kernel_end, struct multiboot_module *ret_module,
-			struct err *err)
+static int load_modules(struct loader *l, u64 kernel_end,
+			struct multiboot_module *ret_module, struct err *err)
 {
 	gpa_t min = max_u64(kernel_end, BOOT_HIGH);
 
@@ -156,7 +161,8 @@ static u32 fill_map(struct pieces *p, u64 ram_size, u32 *ret_size)
 	return piece_add(p, map, *ret_size);
 }
 
-static int give_information(struct loader *l, u64 kernel_end, gpa_t *ret_info, struct err *err)
+static int give_information(struct loader *l, u64 kernel_end, gpa_t *ret_info,
+			    struct err *err)
 {
 	struct multiboot_module module[LOADER_MODULES] = { 0 };
 	struct multiboot_info info = { 0 };
@@ -176,8 +182,8 @@ static int give_information(struct loader *l, u64 kernel_end, gpa_t *ret_info, s
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < l->module_count; i++)
-		module[i].string = le32_of(
-			piece_string(&p, l->module[i].name, l->module_args[i]));
+		module[i].string =
+			le32_of(piece_string(&p, l->module[i].name, l->module_args[i]));
 	info.mem_lower = le32_of((u32)(min_u64(low, BOOT_EBDA) >> 10));
 	info.mem_upper = le32_of(low > BOOT_HIGH ? (u32)((low - BOOT_HIGH) >> 10) : 0);
 	info.cmdline = le32_of(piece_string(&p, l->kernel.name, l->cmdline));
@@ -196,8 +202,8 @@ static int give_information(struct loader *l, u64 kernel_end, gpa_t *ret_info, s
 	return r < 0 ? err_set(err, r, "multiboot information: %s", err_words(r)) : 0;
 }
 
-int multiboot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *state, bool *ret_mine,
-		   struct err *err)
+int multiboot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *state,
+		   bool *ret_mine, struct err *err)
 {
 	u64 entry, kernel_end;
 	gpa_t info = 0, gdt;
@@ -218,7 +224,8 @@ int multiboot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state
 			return r;
 		*ret_mine = true;
 		if (!elf_physical_entry(&elf, &entry)) {
-			err_set(err, -ENOEXEC, "'%s' begins where it has no code", l->kernel.name);
+			err_set(err, -ENOEXEC, "'%s' begins where it has no code",
+				l->kernel.name);
 			return err_fix(err, "copy or build it again");
 		}
 		r = elf_load(&elf, l, &kernel_end, err);
@@ -228,14 +235,16 @@ int multiboot_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state
 	/* 3.1.2: a bit of 0-15 that we do not know means that it cannot run here. */
 	if (h.flags & MULTIBOOT_MUST_MASK &
 	    ~(MULTIBOOT_PAGE_ALIGN | MULTIBOOT_MEMORY_INFO | MULTIBOOT_VIDEO_MODE)) {
-		err_set(err, -ENOEXEC, "'%s' asks for a multiboot feature that does not exist here (flags %#x)",
+		err_set(err, -ENOEXEC,
+			"'%s' asks for a multiboot feature that does not exist here "
+			"(flags %#x)",
 			l->kernel.name, h.flags);
 		return err_fix(err, "build it with only flags 0 and 1");
 	}
 	r = give_information(l, kernel_end, &info, err);
 	if (r == 0)
-		r = boot_space_find(&l->space, BOOT_LOWEST, ENTRY_GDT_SIZE, ENTRY_GDT_ALIGN,
-				    0x1000, BOOT_EBDA, "GDT", &gdt, err);
+		r = boot_space_find(&l->space, BOOT_LOWEST, ENTRY_GDT_SIZE,
+				    ENTRY_GDT_ALIGN, 0x1000, BOOT_EBDA, "GDT", &gdt, err);
 	if (r < 0)
 		return r;
 	r = entry_flat_32(state, l->gm, gdt, (u32)entry);

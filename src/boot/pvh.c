@@ -18,15 +18,15 @@ struct info {
 	struct pvh_memory_map_entry map[BOOT_REGIONS];
 };
 
-static int load_modules(struct loader *l, u64 kernel_end, struct info *info, gpa_t info_at,
-			struct err *err)
+static int load_modules(struct loader *l, u64 kernel_end, struct info *info,
+			gpa_t info_at, struct err *err)
 {
 	for (unsigned i = 0; i < l->module_count; i++) {
 		u64 size = l->module[i].size;
 		gpa_t base;
 		int r = boot_space_find(&l->space, BOOT_HIGHEST, size, WALL_PAGE_SIZE,
-					max_u64(kernel_end, BOOT_HIGH), GM_LOW_MAX, "it", &base,
-					err);
+					max_u64(kernel_end, BOOT_HIGH), GM_LOW_MAX, "it",
+					&base, err);
 		if (r < 0)
 			return err_wrap(err, "initrd '%s'", l->module[i].name);
 		r = boot_image_load(&l->module[i], 0, size, l->gm, base, err);
@@ -56,8 +56,8 @@ static void fill_map(struct info *info, u64 ram_size, gpa_t info_at)
 	info->start.memory_map_entries = le32_of(count);
 }
 
-int pvh_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *state, bool *ret_mine,
-	     struct err *err)
+int pvh_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *state,
+	     bool *ret_mine, struct err *err)
 {
 	struct info info = { 0 };
 	gpa_t info_at, cmdline_at, gdt;
@@ -78,20 +78,21 @@ int pvh_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *stat
 	*ret_mine = true;
 	memcpy(&entry, content, sizeof entry);
 	if ((content_size != 4 && content_size != 8) || entry > UINT32_MAX) {
-		err_set(err, -ENOEXEC, "'%s': its PVH entry is no 32-bit address", l->kernel.name);
+		err_set(err, -ENOEXEC, "'%s': its PVH entry is no 32-bit address",
+			l->kernel.name);
 		return err_fix(err, "copy or build it again");
 	}
 
 	r = elf_load(&elf, l, &kernel_end, err);
 	if (r == 0)
-		r = boot_space_find(&l->space, BOOT_LOWEST, sizeof info, 16, 0x1000, BOOT_EBDA,
-				    "start information", &info_at, err);
+		r = boot_space_find(&l->space, BOOT_LOWEST, sizeof info, 16, 0x1000,
+				    BOOT_EBDA, "start information", &info_at, err);
 	if (r == 0)
-		r = boot_space_find(&l->space, BOOT_LOWEST, strlen(l->cmdline) + 1, 16, 0x1000,
-				    BOOT_EBDA, "command line", &cmdline_at, err);
+		r = boot_space_find(&l->space, BOOT_LOWEST, strlen(l->cmdline) + 1, 16,
+				    0x1000, BOOT_EBDA, "command line", &cmdline_at, err);
 	if (r == 0)
-		r = boot_space_find(&l->space, BOOT_LOWEST, ENTRY_GDT_SIZE, ENTRY_GDT_ALIGN,
-				    0x1000, BOOT_EBDA, "GDT", &gdt, err);
+		r = boot_space_find(&l->space, BOOT_LOWEST, ENTRY_GDT_SIZE,
+				    ENTRY_GDT_ALIGN, 0x1000, BOOT_EBDA, "GDT", &gdt, err);
 	if (r == 0)
 		r = load_modules(l, kernel_end, &info, info_at, err);
 	if (r < 0)
@@ -103,7 +104,8 @@ int pvh_load(struct loader *l, const u8 head[LOADER_HEAD], struct vp_state *stat
 	fill_map(&info, l->space.ram_size, info_at);
 	r = gm_write(l->gm, info_at, &info, sizeof info, &ticket);
 	if (r == 0)
-		r = gm_write(l->gm, cmdline_at, l->cmdline, strlen(l->cmdline) + 1, &ticket);
+		r = gm_write(l->gm, cmdline_at, l->cmdline, strlen(l->cmdline) + 1,
+			     &ticket);
 	if (r == 0)
 		r = entry_flat_32(state, l->gm, gdt, (u32)entry);
 	if (r < 0)

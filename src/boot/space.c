@@ -14,9 +14,10 @@ unsigned boot_memory_map(u64 ram_size, struct boot_region ret_region[BOOT_REGION
 	unsigned n = 0;
 
 	ret_region[n++] = (struct boot_region){ 0, min_u64(low, BOOT_EBDA), BOOT_RAM };
-	ret_region[n++] = (struct boot_region){ BOOT_EBDA, BOOT_HOLE - BOOT_EBDA,
-						BOOT_RESERVED };
-	ret_region[n++] = (struct boot_region){ BOOT_ACPI, BOOT_ACPI_SIZE, BOOT_RESERVED };
+	ret_region[n++] =
+		(struct boot_region){ BOOT_EBDA, BOOT_HOLE - BOOT_EBDA, BOOT_RESERVED };
+	ret_region[n++] =
+		(struct boot_region){ BOOT_ACPI, BOOT_ACPI_SIZE, BOOT_RESERVED };
 	if (low > BOOT_HIGH)
 		ret_region[n++] =
 			(struct boot_region){ BOOT_HIGH, low - BOOT_HIGH, BOOT_RAM };
@@ -45,16 +46,19 @@ const char *boot_size_words(u64 size, char buffer[32])
 {
 	u64 unit = size >= 1 << 20 ? 1 << 20 : 1 << 10;
 
-	snprintf(buffer, 32, "%llu %s", (unsigned long long)(size / unit + (size % unit != 0)),
+	snprintf(buffer, 32, "%llu %s",
+		 (unsigned long long)(size / unit + (size % unit != 0)),
 		 unit == 1 << 20 ? "MiB" : "KiB");
 	return buffer;
 }
 
 /* The claim that shares a byte with the range, or NULL. */
-static const struct boot_claim *find_claim(const struct boot_space *space, gpa_t base, u64 size)
+static const struct boot_claim *find_claim(const struct boot_space *space, gpa_t base,
+					   u64 size)
 {
 	for (unsigned i = 0; i < space->count; i++)
-		if (ranges_overlap(space->claim[i].base, space->claim[i].size, base, size))
+		if (ranges_overlap(space->claim[i].base, space->claim[i].size, base,
+				   size))
 			return &space->claim[i];
 	return NULL;
 }
@@ -85,8 +89,8 @@ int boot_space_claim(struct boot_space *space, gpa_t base, u64 size, const char 
 	other = find_claim(space, base, size);
 	/* Segments of one kernel may share bytes: its linker knows why. */
 	if (other && other->what != what)
-		return err_set(err, -EEXIST, "%s wants to lie at %#llx, where %s is", what,
-			       (unsigned long long)base, other->what);
+		return err_set(err, -EEXIST, "%s wants to lie at %#llx, where %s is",
+			       what, (unsigned long long)base, other->what);
 	if (space->count == BOOT_CLAIMS)
 		return err_set(err, -E2BIG, "%s has too many pieces", what);
 	take(space, base, size, what);
@@ -94,8 +98,8 @@ int boot_space_claim(struct boot_space *space, gpa_t base, u64 size, const char 
 }
 
 /* Step over claim after claim; each step passes at least one for good, so count bounds it. */
-static bool search(const struct boot_space *space, enum boot_place place, u64 size, u64 align,
-		   gpa_t min, gpa_t max, gpa_t *ret_base)
+static bool search(const struct boot_space *space, enum boot_place place, u64 size,
+		   u64 align, gpa_t min, gpa_t max, gpa_t *ret_base)
 {
 	gpa_t base;
 
@@ -123,7 +127,8 @@ static bool search(const struct boot_space *space, enum boot_place place, u64 si
 }
 
 int boot_space_find(struct boot_space *space, enum boot_place place, u64 size, u64 align,
-		    gpa_t min, gpa_t max, const char *what, gpa_t *ret_base, struct err *err)
+		    gpa_t min, gpa_t max, const char *what, gpa_t *ret_base,
+		    struct err *err)
 {
 	char want[32], have[32];
 
@@ -132,8 +137,9 @@ int boot_space_find(struct boot_space *space, enum boot_place place, u64 size, u
 		return err_set(err, -E2BIG, "%s: too many pieces", what);
 	if (!search(space, place, size, align, min, max, ret_base)) {
 		boot_size_words(size, want);
-		err_set(err, -ENOMEM, "%s (%s) does not fit beside the kernel into %s of memory",
-			what, want, boot_size_words(space->ram_size, have));
+		err_set(err, -ENOMEM,
+			"%s (%s) does not fit beside the kernel into %s of memory", what,
+			want, boot_size_words(space->ram_size, have));
 		return err_fix(err, "give the machine more memory (--memory)");
 	}
 	take(space, *ret_base, size, what);

@@ -13,7 +13,8 @@
 #include "wall/worker_config.h"
 #include "wall/worker_end.h"
 
-_Static_assert(LOADER_MODULES == WORKER_MAX_MODULES, "every module that can be given is loaded");
+_Static_assert(LOADER_MODULES == WORKER_MAX_MODULES, "every module that can be given is "
+						     "loaded");
 
 enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH };
 
@@ -35,7 +36,7 @@ int direct_power_on(struct direct *m, struct err *err)
 	const struct worker_config *config = m->parts.config;
 	struct worker_end *end = m->parts.end;
 	struct fw_cfg_builder fw_cfg = {
-		.rom_fd = m->parts.rom_fd,
+		.rom = m->parts.rom,
 		.rom_size = config->rom_size,
 		.end = end,
 	};
@@ -50,7 +51,7 @@ int direct_power_on(struct direct *m, struct err *err)
 		r = fw_cfg_add_machine(&fw_cfg, config->ram_size, config->vp_count,
 				       &m->loader.kernel, err);
 	if (r == 0 && config->test_devices)
-		r = test_devices_new(end, m->parts.gm, m->parts.loop, &m->test_devices, err);
+		r = test_devices_connect(m->test_devices, err);
 	if (r == 0)
 		r = set_processors(m, err);
 	if (r == 0)
@@ -80,7 +81,8 @@ int direct_reset(struct direct *m, struct err *err)
 	return r;
 }
 
-int direct_new(const struct direct_parts *parts, struct direct **ret_machine, struct err *err)
+int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
+	       struct err *err)
 {
 	struct direct *m = calloc(1, sizeof *m);
 	int r;
@@ -88,15 +90,23 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine, st
 	if (!m)
 		return err_set(err, -ENOMEM, "%s", err_words(-ENOMEM));
 	m->parts = *parts;
-	r = open_images(m, err);
-	if (r == 0)
-		r = load(m, err);
+	r = parts->config->test_devices
+		    ? test_devices_new(parts->end, parts->gm, parts->loop,
+				       &m->test_devices, err)
+		    : 0;
 	if (r < 0) {
 		direct_free(m);
 		return r;
 	}
 	*ret_machine = m;
 	return 0;
+}
+
+int direct_load(struct direct *m, struct err *err)
+{
+	int r = open_images(m, err);
+
+	return r < 0 ? r : load(m, err);
 }
 
 void direct_free(struct direct *m)
@@ -118,8 +128,8 @@ static int open_images(struct direct *m, struct err *err)
 {
 	const struct worker_config *config = m->parts.config;
 	struct loader *l = &m->loader;
-	int r = boot_image_init(&l->kernel, m->parts.kernel_fd, config->kernel_name, "kernel",
-				err);
+	int r = boot_image_init(&l->kernel, m->parts.kernel_fd, config->kernel_name,
+				"kernel", err);
 
 	for (unsigned i = 0; r == 0 && i < config->module_count; i++) {
 		l->module_args[i] = config->module[i].args;
@@ -135,7 +145,8 @@ static int open_images(struct direct *m, struct err *err)
 /* Everything that lies in RAM at the first instruction. */
 static int load(struct direct *m, struct err *err)
 {
-	int r = acpi_install(m->parts.gm, m->parts.config->vp_count, &m->loader.rsdp, err);
+	int r = acpi_install(m->parts.gm, m->parts.config->vp_count, &m->loader.rsdp,
+			     err);
 
 	if (r < 0)
 		return r;
@@ -149,12 +160,18 @@ static int map_ram(struct direct *m, struct err *err)
 {
 	u64 ram = m->parts.config->ram_size, low = min_u64(ram, GM_LOW_MAX);
 	const struct worker_map maps[] = {
-		{ .slot = SLOT_LOW, .gpa = 0, .size = min_u64(low, BOOT_HOLE), .offset = 0 },
+		{ .slot = SLOT_LOW,
+		  .gpa = 0,
+		  .size = min_u64(low, BOOT_HOLE),
+		  .offset = 0 },
 		{ .slot = SLOT_ABOVE_HOLE,
 		  .gpa = BOOT_HOLE_END,
 		  .size = low > BOOT_HOLE_END ? low - BOOT_HOLE_END : 0,
 		  .offset = BOOT_HOLE_END },
-		{ .slot = SLOT_HIGH, .gpa = GM_HIGH_BASE, .size = ram - low, .offset = low },
+		{ .slot = SLOT_HIGH,
+		  .gpa = GM_HIGH_BASE,
+		  .size = ram - low,
+		  .offset = low },
 	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(maps); i++) {

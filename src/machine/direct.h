@@ -3,10 +3,11 @@
  * The machine that starts a kernel without firmware: RAM, hv's chips, ACPI, fw_cfg, and nothing
  * of the parent's but test devices where they are asked for.
  *
- *	1. direct_new		checks the images, loads the guest into RAM: hv is not needed yet
- *	2. direct_power_on	tells hv everything and runs the guest
- *	3. direct_reset		any number of times: stops, loads again, runs
- *	4. direct_free
+ *	1. direct_new		makes the parts; outside the jail
+ *	2. direct_load		checks the images, loads the guest into RAM: hv is not needed yet
+ *	3. direct_power_on	tells hv everything and runs the guest
+ *	4. direct_reset		any number of times: stops, loads again, runs
+ *	5. direct_free
  *
  * Thread: loop thread.
  */
@@ -26,7 +27,8 @@ struct direct_parts {
 	struct guest_memory *gm;
 	struct worker_end *end;
 	struct loop *loop;
-	int rom_fd, kernel_fd;
+	u8 *rom; /* the ROM region, mapped */
+	int kernel_fd;
 	const int *module_fd; /* config->module_count of them */
 };
 
@@ -34,6 +36,7 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 	       struct err *err) MUST_CHECK;
 void direct_free(struct direct *machine);
 
+int direct_load(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_power_on(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_reset(struct direct *machine, struct err *err) MUST_CHECK;
 

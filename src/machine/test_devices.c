@@ -56,7 +56,8 @@ static void disk_set_line(struct test_devices *d, bool level)
 		return;
 	d->disk.line = level;
 	if (worker_set_line(d->end, DISK_LINE, level) < 0)
-		log_warn("test disk: the hypervisor takes no interrupts, so this one is lost");
+		log_warn("test disk: the hypervisor takes no interrupts, so this one is "
+			 "lost");
 }
 
 /* As a disk: payload first, then what tells the guest that it is there. */
@@ -179,8 +180,9 @@ static u64 string_read(void *owner, u64 offset, unsigned size)
 {
 	struct test_devices *d = owner;
 
-	return offset == 0 ? string_take(d, size) : offset == 4 ? d->string.crossings :
-								  UINT64_MAX;
+	return offset == 0   ? string_take(d, size)
+	       : offset == 4 ? d->string.crossings
+			     : UINT64_MAX;
 }
 
 static void string_write(void *owner, u64 offset, unsigned size, u64 value)
@@ -257,7 +259,8 @@ static void latch_write(void *owner, u64 offset, unsigned size, u64 value)
 
 /* ---- life ---- */
 
-static const struct worker_range_ops disk_ops = { .read = disk_read, .write = disk_write };
+static const struct worker_range_ops disk_ops = { .read = disk_read,
+						  .write = disk_write };
 static const struct worker_range_ops string_ops = {
 	.read = string_read,
 	.write = string_write,
@@ -268,7 +271,8 @@ static const struct worker_range_ops posted_ops = {
 	.read = posted_read,
 	.write = posted_write,
 };
-static const struct worker_range_ops latch_ops = { .read = latch_read, .write = latch_write };
+static const struct worker_range_ops latch_ops = { .read = latch_read,
+						   .write = latch_write };
 
 int test_devices_new(struct worker_end *end, struct guest_memory *gm, struct loop *loop,
 		     struct test_devices **ret_devices, struct err *err)
@@ -289,24 +293,27 @@ int test_devices_new(struct worker_end *end, struct guest_memory *gm, struct loo
 		test_devices_free(d);
 		return err_set(err, r, "test devices: %s", err_words(r));
 	}
+	*ret_devices = d;
+	return 0;
+}
+
+int test_devices_connect(struct test_devices *d, struct err *err)
+{
 	const struct worker_range ranges[] = {
 		{ .base = PORT_DISK, .size = 0x20, .ops = &disk_ops },
 		{ .base = PORT_STRING, .size = 8, .ops = &string_ops },
 		{ .base = PORT_POSTED, .size = 8, .ops = &posted_ops, .posted = true },
 		{ .base = LATCH_GPA, .size = LATCH_SIZE, .ops = &latch_ops, .mmio = true },
 	};
+
 	for (unsigned i = 0; i < ARRAY_COUNT(ranges); i++) {
 		struct worker_range range = ranges[i];
 
 		range.owner = d;
-		r = worker_add_range(end, &range, err);
-		if (r < 0) {
-			/* The ranges that stand lead nowhere any more: the caller ends. */
-			test_devices_free(d);
+		int r = worker_add_range(d->end, &range, err);
+		if (r < 0)
 			return err_wrap(err, "test devices");
-		}
 	}
-	*ret_devices = d;
 	return 0;
 }
 

@@ -37,7 +37,9 @@ struct loop;
 struct test_devices;
 struct worker_end;
 
+/* The parts; then, with hv there, their ports and addresses. */
 int test_devices_new(struct worker_end *end, struct guest_memory *gm, struct loop *loop,
 		     struct test_devices **ret_devices, struct err *err) MUST_CHECK;
+int test_devices_connect(struct test_devices *devices, struct err *err) MUST_CHECK;
 void test_devices_free(struct test_devices *devices);
 void test_devices_reset(struct test_devices *devices);
