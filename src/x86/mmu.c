@@ -54,6 +54,7 @@ struct x86_mmu {
 	u32 space; /* number now in force */
 	u32 next_space;
 	u32 generation; /* of the jump cache */
+	u64 code_base;	/* of CS: what its RIPs are offsets from */
 	u64 pdpte[4];
 	struct {
 		u64 root;  /* CR3 without PCID */
@@ -147,12 +148,19 @@ u64 x86_tlb_key(struct x86_cpu *c)
 
 static void jump_key_changed(struct x86_cpu *c)
 {
+	struct x86_mmu *m = c->mmu;
+
+	/* Entries are by RIP: another base of CS, other code. */
+	if (c->seg_base[SEG_CS] != m->code_base) {
+		m->code_base = c->seg_base[SEG_CS];
+		if (++m->generation == 0)
+			memset(c->jump, 0, sizeof(c->jump));
+	}
 	/* Single steps go through the run loop: no entry has this key. */
 	if (c->mode & X86_MODE_STEP)
 		c->jump_key = ~0ull;
 	else
-		c->jump_key = (u64)c->mmu->generation << 32 | c->mmu->space << 16 |
-			      c->mode;
+		c->jump_key = (u64)m->generation << 32 | m->space << 16 | c->mode;
 }
 
 unsigned x86_access_now(const struct x86_cpu *c, u64 *ret_key)
