@@ -6,9 +6,9 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "base/checked.h"
 #include "base/clock.h"
@@ -249,13 +249,17 @@ int worker_reset(struct worker_end *end, struct err *err)
 
 /* ---- interrupts ---- */
 
-/* hv empties the ring on its loop thread; give it the processor until there is room. */
+/*
+ * hv empties the ring on its loop thread and moves tail. It wakes nobody for that, since a full
+ * ring is so rare: we sleep while tail stands, and look again every millisecond.
+ */
 static bool wait_for_room(struct worker_end *end, u64 head) REQUIRES(end->lines_lock)
 {
 	struct wall_lines *lines = &end->control->lines;
-	u64 give_up = 0;
+	const struct timespec millisecond = { .tv_nsec = 1000000 };
+	u64 give_up = 0, tail;
 
-	while (head - atomic_load_explicit(&lines->tail, memory_order_acquire) >=
+	while (head - (tail = atomic_load_explicit(&lines->tail, memory_order_acquire)) >=
 	       WALL_LINES) {
 		u64 now = host_clock.monotonic_ns(&host_clock);
 
@@ -265,7 +269,8 @@ static bool wait_for_room(struct worker_end *end, u64 head) REQUIRES(end->lines_
 		}
 		if (now >= give_up)
 			return false;
-		sched_yield();
+		syscall(SYS_futex, &lines->tail, FUTEX_WAIT, (u32)tail, &millisecond,
+			NULL, 0);
 	}
 	return true;
 }

@@ -76,7 +76,10 @@ X86_HANDLER(x86_sysret)
 	/* STAR's selectors lose their RPL bits to 3. */
 	enter(c, (u16)((wide ? selector + 16 : selector) | 3), wide ? CODE64 : CODE32, 3,
 	      (u16)((selector + 8) | 3));
+	/* A single step of the user's ends here, though it did not begin as one. */
 	c->step_tf = c->eflags & X86_TF;
+	if (c->step_tf)
+		atomic_fetch_or(&c->attention, X86_ATTN_TRAP);
 	x86_mode_changed(c);
 	X86_LEAVE(c, i, target);
 }
