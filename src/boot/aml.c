@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A small writer of AML; see aml.h. */
+#include "boot/aml.h"
+
+#include "abi/acpi.h"
+
+void aml_init(struct aml *a, u8 *bytes, size_t size)
+{
+	*a = (struct aml){ .bytes = bytes, .size = size };
+}
+
+void aml_byte(struct aml *a, u8 byte)
+{
+	if (a->used < a->size)
+		a->bytes[a->used++] = byte;
+	else
+		a->overflow = true;
+}
+
+static void little_endian(struct aml *a, u64 value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		aml_byte(a, (u8)(value >> (8 * i)));
+}
+
+/*
+ * PkgLength always in its three-byte form (20.2.4): 4 bits, then 16; it counts itself. The place is
+ * kept and filled in when the object is closed.
+ */
+#define LENGTH_BYTES 3u
+
+size_t aml_open(struct aml *a, u8 op)
+{
+	aml_byte(a, op);
+	size_t opened = a->used;
+	for (unsigned i = 0; i < LENGTH_BYTES; i++)
+		aml_byte(a, 0);
+	return opened;
+}
+
+size_t aml_open_device(struct aml *a, const char *name)
+{
+	aml_byte(a, AML_EXTENDED);
+	size_t opened = aml_open(a, AML_EXT_DEVICE);
+	aml_path(a, name);
+	return opened;
+}
+
+void aml_close(struct aml *a, size_t opened)
+{
+	size_t length = a->used - opened;
+
+	if (a->overflow)
+		return;
+	if (length >= 1 << 20) {
+		a->overflow = true;
+		return;
+	}
+	a->bytes[opened] = (u8)((LENGTH_BYTES - 1) << 6 | (length & 0xf));
+	a->bytes[opened + 1] = (u8)(length >> 4);
+	a->bytes[opened + 2] = (u8)(length >> 12);
+}
+
+void aml_path(struct aml *a, const char *path)
+{
+	if (*path == '\\') {
+		aml_byte(a, AML_ROOT);
+		path++;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		aml_byte(a, *path ? (u8)*path++ : '_');
+}
+
+void aml_number(struct aml *a, u64 value)
+{
+	if (value <= 1) {
+		aml_byte(a, value ? AML_ONE : AML_ZERO);
+	} else if (value <= 0xff) {
+		aml_byte(a, AML_BYTE);
+		little_endian(a, value, 1);
+	} else if (value <= 0xffff) {
+		aml_byte(a, AML_WORD);
+		little_endian(a, value, 2);
+	} else if (value <= 0xffffffff) {
+		aml_byte(a, AML_DWORD);
+		little_endian(a, value, 4);
+	} else {
+		aml_byte(a, AML_QWORD);
+		little_endian(a, value, 8);
+	}
+}
+
+void aml_string(struct aml *a, const char *text)
+{
+	aml_byte(a, AML_STRING);
+	do {
+		aml_byte(a, (u8)*text);
+	} while (*text++);
+}
+
+void aml_name(struct aml *a, const char *name)
+{
+	aml_byte(a, AML_NAME);
+	aml_path(a, name);
+}
+
+void aml_name_number(struct aml *a, const char *name, u64 value)
+{
+	aml_name(a, name);
+	aml_number(a, value);
+}
+
+void aml_name_string(struct aml *a, const char *name, const char *text)
+{
+	aml_name(a, name);
+	aml_string(a, text);
+}
+
+/* Three letters of five bits, four hexadecimal digits, most significant byte first (6.1.5). */
+void aml_name_eisa(struct aml *a, const char *name, const char *id)
+{
+	u32 value = (u32)(id[0] - '@') << 26 | (u32)(id[1] - '@') << 21 |
+		    (u32)(id[2] - '@') << 16 | (u32)strtoul(id + 3, NULL, 16);
+
+	aml_name(a, name);
+	aml_byte(a, AML_DWORD);
+	little_endian(a, __builtin_bswap32(value), 4);
+}
+
+void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq)
+{
+	aml_name(a, "_CRS");
+	size_t buffer = aml_open(a, AML_BUFFER);
+	aml_number(a, 8u + (irq >= 0 ? 3u : 0u) + 2u);
+	aml_byte(a, ACPI_RESOURCE_IO);
+	aml_byte(a, ACPI_RESOURCE_IO_DECODE_16);
+	little_endian(a, base, 2);
+	little_endian(a, base, 2);
+	aml_byte(a, 1);
+	aml_byte(a, count);
+	if (irq >= 0) {
+		aml_byte(a, ACPI_RESOURCE_IRQ);
+		little_endian(a, BIT(irq), 2);
+	}
+	aml_byte(a, ACPI_RESOURCE_END);
+	aml_byte(a, 0); /* checksum: none */
+	aml_close(a, buffer);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole direct-boot machine, in power-on order; see direct.h. */
+#include "machine/direct.h"
+
+#include <errno.h>
+
+#include "boot/acpi.h"
+#include "boot/entry.h"
+#include "boot/fw_cfg.h"
+#include "boot/load.h"
+#include "machine/test_devices.h"
+#include "wall/guest_memory.h"
+#include "wall/worker_config.h"
+#include "wall/worker_end.h"
+
+_Static_assert(LOADER_MODULES == WORKER_MAX_MODULES, "every module that can be given is "
+						     "loaded");
+
+enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH };
+
+struct direct {
+	struct direct_parts parts;
+	struct loader loader;
+	enum loader_kind kind;
+	struct vp_state first; /* as the loader left it */
+	struct test_devices *test_devices;
+};
+
+static int open_images(struct direct *m, struct err *err);
+static int load(struct direct *m, struct err *err);
+static int map_ram(struct direct *m, struct err *err);
+static int set_processors(struct direct *m, struct err *err);
+
+int direct_power_on(struct direct *m, struct err *err)
+{
+	const struct worker_config *config = m->parts.config;
+	struct worker_end *end = m->parts.end;
+	struct fw_cfg_builder fw_cfg = {
+		.rom = m->parts.rom,
+		.rom_size = config->rom_size,
+		.end = end,
+	};
+	int r = worker_hello(end, config->ram_size, err);
+
+	/* hv's chips are there from its start: PIC, PIT, RTC, UARTs, PM, IOAPIC, LAPICs. */
+	if (r == 0)
+		r = map_ram(m, err);
+	if (r == 0)
+		r = worker_pci_present(end, (u64[4]){ 0 }, err);
+	if (r == 0)
+		r = fw_cfg_add_machine(&fw_cfg, config->ram_size, config->vp_count,
+				       &m->loader.kernel, err);
+	if (r == 0 && config->test_devices)
+		r = test_devices_connect(m->test_devices, err);
+	if (r == 0)
+		r = set_processors(m, err);
+	if (r == 0)
+		r = worker_run(end, err);
+	return r;
+}
+
+int direct_reset(struct direct *m, struct err *err)
+{
+	u64 ticket = 0;
+	int r = worker_stop(m->parts.end, err);
+
+	if (r == 0)
+		r = worker_reset(m->parts.end, err);
+	if (r < 0)
+		return r;
+	if (m->test_devices)
+		test_devices_reset(m->test_devices);
+	r = gm_clear(m->parts.gm, &ticket);
+	if (r < 0)
+		return err_set(err, r, "clear memory: %s", err_words(r));
+	r = load(m, err);
+	if (r == 0)
+		r = set_processors(m, err);
+	if (r == 0)
+		r = worker_run(m->parts.end, err);
+	return r;
+}
+
+int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
+	       struct err *err)
+{
+	struct direct *m = calloc(1, sizeof *m);
+	int r;
+
+	if (!m)
+		return err_set(err, -ENOMEM, "%s", err_words(-ENOMEM));
+	m->parts = *parts;
+	r = parts->config->test_devices
+		    ? test_devices_new(parts->end, parts->gm, parts->loop,
+				       &m->test_devices, err)
+		    : 0;
+	if (r < 0) {
+		direct_free(m);
+		return r;
+	}
+	*ret_machine = m;
+	return 0;
+}
+
+int direct_load(struct direct *m, struct err *err)
+{
+	int r = open_images(m, err);
+
+	return r < 0 ? r : load(m, err);
+}
+
+void direct_free(struct direct *m)
+{
+	if (!m)
+		return;
+	test_devices_free(m->test_devices);
+	free(m);
+}
+
+const char *direct_kernel_kind(const struct direct *m)
+{
+	return loader_kind_name(m->kind);
+}
+
+/* ---- steps ---- */
+
+static int open_images(struct direct *m, struct err *err)
+{
+	const struct worker_config *config = m->parts.config;
+	struct loader *l = &m->loader;
+	int r = boot_image_init(&l->kernel, m->parts.kernel_fd, config->kernel_name,
+				"kernel", err);
+
+	for (unsigned i = 0; r == 0 && i < config->module_count; i++) {
+		l->module_args[i] = config->module[i].args;
+		r = boot_image_init(&l->module[i], m->parts.module_fd[i],
+				    config->module[i].name, "initrd", err);
+	}
+	l->module_count = config->module_count;
+	l->cmdline = config->cmdline;
+	l->gm = m->parts.gm;
+	return r;
+}
+
+/* Everything that lies in RAM at the first instruction. */
+static int load(struct direct *m, struct err *err)
+{
+	int r = acpi_install(m->parts.gm, m->parts.config->vp_count, &m->loader.rsdp,
+			     err);
+
+	if (r < 0)
+		return r;
+	vp_state_reset(&m->first, true);
+	entry_set_memory_types(&m->first);
+	return loader_load(&m->loader, &m->first, &m->kind, err);
+}
+
+/* RAM but for the VGA window; what is above 3 GiB goes on at 4 GiB. */
+static int map_ram(struct direct *m, struct err *err)
+{
+	u64 ram = m->parts.config->ram_size, low = min_u64(ram, GM_LOW_MAX);
+	const struct worker_map maps[] = {
+		{ .slot = SLOT_LOW,
+		  .gpa = 0,
+		  .size = min_u64(low, BOOT_HOLE),
+		  .offset = 0 },
+		{ .slot = SLOT_ABOVE_HOLE,
+		  .gpa = BOOT_HOLE_END,
+		  .size = low > BOOT_HOLE_END ? low - BOOT_HOLE_END : 0,
+		  .offset = BOOT_HOLE_END },
+		{ .slot = SLOT_HIGH,
+		  .gpa = GM_HIGH_BASE,
+		  .size = ram - low,
+		  .offset = low },
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(maps); i++) {
+		struct worker_map map = maps[i];
+
+		map.kind = WALL_MAP_RW;
+		map.region = WALL_REGION_RAM;
+		int r = map.size > 0 ? worker_map(m->parts.end, &map, err) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int set_processors(struct direct *m, struct err *err)
+{
+	struct vp_state other;
+	int r = worker_set_vp(m->parts.end, 0, &m->first, err);
+
+	/* The others wait for the first one's start-up message, as after power-on. */
+	vp_state_reset(&other, false);
+	entry_set_memory_types(&other);
+	for (u32 vp = 1; r == 0 && vp < m->parts.config->vp_count; vp++)
+		r = worker_set_vp(m->parts.end, vp, &other, err);
+	return r;
+}

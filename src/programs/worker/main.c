@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tabique-worker: the parent's side of one VM. It is started by the VM's owner (the launcher or
+ * `tabique run`) with a socket at OWNER_FD, over which everything else comes. It opens no path, and
+ * after step 5 it could not.
+ *
+ * It ends quietly when its owner or the hypervisor closes, and with OWNER_FAILED and status 1 when it
+ * cannot do what it was asked. One thread.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/ipc.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "jail/jail.h"
+#include "machine/direct.h"
+#include "programs/worker/owner.h"
+#include "wall/guest_memory.h"
+#include "wall/worker_end.h"
+
+struct worker {
+	struct start_order order;
+	struct wall_control *control;
+	u8 *rom;
+	struct guest_memory *gm;
+	struct worker_end *end;
+	struct loop *loop;
+	struct direct *machine;
+	struct loop_watch *owner_watch, *access_watch, *verbs_watch;
+	bool failed;
+};
+
+static int map_shared_memory(struct worker *w, struct err *err);
+static int make_parts(struct worker *w, struct err *err);
+static int enter_jail(struct worker *w, char *report, size_t size, struct err *err);
+static int start_guest(struct worker *w, struct err *err);
+
+int main(void)
+{
+	static struct worker w;
+	struct err err = { 0 };
+	char report[OWNER_TEXT_SIZE] = "";
+
+	/* 1. Our owner decides when we end, not who types at its terminal. */
+	log_start("tabique-worker", LOG_INFO);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+
+	/* 2. The configuration and the descriptors. */
+	int r = owner_receive_order(OWNER_FD, &w.order, &err);
+	if (r == -EPIPE)
+		return 0; /* the owner changed its mind */
+
+	/* 3. Memory that we share with the hypervisor. */
+	if (r == 0)
+		r = map_shared_memory(&w, &err);
+
+	/* 4. Parts that need descriptors of their own. */
+	if (r == 0)
+		r = make_parts(&w, &err);
+
+	/* 5. Every right that is left goes. */
+	if (r == 0)
+		r = enter_jail(&w, report, sizeof report, &err);
+	if (r == 0)
+		owner_say(OWNER_FD, OWNER_READY, report);
+
+	/* 6. From here on bytes of others are parsed: the kernel, then the guest's requests. */
+	if (r == 0)
+		r = start_guest(&w, &err);
+	if (r == 0)
+		owner_say(OWNER_FD, OWNER_LOADED, direct_kernel_kind(w.machine));
+
+	/* 7. Serve until somebody closes. */
+	if (r == 0)
+		r = loop_run(w.loop);
+	if (r < 0 && err.code == 0)
+		err_set(&err, r, "event loop: %s", err_words(r));
+	/* A hypervisor that is gone has said why itself, or its end says it. */
+	if (r < 0 && r != -EPIPE)
+		owner_say_failed(OWNER_FD, &err);
+	return r < 0 || w.failed ? 1 : 0;
+}
+
+/* ---- step 3 ---- */
+
+static void *map_region(int fd, u64 size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int map_shared_memory(struct worker *w, struct err *err)
+{
+	const struct worker_config *c = &w->order.config;
+	const int *fd = w->order.fd;
+	int r;
+
+	w->control = map_region(fd[WORKER_FD_CONTROL], wall_control_size(c->vp_count));
+	if (!w->control)
+		return err_set(err, -errno, "map control memory: %s", err_words(-errno));
+	if (c->rom_size > 0) {
+		w->rom = map_region(fd[WORKER_FD_ROM], c->rom_size);
+		if (!w->rom)
+			return err_set(err, -errno, "map ROM: %s", err_words(-errno));
+	}
+	r = gm_open(fd[WORKER_FD_RAM], c->ram_size, fd[WORKER_FD_DIRTY],
+		    fd[WORKER_FD_CODE], w->control, fd[WORKER_FD_HV_EVENT], &w->gm);
+	if (r < 0)
+		return err_set(err, r, "map guest memory: %s", err_words(r));
+	return 0;
+}
+
+/* ---- step 4 ---- */
+
+static void on_owner(void *owner, unsigned events);
+static void on_access(void *owner, unsigned events);
+static void on_verbs(void *owner, unsigned events);
+
+static int make_parts(struct worker *w, struct err *err)
+{
+	const struct worker_config *c = &w->order.config;
+	const int *fd = w->order.fd;
+	const struct worker_end_config end = {
+		.control = w->control,
+		.vp_count = c->vp_count,
+		.verbs = fd[WORKER_FD_VERBS],
+		.access_event = fd[WORKER_FD_ACCESS_EVENT],
+		.hv_event = fd[WORKER_FD_HV_EVENT],
+	};
+	int r = worker_end_open(&end, &w->end);
+
+	if (r == 0)
+		r = loop_new(&w->loop);
+	if (r == 0)
+		r = loop_watch_add(w->loop, OWNER_FD, LOOP_READ, on_owner, w,
+				   &w->owner_watch);
+	if (r == 0)
+		r = loop_watch_add(w->loop, fd[WORKER_FD_ACCESS_EVENT], LOOP_READ,
+				   on_access, w, &w->access_watch);
+	/* hv never begins a conversation: only its end can be heard here. */
+	if (r == 0)
+		r = loop_watch_add(w->loop, fd[WORKER_FD_VERBS], LOOP_READ, on_verbs, w,
+				   &w->verbs_watch);
+	if (r < 0)
+		return err_set(err, r, "start: %s", err_words(r));
+	const struct direct_parts parts = {
+		.config = c,
+		.gm = w->gm,
+		.end = w->end,
+		.loop = w->loop,
+		.rom = w->rom,
+		.kernel_fd = fd[WORKER_FD_KERNEL],
+		.module_fd = w->order.module_fd,
+	};
+	return direct_new(&parts, &w->machine, err);
+}
+
+/* ---- step 5 ---- */
+
+static int enter_jail(struct worker *w, char *report, size_t size, struct err *err)
+{
+	const struct jail_config jail = {
+		.role = JAIL_WORKER,
+		.leave_out = w->order.config.jail_flags,
+		.uid = w->order.config.uid,
+	};
+	int r = jail_enter(&jail, report, size, err);
+
+	return r < 0 ? r : jail_thread(&jail, JAIL_THREAD_WORKER, err);
+}
+
+/* ---- step 6 ---- */
+
+static int start_guest(struct worker *w, struct err *err)
+{
+	int r = direct_load(w->machine, err);
+
+	return r < 0 ? r : direct_power_on(w->machine, err);
+}
+
+/* ---- step 7 ---- */
+
+static void on_access(void *owner, unsigned events)
+{
+	struct worker *w = owner;
+
+	worker_serve(w->end);
+}
+
+static void on_verbs(void *owner, unsigned events)
+{
+	struct worker *w = owner;
+
+	loop_stop(w->loop);
+}
+
+static void reset(struct worker *w)
+{
+	struct err err = { 0 };
+
+	if (direct_reset(w->machine, &err) == 0) {
+		owner_say(OWNER_FD, OWNER_LOADED, direct_kernel_kind(w->machine));
+		return;
+	}
+	w->failed = true;
+	err_wrap(&err, "reset");
+	if (err.code != -EPIPE)
+		owner_say_failed(OWNER_FD, &err);
+	loop_stop(w->loop);
+}
+
+/* Counters as lines of text, then an empty piece: the end. */
+static void inspect(struct worker *w)
+{
+	struct worker_end_counts n;
+	char text[OWNER_TEXT_SIZE];
+
+	worker_end_count(w->end, &n);
+	snprintf(text, sizeof text,
+		 "kernel %s\naccesses %llu\nstring_accesses %llu\nposted_writes "
+		 "%llu\nlines "
+		 "%llu\nmsis %llu\npolls %llu\npoll_hits %llu\n",
+		 direct_kernel_kind(w->machine), (unsigned long long)n.accesses,
+		 (unsigned long long)n.strings, (unsigned long long)n.posted,
+		 (unsigned long long)n.lines, (unsigned long long)n.msis,
+		 (unsigned long long)n.polls, (unsigned long long)n.poll_hits);
+	owner_say(OWNER_FD, OWNER_INSPECT, text);
+	owner_say(OWNER_FD, OWNER_INSPECT, "");
+}
+
+static void on_owner(void *owner, unsigned events)
+{
+	struct worker *w = owner;
+	struct owner_message message;
+	unsigned fd_count;
+	size_t size;
+	int r = ipc_receive(OWNER_FD, &message, sizeof message, &size, NULL, 0,
+			    &fd_count);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0 || size < sizeof message.kind) {
+		loop_stop(w->loop);
+		return;
+	}
+	if (message.kind == OWNER_RESET)
+		reset(w);
+	else if (message.kind == OWNER_INSPECT_ASK)
+		inspect(w);
+	else
+		log_warn("message %u of the owner is ignored", message.kind);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages between the worker and its owner; see owner.h. wall/wall.h has the layouts. */
+#include "programs/worker/owner.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/ipc.h"
+#include "base/log.h"
+#include "wall/guest_memory.h"
+
+#define ORDER_FDS (WORKER_FD_COUNT + WORKER_MAX_MODULES)
+/* A worker cannot run without any of its fixed descriptors. */
+#define FDS_NEEDED (BIT(WORKER_FD_COUNT) - 1)
+
+static bool terminated(const char *text, size_t size)
+{
+	return memchr(text, 0, size) != NULL;
+}
+
+static bool page_multiple(u64 size)
+{
+	return size % WALL_PAGE_SIZE == 0;
+}
+
+/* The owner is trusted, but a worker of another build would be worse than none. */
+static const char *wrong_with(const struct worker_config *c)
+{
+	if (c->kind != OWNER_WORKER_CONFIG || c->version != WALL_VERSION)
+		return "version";
+	if (c->vp_count == 0 || c->vp_count > WALL_MAX_VPS)
+		return "number of processors";
+	if (c->ram_size == 0 || !page_multiple(c->ram_size) ||
+	    c->ram_size > BIT64(WALL_GPA_BITS) - GM_HIGH_BASE ||
+	    !page_multiple(c->vram_size) || !page_multiple(c->rom_size))
+		return "size of memory";
+	if ((c->fd_mask & FDS_NEEDED) != FDS_NEEDED || c->fd_mask & ~FDS_NEEDED)
+		return "descriptors";
+	if (c->module_count > WORKER_MAX_MODULES)
+		return "number of modules";
+	if (!terminated(c->kernel_name, sizeof c->kernel_name) ||
+	    !terminated(c->cmdline, sizeof c->cmdline))
+		return "kernel";
+	for (u32 i = 0; i < c->module_count; i++)
+		if (!terminated(c->module[i].name, sizeof c->module[i].name) ||
+		    !terminated(c->module[i].args, sizeof c->module[i].args))
+			return "module";
+	return NULL;
+}
+
+int owner_receive_order(int owner, struct start_order *ret_order, struct err *err)
+{
+	struct worker_config *config = &ret_order->config;
+	int fds[ORDER_FDS];
+	unsigned count = 0;
+	const char *wrong;
+	size_t size = 0;
+	int r = ipc_receive(owner, config, sizeof *config, &size, fds, ORDER_FDS, &count);
+
+	if (r < 0)
+		return err_set(err, r, "start order: %s", err_words(r));
+	wrong = size == sizeof *config ? wrong_with(config) : "size";
+	if (!wrong && count != WORKER_FD_COUNT + config->module_count)
+		wrong = "descriptors";
+	if (wrong) {
+		for (unsigned i = 0; i < count; i++)
+			close(fds[i]);
+		err_set(err, -EPROTO, "start order: wrong %s", wrong);
+		return err_fix(err, "use programs of one version together");
+	}
+	memcpy(ret_order->fd, fds, sizeof ret_order->fd);
+	for (u32 i = 0; i < config->module_count; i++)
+		ret_order->module_fd[i] = fds[WORKER_FD_COUNT + i];
+	return 0;
+}
+
+static void say(int owner, const struct owner_message *message)
+{
+	int r = ipc_send(owner, message, sizeof *message, NULL, 0);
+
+	if (r < 0 && r != -EPIPE)
+		log_warn("message %u to the owner is lost: %s", message->kind,
+			 err_words(r));
+}
+
+void owner_say(int owner, enum owner_kind kind, const char *text)
+{
+	struct owner_message message = { .kind = kind };
+
+	message.size =
+		(u32)snprintf(message.u.text, sizeof message.u.text, "%s", text) + 1;
+	if (message.size > sizeof message.u.text)
+		message.size = sizeof message.u.text;
+	say(owner, &message);
+}
+
+void owner_say_failed(int owner, const struct err *err)
+{
+	struct owner_message message = { .kind = OWNER_FAILED,
+					 .size = sizeof message.u.failed };
+
+	message.u.failed.code = err->code;
+	memcpy(message.u.failed.text, err->text, sizeof message.u.failed.text);
+	memcpy(message.u.failed.fix, err->fix, sizeof message.u.failed.fix);
+	say(owner, &message);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the worker hears from its owner and tells it. Loop thread. */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+#include "wall/worker_config.h"
+
+/* A configuration that was checked, with the descriptors that came with it. */
+struct start_order {
+	struct worker_config config;
+	int fd[WORKER_FD_COUNT]; /* -1 where it did not come */
+	int module_fd[WORKER_MAX_MODULES];
+};
+
+/* Receive and check the first message; descriptors are the caller's then. */
+int owner_receive_order(int owner, struct start_order *ret_order, struct err *err)
+	MUST_CHECK;
+
+/* An owner that is gone is noticed at the next read: sending never fails for the caller. */
+void owner_say(int owner, enum owner_kind kind, const char *text);
+void owner_say_failed(int owner, const struct err *err);
