@@ -5,7 +5,8 @@
  */
 #pragma once
 
-/* Tables, aligned by hand. clang-format off */
+/* Tables, aligned by hand. */
+/* clang-format off */
 
 #include "base/types.h"
 
