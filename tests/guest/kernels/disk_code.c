@@ -46,9 +46,11 @@ __asm__(".section .rodata\n"
 	".text\n");
 extern const char trampoline[], trampoline_end[];
 
-/* The page; before it and behind it nothing that is executed. */
-static uint8_t page[4096] __attribute__((aligned(4096)));
-static volatile uint8_t after[4096] __attribute__((aligned(4096)));
+/* The page, and one behind it that the disk must leave alone. */
+static struct {
+	uint8_t page[4096];
+	volatile uint8_t after[4096];
+} memory __attribute__((aligned(4096)));
 
 static volatile uint32_t ordered; /* the newest read that was begun */
 static volatile uint32_t done;	  /* the newest one that processor 0 knows to be done */
@@ -67,7 +69,7 @@ static uint32_t call(uint32_t function)
 
 	__asm__ volatile("call *%1"
 			 : "=a"(value)
-			 : "r"(page + function % FUNCTIONS * 8)
+			 : "r"(memory.page + function % FUNCTIONS * 8)
 			 : "memory", "cc");
 	return value;
 }
@@ -75,7 +77,8 @@ static uint32_t call(uint32_t function)
 /* What another agent wrote is sure to be executed only behind a serializing instruction. */
 static void serialize(void)
 {
-	__asm__ volatile("xor %%eax, %%eax; cpuid" ::: "eax", "ebx", "ecx", "edx", "memory");
+	__asm__ volatile("xor %%eax, %%eax; cpuid" ::
+				 : "eax", "ebx", "ecx", "edx", "memory");
 }
 
 void second_main(void);
@@ -189,12 +192,12 @@ void kernel_main(const uint32_t *info)
 
 	/* A first meaning, by hand. */
 	for (unsigned i = 0; i < FUNCTIONS; i++) {
-		page[i * 8] = 0xb8;
-		page[i * 8 + 5] = 0xc3;
+		memory.page[i * 8] = 0xb8;
+		memory.page[i * 8 + 5] = 0xc3;
 	}
-	outl(DISK + 4, (uint32_t)page);
+	outl(DISK + 4, (uint32_t)memory.page);
 	outl(DISK + 8, 0);
-	outl(DISK + 0xc, sizeof page);
+	outl(DISK + 0xc, sizeof memory.page);
 	wake_second();
 	for (uint32_t i = 0; i < rounds; i++)
 		read_and_check(++n, false);
@@ -205,8 +208,8 @@ void kernel_main(const uint32_t *info)
 	report("by interrupt", inl(DISK + 0x18) - rounds);
 	report("old code executed", stale);
 	report("own old code executed", own_stale);
-	for (unsigned i = 0; i < sizeof after; i++)
-		if (after[i]) {
+	for (unsigned i = 0; i < sizeof memory.after; i++)
+		if (memory.after[i]) {
 			print("the disk wrote too far\n");
 			leave(3);
 		}
@@ -216,6 +219,7 @@ void kernel_main(const uint32_t *info)
 	while (inl(DISK + 0x10) == 1)
 		;
 	report("read into nowhere", inl(DISK + 0x10));
-	print(calls_in_flight ? "calls met reads in flight\n" : "no call met a read in flight\n");
+	print(calls_in_flight ? "calls met reads in flight\n"
+			      : "no call met a read in flight\n");
 	leave(stale || own_stale);
 }

@@ -24,7 +24,10 @@ static void string_port(void)
 
 	for (unsigned i = 0; i < sizeof from; i++)
 		from[i] = (uint8_t)(i * 13 + i / 256);
-	__asm__ volatile("rep outsl" : "+S"(source), "+c"(count) : "d"(STRING) : "memory");
+	__asm__ volatile("rep outsl"
+			 : "+S"(source), "+c"(count)
+			 : "d"(STRING)
+			 : "memory");
 	count = 2048;
 	__asm__ volatile("rep insw" : "+D"(target), "+c"(count) : "d"(STRING) : "memory");
 	for (unsigned i = 0; i < 4096; i++)
