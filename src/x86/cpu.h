@@ -671,10 +671,13 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i);
 #if X86_TAIL_CALLS && defined(__clang__)
 #define X86_RUN(c, i) __attribute__((musttail)) return (i)->fn((c), (i))
 #elif X86_TAIL_CALLS
-#define X86_RUN(c, i)                \
-	do {                         \
-		(i)->fn((c), (i));   \
-		return;              \
+/* The empty asm keeps the address in one register: ADD, then a jump through memory. */
+#define X86_RUN(c, i) \
+	do { \
+		const struct x86_insn *run_ = (i); \
+		__asm__("" : "+r"(run_)); \
+		run_->fn((c), run_); \
+		return; \
 	} while (0)
 #else
 #define X86_RUN(c, i)              \
