@@ -35,6 +35,7 @@ struct x86_cache {
 		__attribute__((aligned(64)));
 };
 
+static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable);
 static bool decode(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
 		   struct x86_block *b, unsigned max);
 static bool decode_crossing(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
@@ -133,6 +134,21 @@ void x86_cache_free(struct x86_cpu *c)
 
 struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
 {
+	struct x86_block *b = find(c, c->mode, ret_linkable);
+	u32 limit = c->s.seg[SEG_CS].limit;
+
+	if (c->mode & X86_MODE_LONG || LIKELY(c->rip + b->bytes - 1 <= limit))
+		return b;
+	/* The segment ends within the block: one by one, up to the one that does not fit. */
+	b = find(c, c->mode | X86_MODE_STEP, ret_linkable);
+	*ret_linkable = false;
+	if (c->rip + b->bytes - 1 > limit)
+		x86_raise_code(c, NULL, X86_GP, 0);
+	return b;
+}
+
+static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable)
+{
 	struct x86_cache *k = c->cache;
 	struct x86_fetch f;
 	u64 linear = x86_fetch_linear(c, c->rip);
@@ -140,10 +156,10 @@ struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
 	x86_fetch(c, linear, &f);
 	*ret_linkable = false;
 	if (f.cacheable) {
-		unsigned h = hash_of(f.gpa, c->mode);
+		unsigned h = hash_of(f.gpa, mode);
 
 		for (struct x86_block *b = k->hash[h]; b; b = b->next_hash) {
-			if (b->gpa != f.gpa || b->mode != c->mode)
+			if (b->gpa != f.gpa || b->mode != mode)
 				continue;
 			if (b->ram_page2 == X86_NO_RAM_PAGE) {
 				*ret_linkable = true;
@@ -170,11 +186,11 @@ struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
 	}
 	*b = (struct x86_block){
 		.gpa = f.gpa,
-		.mode = c->mode,
+		.mode = mode,
 		.ram_page = f.cacheable ? f.ram_page : X86_NO_RAM_PAGE,
 		.ram_page2 = X86_NO_RAM_PAGE,
 	};
-	unsigned max = c->mode & X86_MODE_STEP || !f.cacheable ? 1 : X86_BLOCK_MAX;
+	unsigned max = mode & X86_MODE_STEP || !f.cacheable ? 1 : X86_BLOCK_MAX;
 	bool keep = f.cacheable;
 	u64 drops = k->drops;
 
@@ -185,8 +201,10 @@ struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
 	if (drops != k->drops || !still_marked(c, b->ram_page) ||
 	    !still_marked(c, b->ram_page2))
 		keep = false;
-	if (!keep)
-		return b; /* executed once, right now; arena not advanced */
+	if (!keep) { /* executed once, right now; its place is taken by the next */
+		b->once = 1;
+		return b;
+	}
 	k->used += sizeof(*b) + (b->count + 1u) * sizeof(struct x86_insn);
 	k->used = (k->used + 63) & ~(size_t)63;
 	insert(k, b);

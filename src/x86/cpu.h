@@ -113,7 +113,8 @@ struct x86_block {
 	u64 ram_page;		     /* of the first byte, X86_NO_RAM_PAGE in ROM */
 	u64 ram_page2;		     /* of the last byte where it crosses, else X86_NO_RAM_PAGE */
 	struct x86_block *next_page2;
-	u64 dead; /* 1: dropped */
+	u32 dead; /* 1: dropped */
+	u32 once; /* 1: not kept, valid for one execution only */
 	struct x86_insn insn[];
 };
 _Static_assert(sizeof(struct x86_block) == 64, "records start on a cache line");

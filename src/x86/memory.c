@@ -333,7 +333,8 @@ void *x86_pointer_for_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a
 	u64 key;
 
 	if (LIKELY(x86_tlb_tag(c, a, size) == e->write_tag)) {
-		*x86_mmu_written(c) = (struct x86_written){ a & ~0xfffull, e->code };
+		*x86_mmu_written(c) =
+			(struct x86_written){ a & ~0xfffull, e->code, NULL };
 		return (void *)(a + e->addend);
 	}
 	check_canonical(c, i, a, size);
@@ -347,9 +348,8 @@ void *x86_pointer_for_write(struct x86_cpu *c, const struct x86_insn *i, gva_t a
 	x86_translate(c, i, a, access | X86_ACCESS_WRITE, key, &p);
 	if (!p.host || !p.page.writable || x86_page_watched(c, a))
 		return NULL;
-	if (p.page.dirty)
-		atomic_store(p.page.dirty, 1);
-	*x86_mmu_written(c) = (struct x86_written){ a & ~0xfffull, p.page.code };
+	*x86_mmu_written(c) =
+		(struct x86_written){ a & ~0xfffull, p.page.code, p.page.dirty };
 	return p.host;
 }
 
@@ -378,8 +378,12 @@ void x86_code_check(struct x86_cpu *c, gva_t a, unsigned size)
 {
 	const struct x86_written *w = x86_mmu_written(c);
 
-	if ((a & ~0xfffull) == w->page && w->code &&
-	    atomic_load_explicit(w->code, memory_order_relaxed) && size)
+	if ((a & ~0xfffull) != w->page)
+		return;
+	/* The mark of translating may have been harvested while a bus call filled the page. */
+	if (w->dirty)
+		atomic_store_explicit(w->dirty, 1, memory_order_release);
+	if (w->code && atomic_load_explicit(w->code, memory_order_relaxed) && size)
 		x86_code_hit(c, w->code, (unsigned)a & 0xfff, size);
 }
 

@@ -78,9 +78,10 @@ struct x86_split {
 	unsigned first; /* bytes in place[0] */
 };
 struct x86_split *x86_mmu_split(struct x86_cpu *c);
-/* The code byte of the page that a pointer for writing was given for last, and which page. */
+/* The page that a pointer for writing was given for last, and its bytes in the maps. */
 struct x86_written {
 	gva_t page;
 	_Atomic u8 *code;
+	_Atomic u8 *dirty; /* NULL also where the TLB vouches for the mark */
 };
 struct x86_written *x86_mmu_written(struct x86_cpu *c);

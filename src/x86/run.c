@@ -190,9 +190,7 @@ void x86_end_record(struct x86_cpu *c, const struct x86_insn *i)
 static bool may_link(const struct x86_cpu *c, u64 rip)
 {
 	if (c->mode & X86_MODE_STEP || c->block->ram_page2 != X86_NO_RAM_PAGE ||
-	    c->block->dead || (rip ^ c->r[R_BLOCK]) >> 12)
-		return false;
-	if (c->block->ram_page == X86_NO_RAM_PAGE) /* ROM, or executed only once */
+	    c->block->dead || c->block->once || (rip ^ c->r[R_BLOCK]) >> 12)
 		return false;
 	return c->mode & X86_MODE_LONG ||
 	       (c->mode & (X86_MODE_FLAT | X86_MODE_D)) == (X86_MODE_FLAT | X86_MODE_D);
