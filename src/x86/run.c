@@ -137,15 +137,25 @@ static void run_block(struct x86_cpu *c)
 	u64 rip = c->rip;
 	struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
 	struct x86_block *b = e->block;
-	bool step = c->mode & X86_MODE_STEP;
+	bool step = c->mode & X86_MODE_STEP, alone = false;
 
-	if (UNLIKELY(step))
+	if (UNLIKELY(step)) {
 		x86_step_before(c); /* may raise */
-	if (e->rip != rip || e->key != c->jump_key || !b || b->dead || step) {
+	} else if (UNLIKELY(c->interrupt_shadow &&
+			    atomic_load_explicit(&c->lines, memory_order_relaxed))) {
+		/*
+		 * Something waits for the end of the shadow: "sti; nop; cli" lets it in, so the NOP
+		 * is a block of its own. A fault's delivery recomputes the mode.
+		 */
+		alone = true;
+		c->mode |= X86_MODE_STEP;
+		c->key = x86_tlb_key(c);
+	}
+	if (e->rip != rip || e->key != c->jump_key || !b || b->dead || step || alone) {
 		bool linkable;
 
 		b = x86_block_find(c, &linkable);
-		if (linkable && !step) {
+		if (linkable && !step && !alone) {
 			*e = (struct x86_jump_entry){
 				.rip = rip,
 				.key = c->jump_key,
@@ -171,6 +181,8 @@ static void run_block(struct x86_cpu *c)
 	while (c->next)
 		c->next->fn(c, c->next);
 #endif
+	if (UNLIKELY(alone))
+		x86_mode_changed(c);
 	if (UNLIKELY(step))
 		x86_step_after(c);
 }

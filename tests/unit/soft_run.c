@@ -153,8 +153,23 @@ TEST(sti_lets_one_more_instruction_run_before_an_interrupt)
 	engine_soft_ops.vp_interrupt(b.vp[0].vp, true);
 	ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
 	ASSERT_EQ(board_exception(&b), 0x40);
-	/* At least one; the run loop looks between blocks, so both increments may be done. */
-	ASSERT(board_stack(&b, 0, 0) >= CODE + 8);
+	ASSERT_EQ(board_stack(&b, 0, 0), CODE + 8);
+	board_stop(&b);
+}
+
+GUEST_CODE(sti_window, "sti; nop; cli; inc %eax; hlt");
+
+TEST(an_interrupt_gets_in_between_sti_nop_and_cli)
+{
+	/* The three were one block, and nobody looked before the CLI. */
+	ASSERT_OK(board_start(&b, 1));
+	board_put(&b, CODE, &sti_window);
+	board_long_mode(&b, 0, CODE);
+	atomic_store(&b.vp[0].vector, 0x40);
+	engine_soft_ops.vp_interrupt(b.vp[0].vp, true);
+	ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
+	ASSERT_EQ(board_exception(&b), 0x40);
+	ASSERT_EQ(board_stack(&b, 0, 0), CODE + 2);
 	board_stop(&b);
 }
 
