@@ -30,9 +30,6 @@
 #include "hv/chips/chip.h"
 
 #define MC146818_BYTES 128
-/* Periodic interrupts faster than this (rates 3 to 5 ask for 122 to 488 us) are coalesced. */
-#define MC146818_MIN_ALARM_NS 100000u
-
 struct mc146818 {
 	const struct clock *clock;
 	struct chip_pin output; /* interrupt line 8 */
@@ -40,9 +37,10 @@ struct mc146818 {
 	u8 index;
 	bool nmi_masked;
 	u8 memory[MC146818_BYTES]; /* 0-9 and century: only while the clock stands */
-	s64 offset_ns;		   /* guest time = host real time + this */
+	s64 offset_seconds;	   /* guest time = host real time + this ... */
+	u32 offset_ns;		   /* ... + this, under a second */
 	s64 seen_second;    /* seconds up to and with this one have raised UF and AF */
-	u64 period_base_ns; /* periodic: a tick was at this monotonic time */
+	u64 period_base_ns; /* the periodic tick that was seen last, monotonic */
 	bool output_level;
 	u64 interrupts;
 };

@@ -55,7 +55,6 @@ struct uart16550 {
 	u8 msr;		    /* with the changes, until read */
 	u8 inputs;	    /* CTS, DSR, RI, DCD from outside, as MSR bits 4-7 */
 	bool thr_interrupt; /* THR became empty and nobody has been told */
-	bool was_full;	    /* on_room is owed */
 	bool output_level;
 	struct uart16550_fifo rx, tx;
 	u64 received, sent, overruns;
