@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "base/ipc.h"
@@ -405,9 +406,12 @@ static void *vp_main(void *arg)
 	struct vp *vp = arg;
 	struct partition *p = vp->partition;
 	struct err err = { 0 };
+	char name[16];
 	int r;
 
 	/* 1. What needs rights that go in step 2. */
+	snprintf(name, sizeof name, "vp %u", vp->index);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
 	r = make_timer(vp);
 	if (r < 0)
 		err_set(&err, r, "vp %u: no timer: %s", vp->index, err_words(r));
@@ -464,7 +468,6 @@ int vp_start(struct vp *vp, struct err *err)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
-	char name[16];
 	int r;
 
 	/* Signals are the main thread's; a VP takes its timer's alone. */
@@ -485,8 +488,6 @@ int vp_start(struct vp *vp, struct err *err)
 		return err_set(err, r, "no thread for processor %u: %s", vp->index,
 			       err_words(r));
 	vp->thread_made = true;
-	snprintf(name, sizeof name, "vp %u", vp->index);
-	pthread_setname_np(vp->thread, name);
 	return 0;
 }
 
