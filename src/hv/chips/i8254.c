@@ -172,7 +172,7 @@ void i8254_on_alarm(struct i8254 *pit)
 	if (pit->edge_ns == CHIP_NO_ALARM)
 		return;
 	if (now < pit->edge_ns) {
-		chip_alarm_set(&pit->alarm, pit->edge_ns);
+		set_alarm(pit);
 		return;
 	}
 	/* However late: one edge. What was missed is counted. */
