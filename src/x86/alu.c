@@ -135,6 +135,106 @@ X86_HANDLER(zero_r)
 	NEXT(c, i);
 }
 
+/* ---- a comparison and the conditional jump behind it -------------------------------------------
+ * One handler does both records of the pair: the host's flags decide before they are stored for
+ * whoever reads them next. The jump's record stays as it is and keeps link and target, and runs by
+ * itself when the comparison had to go the slow way.
+ */
+
+#define THEN_JUMP(taken)                                                                           \
+	do {                                                                                       \
+		if (taken)                                                                         \
+			X86_JUMP(c, i + 1);                                                        \
+		/* Behind a jump stands the end record, which is a jump too. */                    \
+		X86_JUMP(c, i + 2);                                                                \
+	} while (0)
+
+#define COMPARE_THEN(op, sfx, cond, a, b, taken)                                                     \
+	do {                                                                                       \
+		u16 f_;                                                                            \
+		__asm__(#op sfx " %3, %2" HOST_FLAGS_OUT                                             \
+			: "=a"(f_), "=@cc" #cond(taken) : "r"(a), "r"(b));                         \
+		c->flags = f_;                                                                     \
+	} while (0)
+
+#define FUSED(op, bits, sfx, cond)                                                                   \
+	X86_HANDLER(op##bits##_rr_j##cond)                                                         \
+	{                                                                                          \
+		bool taken;                                                                        \
+		COMPARE_THEN(op, sfx, cond, x86_get##bits(c, i->reg), x86_get##bits(c, i->rm), taken); \
+		THEN_JUMP(taken);                                                                  \
+	}                                                                                          \
+	X86_HANDLER(op##bits##_ri_j##cond)                                                         \
+	{                                                                                          \
+		bool taken;                                                                        \
+		COMPARE_THEN(op, sfx, cond, x86_get##bits(c, i->reg), (u##bits)i->imm, taken);       \
+		THEN_JUMP(taken);                                                                  \
+	}                                                                                          \
+	FUSED_LOAD(op, bits, sfx, cond, mi, plain, v, (u##bits)i->imm)                               \
+	FUSED_LOAD(op, bits, sfx, cond, mi, full, v, (u##bits)i->imm)
+
+#define FUSED_LOAD(op, bits, sfx, cond, operands, form, a_, b_)                                      \
+	X86_HANDLER(op##bits##_##operands##_##form##_j##cond)                                      \
+	{                                                                                          \
+		const gva_t a = X86_EA_##form(c, i);                                               \
+		const struct x86_tlb_entry *e = x86_tlb_at(c, a);                                  \
+		bool taken;                                                                        \
+                                                                                                   \
+		if (UNLIKELY(x86_tlb_tag(c, a, bits / 8) != e->read_tag)) {                        \
+			op##bits##_##operands##_slow(c, i);                                        \
+			return;                                                                    \
+		}                                                                                  \
+		const u##bits v = *(const volatile x86_u##bits *)(a + e->addend);                  \
+		COMPARE_THEN(op, sfx, cond, a_, b_, taken);                                          \
+		THEN_JUMP(taken);                                                                  \
+	}
+
+/* By the condition's number; overflow and parity are rare. */
+#define EACH_FUSED_CONDITION(macro, op, bits, sfx)                                                   \
+	macro(op, bits, sfx, c) macro(op, bits, sfx, nc) macro(op, bits, sfx, z) macro(op, bits, sfx, nz)  \
+	macro(op, bits, sfx, be) macro(op, bits, sfx, a) macro(op, bits, sfx, s) macro(op, bits, sfx, ns)  \
+	macro(op, bits, sfx, l) macro(op, bits, sfx, ge) macro(op, bits, sfx, le) macro(op, bits, sfx, g)
+
+EACH_FUSED_CONDITION(FUSED, cmp, 8, "b")
+EACH_FUSED_CONDITION(FUSED, cmp, 32, "l")
+EACH_FUSED_CONDITION(FUSED, cmp, 64, "q")
+EACH_FUSED_CONDITION(FUSED, test, 8, "b")
+EACH_FUSED_CONDITION(FUSED, test, 32, "l")
+EACH_FUSED_CONDITION(FUSED, test, 64, "q")
+
+#define FUSED_ROW(name)                                                                            \
+	{ name, { NULL, NULL, name##_jc, name##_jnc, name##_jz, name##_jnz, name##_jbe, name##_ja, \
+		  name##_js, name##_jns, NULL, NULL, name##_jl, name##_jge, name##_jle, name##_jg } }
+#define FUSED_ROWS(name)                                                                           \
+	FUSED_ROW(name##_rr), FUSED_ROW(name##_ri), FUSED_ROW(name##_mi_plain),                    \
+	FUSED_ROW(name##_mi_full)
+
+static const struct {
+	x86_fn alone;
+	x86_fn with_jump[16];
+} fused[] = {
+	FUSED_ROWS(cmp8),
+	FUSED_ROWS(cmp32),
+	FUSED_ROWS(cmp64),
+	FUSED_ROWS(test8),
+	FUSED_ROWS(test32),
+	FUSED_ROWS(test64),
+};
+
+void x86_fuse(struct x86_insn *i)
+{
+	const int cc = x86_jump_condition(&i[1]);
+
+	if (cc < 0)
+		return;
+	for (unsigned n = 0; n < ARRAY_COUNT(fused); n++) {
+		if (fused[n].alone == i->fn && fused[n].with_jump[cc]) {
+			i->fn = fused[n].with_jump[cc];
+			return;
+		}
+	}
+}
+
 /* ---- choosing -------------------------------------------------------------------------------- */
 
 static bool choose_two(const struct x86_decoded *d, struct x86_insn *i, unsigned op)

@@ -292,6 +292,8 @@ static bool add_insn(struct x86_cpu *c, struct x86_block *b, const u8 *bytes,
 
 static void finish(struct x86_block *b)
 {
+	if (b->count >= 2)
+		x86_fuse(&b->insn[b->count - 2]);
 	b->insn[b->count] = (struct x86_insn){
 		.fn = x86_end_record,
 		.base = R_ZERO,

@@ -35,15 +35,23 @@ X86_HANDLER(jump16)
 	{                                                                                          \
 		if (x86_condition(c, cc))                                                          \
 			X86_JUMP(c, i);                                                            \
-		NEXT(c, i);                                                                        \
+		X86_JUMP(c, i + 1);                                                                      \
 	}
 JUMP_IF(0) JUMP_IF(1) JUMP_IF(2) JUMP_IF(3) JUMP_IF(4) JUMP_IF(5) JUMP_IF(6) JUMP_IF(7)
 JUMP_IF(8) JUMP_IF(9) JUMP_IF(10) JUMP_IF(11) JUMP_IF(12) JUMP_IF(13) JUMP_IF(14) JUMP_IF(15)
 
+/* Not taken: what follows is the end record, a jump too. */
 static const x86_fn jump_if[16] = {
 	jump_if_0, jump_if_1, jump_if_2, jump_if_3, jump_if_4, jump_if_5, jump_if_6, jump_if_7,
 	jump_if_8, jump_if_9, jump_if_10, jump_if_11, jump_if_12, jump_if_13, jump_if_14, jump_if_15
 };
+
+int x86_jump_condition(const struct x86_insn *i)
+{
+	if (i->extra >= 16 || i->fn != jump_if[i->extra])
+		return -1;
+	return i->extra;
+}
 
 /* i->extra is the condition. */
 X86_HANDLER(jump16_if)

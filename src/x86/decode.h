@@ -92,5 +92,8 @@ static inline bool x86_decode_is_imm(const struct x86_decoded *d, unsigned n)
 int x86_decode_one(struct x86_cpu *c, const u8 *bytes, unsigned size, u32 mode,
 		   u16 offset, struct x86_insn *ret_insn);
 
+/* The last two records of a block: let the first do both where there is a handler for it. alu.c. */
+void x86_fuse(struct x86_insn *i);
+
 /* The record behind every block: goes on with the next instruction's block. */
 void x86_end_record(struct x86_cpu *c, const struct x86_insn *i);

@@ -287,6 +287,9 @@ static inline bool x86_allows_vex(const struct x86_decoded *d)
 	return (d->mode & X86_MODE_PE) && !(d->mode & X86_MODE_V86);
 }
 
+/* The condition of a record that is a conditional jump which x86_fuse() can take along, or -1. */
+int x86_jump_condition(const struct x86_insn *i);
+
 /* The families of x86_choose_integer(), each in the file of its name. */
 bool x86_choose_alu(const struct x86_decoded *d, struct x86_insn *i);
 bool x86_choose_move(const struct x86_decoded *d, struct x86_insn *i);
