@@ -10,8 +10,7 @@ static NOINLINE int write_cr(struct machine *m, struct machine_code code, u64 v)
 	return rings_run(m);
 }
 
-static NOINLINE __attribute__((noclone)) int write_msr(struct machine *m, u32 index,
-						       u64 v)
+static int write_msr(struct machine *m, u32 index, u64 v)
 {
 	machine_code(m, CODE("wrmsr"));
 	m->s.gpr[R_CX] = index;
@@ -20,8 +19,7 @@ static NOINLINE __attribute__((noclone)) int write_msr(struct machine *m, u32 in
 	return rings_run(m);
 }
 
-static NOINLINE __attribute__((noclone)) int read_msr(struct machine *m, u32 index,
-						      u64 *ret_value)
+static int read_msr(struct machine *m, u32 index, u64 *ret_value)
 {
 	int vector;
 

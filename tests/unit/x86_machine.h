@@ -62,8 +62,9 @@ struct machine_code {
 #define CODE_NAMED(name, mode, text) ({                                                 \
 	extern const u8 name[] __attribute__((visibility("hidden")));                   \
 	extern const u8 name##_end[] __attribute__((visibility("hidden")));             \
-	__asm__ volatile(".pushsection .rodata\n" #name ":\n" mode "\n" text            \
-			 "\nhlt\n.code64\n" #name "_end:\n.popsection");                \
+	/* Once, even where the compiler makes two copies of the function. */                \
+	__asm__ volatile(".pushsection .rodata\n.ifndef " #name "\n" #name ":\n" mode    \
+			 "\n" text "\nhlt\n.code64\n" #name "_end:\n.endif\n.popsection"); \
 	(struct machine_code){ name, (unsigned)(name##_end - name) }; })
 #define CODE_NUMBERED(number, mode, text) CODE_NAMED(code_##number, mode, text)
 #define CODE_IN_MODE(number, mode, text) CODE_NUMBERED(number, mode, text)
