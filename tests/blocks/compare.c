@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs batches on both sides and compares how each block ended. What differs is cut down to the
+ * first instruction that makes a difference and told in full. See blocks.h.
+ */
+#include "blocks.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#define ARITH 0x8d5u
+#define COMPARED_FLAGS (ARITH | 0x400u)
+
+struct sides {
+	struct native *native;
+	struct interpreter *interpreter;
+	struct batch *b;
+};
+
+struct words {
+	char text[4096];
+	size_t size;
+};
+
+static void PRINTF(2, 3) say(struct words *w, const char *fmt, ...)
+{
+	va_list args;
+
+	if (w->size >= sizeof(w->text))
+		return;
+	va_start(args, fmt);
+	w->size += (size_t)vsnprintf(w->text + w->size, sizeof(w->text) - w->size, fmt, args);
+	va_end(args);
+}
+
+static void bytes(struct words *w, const u8 *p, unsigned size)
+{
+	for (unsigned k = size; k > 0; k--)
+		say(w, "%02x", p[k - 1]);
+}
+
+static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+				       "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+
+static void compare_u64(struct words *w, const char *name, u64 native, u64 ours)
+{
+	if (native != ours)
+		say(w, "    %s: native %llx, ours %llx\n", name, (unsigned long long)native,
+		    (unsigned long long)ours);
+}
+
+static void compare_bytes(struct words *w, const char *name, unsigned number, const u8 *native,
+			  const u8 *ours, unsigned size)
+{
+	if (memcmp(native, ours, size) == 0)
+		return;
+	say(w, "    %s%u: native ", name, number);
+	bytes(w, native, size);
+	say(w, ", ours ");
+	bytes(w, ours, size);
+	say(w, "\n");
+}
+
+static void compare_x87(struct words *w, const struct block_state *n, const struct block_state *o)
+{
+	compare_u64(w, "fcw", n->fcw, o->fcw);
+	compare_u64(w, "fsw", n->fsw, o->fsw);
+	compare_u64(w, "ftw", n->ftw, o->ftw);
+	compare_u64(w, "fop", n->fop, o->fop);
+	compare_u64(w, "fip", n->fip, o->fip);
+	compare_u64(w, "fdp", n->fdp, o->fdp);
+	for (unsigned k = 0; k < 8; k++)
+		compare_bytes(w, "st", k, n->st[k], o->st[k], 10);
+}
+
+/* True: no difference; else w tells. */
+static bool equal(const struct block *k, const struct outcome *n, const struct outcome *o,
+		  struct words *w)
+{
+	const struct block_state *a = &n->out, *b = &o->out;
+
+	w->size = 0;
+	w->text[0] = 0;
+	if (n->vector != o->vector)
+		say(w, "    vector: native %d, ours %d\n", n->vector, o->vector);
+	if (n->vector == 14 && o->vector == 14) {
+		compare_u64(w, "cr2", n->address, o->address);
+		/* The kernel's half: Linux hides what is mapped there. */
+		if (n->address >> 47 == 0)
+			compare_u64(w, "error code", n->error_code, o->error_code);
+	} else if (n->vector != 3 && n->vector == o->vector) {
+		compare_u64(w, "error code", n->error_code, o->error_code);
+	}
+	compare_u64(w, "rip", a->rip, b->rip);
+	compare_u64(w, "flags", a->flags & COMPARED_FLAGS & ~k->undefined_flags,
+		    b->flags & COMPARED_FLAGS & ~k->undefined_flags);
+	for (unsigned r = 0; r < 16; r++)
+		compare_u64(w, names[r], a->gpr[r], b->gpr[r]);
+	compare_u64(w, "mxcsr", a->mxcsr, b->mxcsr);
+	for (unsigned r = 0; r < 16; r++)
+		compare_bytes(w, "ymm", r, a->ymm[r], b->ymm[r], 32);
+	compare_x87(w, a, b);
+	if (memcmp(n->window, o->window, WINDOW_SIZE)) {
+		unsigned at = 0;
+
+		while (n->window[at] == o->window[at])
+			at++;
+		say(w, "    memory %llx: native %02x, ours %02x\n",
+		    (unsigned long long)WINDOW_BASE + at, n->window[at], o->window[at]);
+	}
+	return w->size == 0;
+}
+
+static void run_both(struct sides *s, struct blocks_run *run)
+{
+	for (unsigned k = 0; k < s->b->count; k++)
+		block_place(s->b, k);
+	native_begin(s->native, 0);
+	interpreter_run(s->interpreter);
+	while (!native_finish(s->native)) {
+		run->lost++;
+		if (s->b->current + 1 >= s->b->count)
+			break;
+		native_begin(s->native, s->b->current + 1);
+	}
+}
+
+/* Which instruction it is: the shortest beginning of the block that differs. */
+static void blame(struct sides *s, struct blocks_run *run, const struct block *k)
+{
+	struct batch *b = s->b;
+	struct words w;
+	unsigned slot = (unsigned)((k->rip - CODE_BASE) / CODE_SLOT);
+	struct block whole = *k;
+	char text[4096];
+	u64 lost = run->lost;
+
+	for (unsigned n = 1; n <= whole.insns; n++) {
+		b->count = slot + 1;
+		/* The same place, since an address may matter; others run, too, and do no harm. */
+		b->blocks[slot] = whole;
+		block_cut(&b->blocks[slot], n);
+		run_both(s, run);
+		if (n < whole.insns && equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w))
+			continue;
+		if (n == whole.insns)
+			equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w);
+		printf("difference: %s (seed %llu)\n%s%s", insn_name(&whole, n - 1),
+		       (unsigned long long)whole.seed, block_text(&b->blocks[slot], text, sizeof(text)),
+		       w.text);
+		printf("    in:");
+		for (unsigned r = 0; r < 16; r++)
+			printf(" %s %llx", names[r], (unsigned long long)whole.in.gpr[r]);
+		printf(" flags %llx mxcsr %x fcw %x fsw %x ftw %x\n", (unsigned long long)whole.in.flags,
+		       whole.in.mxcsr, whole.in.fcw, whole.in.fsw, whole.in.ftw);
+		fflush(stdout);
+		break;
+	}
+	run->lost = lost;
+}
+
+static double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The batch that begins with block number `first` of this run. */
+static void make_batch(struct batch *b, const struct blocks_run *run, u64 first)
+{
+	u64 left = run->count - first;
+
+	b->count = left < BATCH ? (unsigned)left : BATCH;
+	generate_memory(b, run->seed + first);
+	for (unsigned k = 0; k < b->count; k++)
+		generate_block(&b->blocks[k], k, run->seed + first + k, run->isa);
+}
+
+static void judge(struct sides *s, struct blocks_run *run)
+{
+	struct batch *b = s->b;
+	struct block different[BATCH];
+	unsigned count = 0;
+	struct words w;
+
+	for (unsigned k = 0; k < b->count; k++) {
+		int v = b->native[k].vector;
+
+		run->instructions += b->blocks[k].insns;
+		run->vectors[v >= 0 && v < 32 ? v : 32]++;
+		if (!equal(&b->blocks[k], &b->native[k], &b->ours[k], &w))
+			different[count++] = b->blocks[k];
+	}
+	run->done += b->count;
+	run->differences += count;
+	for (unsigned k = 0; k < count && run->show; k++, run->show--)
+		blame(s, run, &different[k]);
+}
+
+int blocks_compare(struct blocks_run *run)
+{
+	struct sides s;
+	double end = seconds_now() + run->seconds;
+	int r = native_open(&s.native, &s.b);
+
+	if (r < 0)
+		return r;
+	generate_init();
+	r = interpreter_start(s.b, &s.interpreter);
+	if (r < 0) {
+		native_close(s.native);
+		return r;
+	}
+	for (u64 first = 0; first < run->count; first += BATCH) {
+		make_batch(s.b, run, first);
+		run_both(&s, run);
+		judge(&s, run);
+		if (run->differences && !run->keep_going)
+			break;
+		if (run->seconds > 0 && seconds_now() > end)
+			break;
+	}
+	interpreter_stop(s.interpreter);
+	native_close(s.native);
+	return 0;
+}
