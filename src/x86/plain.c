@@ -134,13 +134,33 @@ static bool choose_random(const struct x86_decoded *d, struct x86_insn *i, x86_f
 	return x86_choose_fn(i, fn);
 }
 
+/* F3 49 90: REP means nothing to XCHG R8, rAX. */
+X86_HANDLER(xchg_r8)
+{
+	const u64 a = c->r[R_AX], b = c->r[R_8];
+
+	x86_put(c, R_AX, i->extra, b);
+	x86_put(c, R_8, i->extra, a);
+	NEXT(c, i);
+}
+
+static bool choose_xchg_r8(const struct x86_decoded *d, struct x86_insn *i)
+{
+	i->extra = d->insn.raw.rex.W ? 64 : d->insn.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE ? 16 : 32;
+	return x86_choose_fn(i, xchg_r8);
+}
+
 /* ---- choosing -------------------------------------------------------------------------------- */
 
 bool x86_choose_plain(const struct x86_decoded *d, struct x86_insn *i)
 {
 	switch (d->insn.mnemonic) {
-	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_PAUSE:
+		/* With REX.B the bytes are those of XCHG with R8, which Zydis does not see. */
+		if (d->insn.attributes & ZYDIS_ATTRIB_HAS_REX && d->insn.raw.rex.B)
+			return choose_xchg_r8(d, i);
+		return x86_choose_fn(i, nop);
+	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_PREFETCH:
 	case ZYDIS_MNEMONIC_PREFETCHNTA:
 	case ZYDIS_MNEMONIC_PREFETCHT0:

@@ -316,8 +316,9 @@ X86_HANDLER(cmps)
 		u64 n = left(&s), done = 0;
 		const gva_t first = address(&s, i->seg, R_SI, false);
 		const gva_t second = address(&s, SEG_ES, R_DI, false);
-		const u8 *p = piece(&s, first, R_SI, false, &n);
-		const u8 *q = p ? piece(&s, second, R_DI, false, &n) : NULL;
+		/* ES:DI is read first, as far as faults tell (measured on Zen 4). */
+		const u8 *q = piece(&s, second, R_DI, false, &n);
+		const u8 *p = q ? piece(&s, first, R_SI, false, &n) : NULL;
 
 		if (p && q) {
 			const s64 step = s.down ? -(s64)s.size : (s64)s.size;
@@ -331,8 +332,8 @@ X86_HANDLER(cmps)
 				stop = found(&s, a, b);
 			} while (done < n && !stop);
 		} else {
-			a = load(&s, first);
 			b = load(&s, second);
+			a = load(&s, first);
 			done = 1;
 			stop = found(&s, a, b);
 		}

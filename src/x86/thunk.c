@@ -19,10 +19,13 @@
 
 #include "x86/vector.h"
 
-#define ARENA_SIZE (8u << 20)
-#define ARENA_PARTICULAR (ARENA_SIZE / 4 * 3)
-#define TABLE_SIZE \
-	65536u /* power of two; entries of at least 48 bytes fill 8 MiB before it */
+/*
+ * Pages are allocated when they are written: a boot needs few hundred kilobytes. There can be about
+ * 250,000 standard thunks (an immediate byte makes 256 of an instruction), 28 MiB.
+ */
+#define ARENA_SIZE (64u << 20)
+#define ARENA_PARTICULAR (8u << 20)
+#define TABLE_SIZE (1u << 20)
 #define THUNK_MAX 512
 #define SEAL_FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE, Linux 5.1 */
 
@@ -289,7 +292,7 @@ thunk_fn thunk_make(const struct thunk *t, bool standard)
 		}
 	}
 	if (!found && arena.used + w.size <= (standard ? ARENA_SIZE : arena.particular) &&
-	    arena.count < (standard ? TABLE_SIZE - 1 : TABLE_SIZE / 2)) {
+	    arena.count < TABLE_SIZE / 4 * 3) {
 		memcpy(arena.write_view + arena.used, w.bytes, w.size);
 		arena.table[at] = (struct table_entry){ h, (u32)arena.used, w.size };
 		arena.count++;

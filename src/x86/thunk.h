@@ -7,7 +7,7 @@
  *	One memfd a process, mapped twice: writable (never executable) and executable (never
  *	writable), made before the jail closes, then sealed so that no third view can be
  *	writable. Routines are shared by all VPs: the same bytes are kept once. Nothing is ever
- *	taken out. When the arena is three quarters full, thunk_make gives no more routines for
+ *	taken out. When an eighth of the arena is used, thunk_make gives no more routines for
  *	particular registers; vector.c then asks for the form with standard registers (the handler
  *	moves the values): there are so few of these that they always fit.
  *

@@ -28,21 +28,6 @@ struct builder {
 	bool xmm0_implied;
 };
 
-static bool is_vector(const struct x86_decoded *d)
-{
-	for (unsigned k = 0; k < d->insn.operand_count; k++) {
-		if (d->op[k].type != ZYDIS_OPERAND_TYPE_REGISTER)
-			continue;
-		switch ((int)ZydisRegisterGetClass(d->op[k].reg.value)) {
-		case ZYDIS_REGCLASS_XMM:
-		case ZYDIS_REGCLASS_YMM:
-		case ZYDIS_REGCLASS_MMX:
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool is_mmx(const struct x86_decoded *d)
 {
 	if (d->insn.mnemonic == ZYDIS_MNEMONIC_EMMS)
@@ -171,6 +156,9 @@ static u8 alignment_of(const struct x86_decoded *d, unsigned size)
 	case ZYDIS_MNEMONIC_VMOVNTPD:
 		return (u8)(size - 1);
 	}
+	/* AMD does not check SHA's operands (measured on Zen 4); Intel's manual does. */
+	if (d->insn.meta.isa_set == ZYDIS_ISA_SET_SHA && d->cpu->amd)
+		return 0;
 	return d->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && size == 16 ? 15
 										   : 0;
 }
@@ -199,10 +187,19 @@ const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t 
 	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
 	void *scratch = vector_scratch(c);
 
+	if (i->flags & VECTOR_WAITS)
+		x87_wait(c, i);
 	x86_copy_from_guest(c, i, a, scratch, size);
 	/* The copy filled the entry: the page itself, if it is one of plain memory. */
 	return vector_hit(e->read_tag, c, a, size) ? (const void *)(a + e->addend)
 						   : scratch;
+}
+
+static NOINLINE COLD void raise_misaligned(struct x86_cpu *c, const struct x86_insn *i)
+{
+	if (i->flags & VECTOR_WAITS)
+		x87_wait(c, i);
+	x86_raise_code(c, i, X86_GP, 0);
 }
 
 /* i->imm = the thunk, i->reg = size, i->rm = alignment. */
@@ -211,7 +208,7 @@ static void op_read(struct x86_cpu *c, const struct x86_insn *i)
 	gva_t a = x86_ea(c, i, i->reg, false);
 
 	if (UNLIKELY(a & i->rm))
-		x86_raise_code(c, i, X86_GP, 0);
+		raise_misaligned(c, i);
 	((thunk_fn)i->imm)(c, i, vector_read(c, i, a, i->reg));
 	NEXT(c, i);
 }
@@ -222,12 +219,14 @@ static void op_write(struct x86_cpu *c, const struct x86_insn *i)
 	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
 
 	if (UNLIKELY(a & i->rm))
-		x86_raise_code(c, i, X86_GP, 0);
+		raise_misaligned(c, i);
 	if (vector_hit(e->write_tag, c, a, i->reg)) {
 		((thunk_fn)i->imm)(c, i, (const void *)(a + e->addend));
 		if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
 			x86_code_written(c, a, i->reg);
 	} else {
+		if (i->flags & VECTOR_WAITS)
+			x87_wait(c, i);
 		x86_probe(c, i, a, i->reg, true);
 		((thunk_fn)i->imm)(c, i, vector_scratch(c));
 		x86_copy_to_guest(c, i, a, vector_scratch(c), i->reg);
@@ -260,7 +259,7 @@ static void op_read_standard(struct x86_cpu *c, const struct x86_insn *i)
 	gva_t a = x86_ea(c, i, i->reg, false);
 
 	if (a & i->rm)
-		x86_raise_code(c, i, X86_GP, 0);
+		raise_misaligned(c, i);
 	const void *p = vector_read(c, i, a, i->reg);
 
 	standard_in(c, i);
@@ -274,7 +273,9 @@ static void op_write_standard(struct x86_cpu *c, const struct x86_insn *i)
 	gva_t a = x86_ea(c, i, i->reg, true);
 
 	if (a & i->rm)
-		x86_raise_code(c, i, X86_GP, 0);
+		raise_misaligned(c, i);
+	if (i->flags & VECTOR_WAITS)
+		x87_wait(c, i);
 	x86_probe(c, i, a, i->reg, true);
 	standard_in(c, i);
 	((thunk_fn)i->imm)(c, i, vector_scratch(c));
@@ -340,10 +341,35 @@ static void add_general(struct builder *b, const ZydisDecodedOperand *op)
 	g->store = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
 }
 
+/* PCMPESTRM and PCMPISTRM leave their result in XMM0. */
+static bool makes_mask(const ZydisDecodedInstruction *insn)
+{
+	switch ((int)insn->mnemonic) {
+	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_PCMPISTRM:
+	case ZYDIS_MNEMONIC_VPCMPESTRM:
+	case ZYDIS_MNEMONIC_VPCMPISTRM:
+		return true;
+	}
+	return false;
+}
+
 static bool add_operands(struct builder *b)
 {
 	const struct x86_decoded *d = b->d;
 
+	static const ZydisDecodedOperand xmm0_result = {
+		.type = ZYDIS_OPERAND_TYPE_REGISTER,
+		.visibility = ZYDIS_OPERAND_VISIBILITY_HIDDEN,
+		.actions = ZYDIS_OPERAND_ACTION_WRITE,
+		.reg.value = ZYDIS_REGISTER_XMM0,
+	};
+
+	/* Zydis 4.0 does not list it. First, so that it is the result of a standard thunk. */
+	if (makes_mask(&d->insn)) {
+		b->xmm0_implied = true;
+		add_vector(b, &xmm0_result);
+	}
 	for (unsigned k = 0; k < d->insn.operand_count; k++)
 		b->xmm0_implied |= d->op[k].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 				   d->op[k].visibility ==
@@ -436,9 +462,10 @@ static bool encode_legacy(struct builder *b)
 	for (unsigned k = 0; k < d->insn.raw.prefix_count; k++)
 		if (d->insn.raw.prefixes[k].type == ZYDIS_PREFIX_TYPE_MANDATORY)
 			code[n++] = d->insn.raw.prefixes[k].value;
-	u8 rex = (u8)((d->insn.attributes & ZYDIS_ATTRIB_HAS_REX) && d->insn.raw.rex.W
-			      ? 0x48
-			      : 0);
+	/* W chooses the size of a general register, and of nothing else. */
+	bool wide = d->insn.attributes & ZYDIS_ATTRIB_HAS_REX && d->insn.raw.rex.W &&
+		    (b->t.general_count || b->memory);
+	u8 rex = wide ? 0x48 : 0;
 
 	if (modrm && r)
 		rex |= 0x44;
@@ -563,6 +590,8 @@ bool vector_choose_thunk(const struct x86_decoded *d, struct x86_insn *i)
 	x86_decode_memory(d, b.memory, i);
 	i->reg = (u8)(b.memory->size / 8);
 	i->rm = alignment_of(d, i->reg);
+	if (is_mmx(d))
+		i->flags |= VECTOR_WAITS;
 	if (b.memory->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
 		i->fn = standard ? op_write_standard : op_write;
 	else
@@ -586,9 +615,6 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 		return false;
 	bool vex = insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
 
-	if (!is_vector(d) && !is_mmx(d) && insn->mnemonic != ZYDIS_MNEMONIC_LDMXCSR &&
-	    insn->mnemonic != ZYDIS_MNEMONIC_STMXCSR && !vex)
-		return false;
 	/* #UD comes before #NM. EM is part of NO_SSE; MMX alone looks at EM itself. */
 	if (vex ? (d->mode & X86_MODE_NO_AVX) || !(d->mode & X86_MODE_PE) ||
 			    (d->mode & X86_MODE_V86)

@@ -56,6 +56,8 @@ struct x86_decoded;
 #define X86_HAS_VPCLMUL BIT(16)
 #define X86_HAS_GFNI BIT(17)
 #define X86_HAS_FCS_GONE BIT(18) /* CPUID.7.EBX[13]: FCS and FDS are saved as 0 */
+#define X86_HAS_FDP_LAZY \
+	BIT(19) /* CPUID.7.EBX[6]: FDP changes at unmasked exceptions only */
 
 /*
  * Once a process, before the jail closes and before the first vp_run: code memory for thunks and
@@ -122,6 +124,11 @@ static ALWAYS_INLINE void vector_write(struct x86_cpu *c, const struct x86_insn 
 	x86_copy_to_guest(c, i, a, from, size);
 }
 
+/* In i->flags (LOCK means nothing here): a waiting x87 or MMX instruction, whose #MF comes before
+ * faults of its operand. The thunk itself raises #MF; this is for the slow paths before it. */
+#define VECTOR_WAITS X86_INSN_LOCK
+void x87_wait(struct x86_cpu *c, const struct x86_insn *i);
+
 /* Choosers of the other files; d is an allowed instruction of theirs. */
 bool vector_choose_thunk(const struct x86_decoded *d, struct x86_insn *i);
 bool vector_choose_move(const struct x86_decoded *d, struct x86_insn *i);
@@ -147,5 +154,6 @@ struct fxsave_image {
 } __attribute__((aligned(16)));
 _Static_assert(sizeof(struct fxsave_image) == 512, "FXSAVE area");
 
-void x87_save(struct x86_cpu *c, struct fxsave_image *image); /* all but MXCSR and XMM */
+/* All but MXCSR and XMM. */
+void x87_save(struct x86_cpu *c, struct fxsave_image *image);
 void x87_load(struct x86_cpu *c, const struct fxsave_image *image);

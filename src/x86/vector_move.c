@@ -37,9 +37,10 @@ void x86_vector_init(struct x86_cpu *c)
 		{ 1, 0, 2, 26, X86_HAS_XSAVE },	   { 1, 0, 2, 28, X86_HAS_AVX },
 		{ 1, 0, 2, 29, X86_HAS_F16C },	   { 1, 0, 2, 12, X86_HAS_FMA },
 		{ 7, 0, 1, 5, X86_HAS_AVX2 },	   { 7, 0, 1, 29, X86_HAS_SHA },
-		{ 7, 0, 1, 13, X86_HAS_FCS_GONE }, { 7, 0, 2, 8, X86_HAS_GFNI },
-		{ 7, 0, 2, 9, X86_HAS_VAES },	   { 7, 0, 2, 10, X86_HAS_VPCLMUL },
-		{ 13, 1, 0, 0, X86_HAS_XSAVEOPT }, { 13, 1, 0, 1, X86_HAS_XSAVEC },
+		{ 7, 0, 1, 13, X86_HAS_FCS_GONE }, { 7, 0, 1, 6, X86_HAS_FDP_LAZY },
+		{ 7, 0, 2, 8, X86_HAS_GFNI },	   { 7, 0, 2, 9, X86_HAS_VAES },
+		{ 7, 0, 2, 10, X86_HAS_VPCLMUL },  { 13, 1, 0, 0, X86_HAS_XSAVEOPT },
+		{ 13, 1, 0, 1, X86_HAS_XSAVEC },
 	};
 
 	c->vector_features = 0;

@@ -62,7 +62,7 @@ void x87_load(struct x86_cpu *c, const struct fxsave_image *image)
 }
 
 /* What a waiting instruction does first. */
-static void wait(struct x86_cpu *c, const struct x86_insn *i)
+void x87_wait(struct x86_cpu *c, const struct x86_insn *i)
 {
 	u16 status;
 
@@ -80,18 +80,25 @@ static void wait(struct x86_cpu *c, const struct x86_insn *i)
  */
 static void set_pointers(struct x86_cpu *c, const struct x86_insn *i)
 {
-	bool legacy = !(c->mode & X86_MODE_LONG);
-
 	c->fop = i->extra;
 	c->fip = x86_insn_rip(c, i);
-	c->fcs = legacy ? c->s.seg[SEG_CS].selector : 0;
+	c->fcs = c->vector_features & X86_HAS_FCS_GONE ? 0 : c->s.seg[SEG_CS].selector;
 }
 
 static void set_data_pointer(struct x86_cpu *c, const struct x86_insn *i, gva_t a)
 {
-	c->fdp = a - c->seg_base[i->seg];
-	if (!(c->mode & X86_MODE_LONG))
-		c->fds = c->s.seg[i->seg == SEG_FLAT ? SEG_DS : i->seg].selector;
+	unsigned seg = i->seg;
+	u16 status;
+
+	if (c->vector_features & X86_HAS_FDP_LAZY) {
+		__asm__ volatile("fnstsw %0" : "=a"(status));
+		if (!(status & 0x80))
+			return;
+	}
+	c->fdp = a - c->seg_base[seg];
+	if (seg == SEG_FLAT)
+		seg = i->base == R_SP || i->base == R_BP ? SEG_SS : SEG_DS;
+	c->fds = c->vector_features & X86_HAS_FCS_GONE ? 0 : c->s.seg[seg].selector;
 }
 
 static void op_register(struct x86_cpu *c, const struct x86_insn *i)
@@ -113,26 +120,22 @@ static void op_load(struct x86_cpu *c, const struct x86_insn *i)
 
 static void store(struct x86_cpu *c, const struct x86_insn *i, gva_t a)
 {
-	/*
-	 * The thunk may store nothing: an unmasked invalid operation leaves memory as it is. So
-	 * scratch begins as a copy of what is there.
-	 */
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
+
+	if (vector_hit(e->write_tag, c, a, i->reg)) {
+		((thunk_fn)i->imm)(c, i, (const void *)(a + e->addend));
+		if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
+			x86_code_written(c, a, i->reg);
+		return;
+	}
+	x87_wait(c, i);
 	x86_probe(c, i, a, i->reg, true);
 	u8 *p = vector_scratch(c);
-	u8 before[16];
 
-	memset(p, 0x5a, i->reg);
-	memcpy(before, p, i->reg);
+	/* An unmasked invalid operation stores nothing: then write what was there. */
+	x86_copy_from_guest(c, i, a, p, i->reg);
 	((thunk_fn)i->imm)(c, i, p);
-	if (memcmp(before, p, i->reg) == 0) {
-		/* Perhaps nothing stored: the other pattern tells. It was no store if unchanged. */
-		u16 status;
-
-		__asm__ volatile("fnstsw %0" : "=a"(status));
-		if (status & 0x80)
-			return;
-	}
-	vector_write(c, i, a, p, i->reg);
+	x86_copy_to_guest(c, i, a, p, i->reg);
 }
 
 static void op_store(struct x86_cpu *c, const struct x86_insn *i)
@@ -183,13 +186,13 @@ static void op_fwait_blocked(struct x86_cpu *c, const struct x86_insn *i)
 {
 	if ((c->s.cr0 & (BIT(1) | BIT(3))) == (BIT(1) | BIT(3)))
 		x86_raise(c, i, X86_NM);
-	wait(c, i);
+	x87_wait(c, i);
 	NEXT(c, i);
 }
 
 static void op_fwait(struct x86_cpu *c, const struct x86_insn *i)
 {
-	wait(c, i);
+	x87_wait(c, i);
 	NEXT(c, i);
 }
 
@@ -268,6 +271,14 @@ static unsigned parse_environment(struct x86_cpu *c, const struct x86_insn *i,
 	return i->extra ? 14 : 28;
 }
 
+/* The first word and then the last byte, so that a fault beyond the page boundary has the last one's
+ * address (measured on Zen 4). */
+static void probe_image(struct x86_cpu *c, const struct x86_insn *i, gva_t a, bool write)
+{
+	x86_probe(c, i, a, i->extra ? 2 : 4, write);
+	x86_probe(c, i, a + i->reg - 1, 1, write);
+}
+
 static void op_fnstenv(struct x86_cpu *c, const struct x86_insn *i)
 {
 	gva_t a = x86_ea(c, i, i->reg, true);
@@ -275,7 +286,7 @@ static void op_fnstenv(struct x86_cpu *c, const struct x86_insn *i)
 	u8 image[28];
 	u16 control;
 
-	x86_probe(c, i, a, i->reg, true);
+	probe_image(c, i, a, true);
 	__asm__ volatile("fnstcw %1; fnstenv %0" : "=m"(e), "=m"(control));
 	x86_copy_to_guest(c, i, a, image, format_environment(c, i, &e, image));
 	NEXT(c, i);
@@ -287,7 +298,7 @@ static void op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
 	struct environment e;
 	u8 image[108];
 
-	x86_probe(c, i, a, i->reg, true);
+	probe_image(c, i, a, true);
 	__asm__ volatile("fnsave %0" : "=m"(e));
 	unsigned n = format_environment(c, i, &e, image);
 
@@ -303,7 +314,8 @@ static void op_fldenv(struct x86_cpu *c, const struct x86_insn *i)
 	struct environment e;
 	u8 image[28];
 
-	wait(c, i);
+	x87_wait(c, i);
+	probe_image(c, i, a, false);
 	x86_copy_from_guest(c, i, a, image, i->reg);
 	parse_environment(c, i, image, &e);
 	__asm__ volatile("fldenv %0" : : "m"(e));
@@ -316,7 +328,8 @@ static void op_frstor(struct x86_cpu *c, const struct x86_insn *i)
 	struct environment e;
 	u8 image[108];
 
-	wait(c, i);
+	x87_wait(c, i);
+	probe_image(c, i, a, false);
 	x86_copy_from_guest(c, i, a, image, i->reg);
 	unsigned n = parse_environment(c, i, image, &e);
 
@@ -383,6 +396,7 @@ bool x87_choose(const struct x86_decoded *d, struct x86_insn *i)
 	if (memory) {
 		x86_decode_memory(d, m, i);
 		i->reg = (u8)(m->size / 8);
+		i->flags |= VECTOR_WAITS;
 		i->fn = m->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? op_store : op_load;
 	} else {
 		i->fn = op_register;
@@ -407,6 +421,9 @@ bool x87_choose(const struct x86_decoded *d, struct x86_insn *i)
 		t.chain = true;
 		break;
 	case ZYDIS_MNEMONIC_FNCLEX:
+	case ZYDIS_MNEMONIC_FENI8087_NOP:
+	case ZYDIS_MNEMONIC_FDISI8087_NOP:
+	case ZYDIS_MNEMONIC_FSETPM287_NOP:
 		t.chain = true;
 		break;
 	case ZYDIS_MNEMONIC_FLDCW:

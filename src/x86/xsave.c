@@ -48,7 +48,11 @@ static void fill_legacy(struct x86_cpu *c, const struct x86_insn *i,
 			struct fxsave_image *image)
 {
 	x87_save(c, image);
-	if (!(i->extra & WIDE)) {
+	if (c->amd && !(image->fsw & 0x80)) {
+		/* AMD: pointers of errors only (measured on Zen 4). */
+		image->fop = 0;
+		image->fip = image->fdp = 0;
+	} else if (!(i->extra & WIDE)) {
 		image->fip = (u32)c->fip | (u64)c->fcs << 32;
 		image->fdp = (u32)c->fdp | (u64)c->fds << 32;
 	}

@@ -40,7 +40,7 @@ struct block_state {
 	u8 ftw; /* abridged, as in FXSAVE's image */
 	u16 fop;
 	u64 fip, fdp;
-	u8 st[8][16];  /* ten bytes of each count */
+	u8 st[8][16]; /* ten bytes of each count */
 	u8 ymm[16][32];
 };
 
@@ -51,8 +51,9 @@ struct block {
 	unsigned size; /* with the INT3 */
 	unsigned insns;
 	u8 start[BLOCK_INSNS + 1]; /* offsets of the instructions and of the INT3 */
-	u8 jump[BLOCK_INSNS];	   /* of a jump: where in it the displacement is; else 0 */
-	u32 undefined_flags;	   /* that may be left undefined */
+	bool rep_compare[BLOCK_INSNS];
+	u8 jump[BLOCK_INSNS]; /* of a jump: where in it the displacement is; else 0 */
+	u32 undefined_flags;  /* that may be left undefined */
 	struct block_state in;
 };
 
@@ -120,7 +121,7 @@ struct blocks_run {
 	u64 seed, count;
 	unsigned isa;
 	bool keep_going;
-	unsigned show; /* differences to print in full */
+	unsigned show;	/* differences to print in full */
 	double seconds; /* stop after this long; 0 = never */
 	/* results */
 	u64 done, differences, instructions, lost;

@@ -20,8 +20,11 @@ static bool parse_isa(const char *word, unsigned *ret_isa)
 	static const struct {
 		const char *name;
 		unsigned isa;
-	} table[] = { { "integer", ISA_INTEGER }, { "x87", ISA_X87 }, { "sse", ISA_SSE },
-		      { "avx", ISA_AVX },	  { "all", ISA_ALL } };
+	} table[] = { { "integer", ISA_INTEGER },
+		      { "x87", ISA_X87 },
+		      { "sse", ISA_SSE },
+		      { "avx", ISA_AVX },
+		      { "all", ISA_ALL } };
 
 	for (unsigned k = 0; k < ARRAY_COUNT(table); k++) {
 		if (strcmp(table[k].name, word) == 0) {
@@ -44,7 +47,8 @@ static int write_result(const char *path, const struct blocks_run *run, const ch
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	fprintf(f, "%s seeds %llu-%llu isa %s blocks %llu differences %llu\n", date,
-		(unsigned long long)run->seed, (unsigned long long)(run->seed + run->done - 1), isa,
+		(unsigned long long)run->seed,
+		(unsigned long long)(run->seed + run->done - 1), isa,
 		(unsigned long long)run->done, (unsigned long long)run->differences);
 	return fclose(f);
 }
@@ -52,13 +56,19 @@ static int write_result(const char *path, const struct blocks_run *run, const ch
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "seed", required_argument, NULL, 's' },    { "count", required_argument, NULL, 'c' },
-		{ "isa", required_argument, NULL, 'i' },     { "keep-going", no_argument, NULL, 'k' },
-		{ "show", required_argument, NULL, 'w' },    { "seconds", required_argument, NULL, 't' },
-		{ "result", required_argument, NULL, 'r' },  { "excluded", no_argument, NULL, 'x' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "isa", required_argument, NULL, 'i' },
+		{ "keep-going", no_argument, NULL, 'k' },
+		{ "show", required_argument, NULL, 'w' },
+		{ "seconds", required_argument, NULL, 't' },
+		{ "result", required_argument, NULL, 'r' },
+		{ "excluded", no_argument, NULL, 'x' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct blocks_run run = { .seed = 1, .count = 1000000, .isa = ISA_ALL, .show = 10 };
+	struct blocks_run run = {
+		.seed = 1, .count = 1000000, .isa = ISA_ALL, .show = 10
+	};
 	const char *result = NULL, *isa = "all";
 	int o;
 
@@ -73,7 +83,8 @@ int main(int argc, char **argv)
 		case 'i':
 			isa = optarg;
 			if (!parse_isa(isa, &run.isa)) {
-				fprintf(stderr, "fuzz-blocks: --isa is integer, x87, sse, avx or all\n");
+				fprintf(stderr, "fuzz-blocks: --isa is integer, x87, "
+						"sse, avx or all\n");
 				return 2;
 			}
 			break;
@@ -101,10 +112,12 @@ int main(int argc, char **argv)
 	int r = blocks_compare(&run);
 
 	if (r < 0) {
-		fprintf(stderr, "fuzz-blocks: cannot set up both sides: %s\n", strerror(-r));
+		fprintf(stderr, "fuzz-blocks: cannot set up both sides: %s\n",
+			strerror(-r));
 		return 2;
 	}
-	printf("%llu blocks, %llu instructions, %llu differences, %llu lost, %.1f CPU s; ended by:",
+	printf("%llu blocks, %llu instructions, %llu differences, %llu lost, %.1f CPU s; "
+	       "ended by:",
 	       (unsigned long long)run.done, (unsigned long long)run.instructions,
 	       (unsigned long long)run.differences, (unsigned long long)run.lost,
 	       (double)(clock() - start) / CLOCKS_PER_SEC);

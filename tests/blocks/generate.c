@@ -102,7 +102,8 @@ static const struct {
 	{ ZYDIS_MNEMONIC_FXSAVE, "MXCSR_MASK and pointers are the host's; unit tests" },
 	{ ZYDIS_MNEMONIC_FXSAVE64, "MXCSR_MASK and pointers are the host's; unit tests" },
 	{ ZYDIS_MNEMONIC_FXRSTOR, "MXCSR_MASK and pointers are the host's; unit tests" },
-	{ ZYDIS_MNEMONIC_FXRSTOR64, "MXCSR_MASK and pointers are the host's; unit tests" },
+	{ ZYDIS_MNEMONIC_FXRSTOR64, "MXCSR_MASK and pointers are the host's; unit "
+				    "tests" },
 	{ ZYDIS_MNEMONIC_UD0, "12 us of the outer hypervisor; and nothing to compare" },
 	{ ZYDIS_MNEMONIC_UD1, "12 us of the outer hypervisor; and nothing to compare" },
 	{ ZYDIS_MNEMONIC_UD2, "12 us of the outer hypervisor; and nothing to compare" },
@@ -197,7 +198,8 @@ static void put(struct encoding *e, u64 v, unsigned size)
 }
 
 /* ModRM, SIB and displacement; the bits that go into REX or VEX are chosen first. */
-static void put_modrm(struct encoding *e, struct rng *r, unsigned base, unsigned index, bool memory)
+static void put_modrm(struct encoding *e, struct rng *r, unsigned base, unsigned index,
+		      bool memory)
 {
 	unsigned reg = (unsigned)rng_below(r, 8);
 
@@ -205,7 +207,9 @@ static void put_modrm(struct encoding *e, struct rng *r, unsigned base, unsigned
 		put(e, 0xc0 | reg << 3 | rng_below(r, 8), 1);
 		return;
 	}
-	if (rng_one_in(r, 12)) { /* RIP-relative; the displacement is set when the length is known */
+	if (rng_one_in(
+		    r,
+		    12)) { /* RIP-relative; the displacement is set when the length is known */
 		put(e, reg << 3 | 5, 1);
 		e->rip_relative = true;
 		put(e, 0, 4);
@@ -218,7 +222,7 @@ static void put_modrm(struct encoding *e, struct rng *r, unsigned base, unsigned
 	if (sib)
 		put(e, rng_below(r, 4) << 6 | (index & 7) << 3 | (base & 7), 1);
 	if (mod == 1)
-		put(e, rng_one_in(r, 3) ? rng_below(r, 256) : rng_below(r, 8) * 8, 1);
+		put(e, rng_one_in(r, 3) ? rng_below(r, 256) : 8 * rng_below(r, 8), 1);
 	if (mod == 2)
 		put(e, (u64)(s64)((s64)rng_below(r, 128) - 64), 4);
 }
@@ -241,9 +245,11 @@ static void put_prefixes(struct encoding *e, struct rng *r, unsigned isa)
 		put(e, 0x66, 1);
 }
 
-static void put_vex(struct encoding *e, struct rng *r, unsigned base, unsigned index, unsigned isa)
+static void put_vex(struct encoding *e, struct rng *r, unsigned base, unsigned index,
+		    unsigned isa)
 {
-	unsigned map = isa == ISA_INTEGER ? 2 + rng_one_in(r, 8) : 1 + rng_below(r, 3);
+	unsigned map = isa == ISA_INTEGER ? 2u + rng_one_in(r, 8)
+					  : 1 + (unsigned)rng_below(r, 3);
 	unsigned pp = rng_below(r, 4), l = isa == ISA_INTEGER ? 0 : rng_below(r, 2);
 	unsigned vvvv = rng_one_in(r, 2) ? 15 : rng_below(r, 16), w = rng_below(r, 2);
 
@@ -253,7 +259,9 @@ static void put_vex(struct encoding *e, struct rng *r, unsigned base, unsigned i
 		return;
 	}
 	put(e, 0xc4, 1);
-	put(e, rng_below(r, 2) << 7 | (index & 8 ? 0 : 0x40) | (base & 8 ? 0 : 0x20) | map, 1);
+	put(e,
+	    rng_below(r, 2) << 7 | (index & 8 ? 0 : 0x40) | (base & 8 ? 0 : 0x20) | map,
+	    1);
 	put(e, w << 7 | vvvv << 3 | l << 2 | pp, 1);
 }
 
@@ -291,8 +299,10 @@ static void encode(struct encoding *e, struct rng *r, unsigned isa)
 		map = rng_one_in(r, 3) ? (rng_one_in(r, 5) ? 2 : 1) : 0;
 	}
 	if (rng_one_in(r, 2) || base & 8 || index & 8)
-		put(e, 0x40 | rng_below(r, 2) << 3 | rng_below(r, 2) << 2 | (index & 8) >> 2 |
-			       (base & 8) >> 3, 1);
+		put(e,
+		    0x40 | rng_below(r, 2) << 3 | rng_below(r, 2) << 2 |
+			    (index & 8) >> 2 | (base & 8) >> 3,
+		    1);
 	if (map)
 		put(e, 0x0f, 1);
 	if (map == 2)
@@ -336,7 +346,8 @@ static bool flags_fit(const ZydisDecodedInstruction *insn, struct progress *p)
 	if (insn->cpu_flags) {
 		undefined = insn->cpu_flags->undefined & ARITH;
 		defined = (insn->cpu_flags->modified | insn->cpu_flags->set_0 |
-			   insn->cpu_flags->set_1) & ARITH;
+			   insn->cpu_flags->set_1) &
+			  ARITH;
 		tested = insn->cpu_flags->tested & ARITH;
 	}
 	switch ((int)insn->mnemonic) {
@@ -368,6 +379,15 @@ static bool is_short_jump(const ZydisDecodedInstruction *insn)
 	       insn->raw.imm[0].size == 8;
 }
 
+static bool has_byte(const ZydisDecodedInstruction *insn, u8 one, u8 other)
+{
+	for (unsigned k = 0; k < insn->raw.prefix_count; k++)
+		if (insn->raw.prefixes[k].value == one ||
+		    insn->raw.prefixes[k].value == other)
+			return true;
+	return false;
+}
+
 static bool acceptable(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *op,
 		       unsigned isa)
 {
@@ -376,6 +396,18 @@ static bool acceptable(const ZydisDecodedInstruction *insn, const ZydisDecodedOp
 	if (excluded_why(insn) && !is_short_jump(insn))
 		return false;
 	if (insn->meta.category == ZYDIS_CATEGORY_COND_BR && !is_short_jump(insn))
+		return false;
+	/* A REP prefix decides what LOOPE and LOOPNE wait for; nobody documents it. */
+	if ((insn->mnemonic == ZYDIS_MNEMONIC_LOOPE ||
+	     insn->mnemonic == ZYDIS_MNEMONIC_LOOPNE) &&
+	    has_byte(insn, 0xf2, 0xf3))
+		return false;
+	/* A register form of PREFETCH: Intel's NOP, AMD's #UD. */
+	if (insn->opcode_map == ZYDIS_OPCODE_MAP_0F && insn->opcode == 0x0d &&
+	    insn->raw.modrm.mod == 3)
+		return false;
+	/* Intel ignores the prefix, AMD cuts RIP to 16 bits. */
+	if (is_short_jump(insn) && has_byte(insn, 0x66, 0x66))
 		return false;
 	for (unsigned k = 0; k < insn->operand_count; k++) {
 		/* FS is the C library's; segment registers are the host kernel's affair. */
@@ -411,15 +443,17 @@ static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progre
 		unsigned one = pick_isa(r, isa);
 
 		encode(&e, r, one);
-		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, e.bytes, e.size, &insn, op)) ||
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, e.bytes, e.size, &insn,
+							 op)) ||
 		    !acceptable(&insn, op, one) || !flags_fit(&insn, p))
 			continue;
 		u8 *at = k->code + k->size;
 
 		memcpy(at, e.bytes, insn.length);
 		if (e.rip_relative && insn.raw.disp.size == 32) {
-			u64 to = WINDOW_BASE + (rng_one_in(r, 4) ? WINDOW_SIZE - rng_below(r, 40) :
-								   rng_below(r, WINDOW_SIZE));
+			u64 to = WINDOW_BASE + (rng_one_in(r, 4)
+							? WINDOW_SIZE - rng_below(r, 40)
+							: rng_below(r, WINDOW_SIZE));
 			u32 disp = (u32)(to - (k->rip + k->size + insn.length));
 
 			memcpy(at + insn.raw.disp.offset, &disp, 4);
@@ -428,6 +462,8 @@ static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progre
 			k->jump[k->insns] = insn.raw.imm[0].offset;
 			p->jumped = true;
 		}
+		k->rep_compare[k->insns] = insn.attributes & (ZYDIS_ATTRIB_HAS_REPE |
+							      ZYDIS_ATTRIB_HAS_REPNE);
 		k->start[k->insns++] = (u8)k->size;
 		k->size += insn.length;
 		return;
@@ -436,9 +472,22 @@ static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progre
 
 static u64 random_u64(struct rng *r)
 {
-	static const u64 edges[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-				     0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
-				     0x8000000000000000, 0xffffffffffffffff };
+	static const u64 edges[] = { 0,
+				     1,
+				     2,
+				     0x7f,
+				     0x80,
+				     0xff,
+				     0x7fff,
+				     0x8000,
+				     0xffff,
+				     0x7fffffff,
+				     0x80000000,
+				     0xffffffff,
+				     0x100000000,
+				     0x7fffffffffffffff,
+				     0x8000000000000000,
+				     0xffffffffffffffff };
 
 	switch (rng_below(r, 4)) {
 	case 0:
@@ -478,21 +527,32 @@ static u64 random_pointer(struct rng *r)
 /* One 32-bit or 64-bit lane: floating-point numbers of every kind. */
 static void random_lane(struct rng *r, u8 *to, unsigned size)
 {
-	static const u32 single[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
-				      0x7fc00000, 0x7f800001, 1, 0x007fffff, 0x00800000, 0x7f7fffff,
+	static const u32 single[] = { 0,	  0x80000000, 0x3f800000, 0xbf800000,
+				      0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
+				      1,	  0x007fffff, 0x00800000, 0x7f7fffff,
 				      0x40490fdb, 0x4f000000, 0xcf000000, 0x5f000000 };
-	static const u64 full[] = { 0, 0x8000000000000000, 0x3ff0000000000000, 0x7ff0000000000000,
-				    0xfff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001, 1,
-				    0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
-				    0x400921fb54442d18, 0x41e0000000000000, 0x43e0000000000000 };
+	static const u64 full[] = { 0,
+				    0x8000000000000000,
+				    0x3ff0000000000000,
+				    0x7ff0000000000000,
+				    0xfff0000000000000,
+				    0x7ff8000000000000,
+				    0x7ff0000000000001,
+				    1,
+				    0x000fffffffffffff,
+				    0x0010000000000000,
+				    0x7fefffffffffffff,
+				    0x400921fb54442d18,
+				    0x41e0000000000000,
+				    0x43e0000000000000 };
 	u64 v;
 
 	if (rng_one_in(r, 2))
-		v = size == 4 ? single[rng_below(r, ARRAY_COUNT(single))] :
-				full[rng_below(r, ARRAY_COUNT(full))];
+		v = size == 4 ? single[rng_below(r, ARRAY_COUNT(single))]
+			      : full[rng_below(r, ARRAY_COUNT(full))];
 	else if (rng_one_in(r, 2)) /* a number of moderate size */
-		v = size == 4 ? (rng_next(r) & 0x80ffffff) | 0x3f000000 :
-				(rng_next(r) & 0x801fffffffffffff) | 0x3fe0000000000000;
+		v = size == 4 ? (rng_next(r) & 0x80ffffff) | 0x3f000000
+			      : (rng_next(r) & 0x801fffffffffffff) | 0x3fe0000000000000;
 	else
 		v = rng_next(r);
 	memcpy(to, &v, size);
@@ -516,11 +576,14 @@ static void random_x87(struct rng *r, struct block_state *s)
 		s->fsw |= rng_next(r) & 0x7f;
 	s->ftw = rng_one_in(r, 3) ? (u8)rng_next(r) : rng_one_in(r, 2) ? 0xff : 0;
 	for (unsigned k = 0; k < 8; k++) {
-		static const u16 exponents[] = { 0, 0x8000, 0x3fff, 0xbfff, 0x7fff, 0xffff, 1, 0x7ffe,
-						 0x3ffe, 0x4000, 0x403e, 0x401e, 0x3f81, 0x3c01 };
-		u64 mantissa = rng_one_in(r, 4) ? 0 : rng_next(r) >> (rng_below(r, 4) * 16);
-		u16 exponent = rng_one_in(r, 3) ? (u16)rng_next(r) :
-						  exponents[rng_below(r, ARRAY_COUNT(exponents))];
+		static const u16 exponents[] = { 0,	 0x8000, 0x3fff, 0xbfff, 0x7fff,
+						 0xffff, 1,	 0x7ffe, 0x3ffe, 0x4000,
+						 0x403e, 0x401e, 0x3f81, 0x3c01 };
+		u64 mantissa = rng_one_in(r, 4) ? 0
+						: rng_next(r) >> (rng_below(r, 4) * 16);
+		u16 exponent = rng_one_in(r, 3)
+				       ? (u16)rng_next(r)
+				       : exponents[rng_below(r, ARRAY_COUNT(exponents))];
 
 		if (!rng_one_in(r, 6))
 			mantissa |= 0x8000000000000000;
@@ -574,8 +637,9 @@ void generate_block(struct block *k, unsigned slot, u64 seed, unsigned isa)
 	memset(k, 0, sizeof(*k));
 	k->seed = seed;
 	/* Every fourth block may cross into the next page, where the next one begins late. */
-	unsigned offset = slot % 4 == 3 && slot + 1 < BATCH ? 880 + (unsigned)rng_below(&r, 144) :
-							      160 + (unsigned)rng_below(&r, 700);
+	unsigned offset = slot % 4 == 3 && slot + 1 < BATCH
+				  ? 880 + (unsigned)rng_below(&r, 144)
+				  : 160 + (unsigned)rng_below(&r, 700);
 
 	k->rip = CODE_BASE + slot * CODE_SLOT + offset;
 	unsigned count = 1 + (unsigned)rng_below(&r, BLOCK_INSNS);
@@ -611,17 +675,20 @@ void block_cut(struct block *k, unsigned insns)
 	k->size = k->start[insns];
 	k->code[k->size++] = 0xcc;
 	for (unsigned n = 0; n < insns; n++)
-		if (k->jump[n] && k->start[n + 1] + k->code[k->start[n] + k->jump[n]] > k->start[insns])
-			k->code[k->start[n] + k->jump[n]] = (u8)(k->start[insns] - k->start[n + 1]);
+		if (k->jump[n] &&
+		    k->start[n + 1] + k->code[k->start[n] + k->jump[n]] > k->start[insns])
+			k->code[k->start[n] + k->jump[n]] =
+				(u8)(k->start[insns] - k->start[n + 1]);
 }
 
 /* ---- words ------------------------------------------------------------------------------------------- */
 
-static bool decode_at(const struct block *k, unsigned insn, ZydisDecodedInstruction *ret_insn,
-		      ZydisDecodedOperand *op)
+static bool decode_at(const struct block *k, unsigned insn,
+		      ZydisDecodedInstruction *ret_insn, ZydisDecodedOperand *op)
 {
 	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, k->code + k->start[insn],
-						   k->size - k->start[insn], ret_insn, op));
+						   k->size - k->start[insn], ret_insn,
+						   op));
 }
 
 const char *insn_name(const struct block *k, unsigned insn)
@@ -643,15 +710,17 @@ const char *block_text(const struct block *k, char *text, size_t size)
 		unsigned length = 1;
 
 		if (decode_at(k, j, &i, op)) {
-			ZydisFormatterFormatInstruction(&formatter, &i, op, i.operand_count_visible,
-							line, sizeof(line),
+			ZydisFormatterFormatInstruction(&formatter, &i, op,
+							i.operand_count_visible, line,
+							sizeof(line),
 							k->rip + k->start[j], NULL);
 			length = i.length;
 		}
 		n += (size_t)snprintf(text + n, size - n, "  %llx  ",
 				      (unsigned long long)(k->rip + k->start[j]));
 		for (unsigned b = 0; b < length && n < size; b++)
-			n += (size_t)snprintf(text + n, size - n, "%02x", k->code[k->start[j] + b]);
+			n += (size_t)snprintf(text + n, size - n, "%02x",
+					      k->code[k->start[j] + b]);
 		if (n < size)
 			n += (size_t)snprintf(text + n, size - n, "%*s%s\n",
 					      (int)(32 - 2 * length), "", line);

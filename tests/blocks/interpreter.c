@@ -68,9 +68,7 @@ static u64 bus_mmio_read(void *vp, gpa_t gpa, unsigned size)
 	return ~0ull;
 }
 
-static void bus_mmio_write(void *vp, gpa_t gpa, unsigned size, u64 value)
-{
-}
+static void bus_mmio_write(void *vp, gpa_t gpa, unsigned size, u64 value) {}
 
 static u8 bus_tpr_get(void *vp)
 {
@@ -117,8 +115,14 @@ static void map_page(struct interpreter *t, u64 linear, u64 gpa, bool writable)
 static void make_memory(struct interpreter *t)
 {
 	static const u64 gdt[] = {
-		0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cffb000000ffff,
-		0x00cff3000000ffff, 0x00affb000000ffff, 0,
+		0,
+		0,
+		0x00af9b000000ffff,
+		0x00cf93000000ffff,
+		0x00cffb000000ffff,
+		0x00cff3000000ffff,
+		0x00affb000000ffff,
+		0,
 	};
 
 	for (u64 a = 0; a < CODE_SIZE; a += 4096)
@@ -136,12 +140,14 @@ static void make_memory(struct interpreter *t)
 	put64(t, TABLES + 8 * 511, top & ~4ull);
 	memcpy(t->ram + GDT, gdt, sizeof(gdt));
 	put64(t, TSS + 4, KERNEL + STACK_TOP);
+	t->ram[TSS + 102] = 104; /* no port is allowed */
 	for (unsigned n = 0; n < 32; n++) {
 		u64 handler = KERNEL + HANDLERS + 16 * n;
 
 		t->ram[HANDLERS + 16 * n] = 0xf4;
 		put64(t, IDT + 16 * n,
-		      (handler & 0xffff) | 0x10 << 16 | (n == 3 || n == 4 ? 0xee00ull : 0x8e00ull) << 32 |
+		      (handler & 0xffff) | 0x10 << 16 |
+			      (n == 3 || n == 4 ? 0xee00ull : 0x8e00ull) << 32 |
 			      (handler >> 16 & 0xffff) << 48);
 		put64(t, IDT + 16 * n + 8, handler >> 32);
 	}
@@ -154,14 +160,20 @@ static void make_state(struct interpreter *t)
 	vp_state_reset(s, true);
 	for (unsigned n = 0; n < SEG_COUNT; n++)
 		s->seg[n] = (struct vp_segment){ 0 };
-	s->seg[SEG_CS] = (struct vp_segment){ .selector = 0x33, .limit = 0xffffffff, .attr = 0xa0fb };
-	s->seg[SEG_SS] = (struct vp_segment){ .selector = 0x2b, .limit = 0xffffffff, .attr = 0xc0f3 };
-	s->tr = (struct vp_segment){ .selector = 0x40, .base = KERNEL + TSS, .limit = 103,
-				     .attr = 0x8b };
+	s->seg[SEG_CS] = (struct vp_segment){ .selector = 0x33,
+					      .limit = 0xffffffff,
+					      .attr = 0xa0fb };
+	s->seg[SEG_SS] = (struct vp_segment){ .selector = 0x2b,
+					      .limit = 0xffffffff,
+					      .attr = 0xc0f3 };
+	s->tr = (struct vp_segment){
+		.selector = 0x40, .base = KERNEL + TSS, .limit = 103, .attr = 0x8b
+	};
 	s->gdtr = (struct vp_table){ .base = KERNEL + GDT, .limit = 63 };
 	s->idtr = (struct vp_table){ .base = KERNEL + IDT, .limit = 511 };
-	s->cr0 = 0x80050033;		 /* PG AM WP NE ET MP PE */
-	s->cr4 = 0x00000620 | BIT(18) | BIT(16); /* PAE OSFXSR OSXMMEXCPT OSXSAVE FSGSBASE */
+	s->cr0 = 0x80050033; /* PG AM WP NE ET MP PE */
+	s->cr4 = 0x00000620 | BIT(18) |
+		 BIT(16); /* PAE OSFXSR OSXMMEXCPT OSXSAVE FSGSBASE */
 	s->cr3 = TABLES;
 	s->efer = 0xd01; /* NXE LMA LME SCE */
 	s->xcr0 = 7;
@@ -314,7 +326,8 @@ void interpreter_run(struct interpreter *t)
 		load(t, &t->b->blocks[k].in);
 		x86_vector_enter(&t->cpu);
 		/* The alarm kicks at any time: only one that comes twice in a block means anything. */
-		for (int kicks = 0; (e = x86_run(&t->cpu)) == X86_EXIT_KICKED && kicks < 3;)
+		for (int kicks = 0;
+		     (e = x86_run(&t->cpu)) == X86_EXIT_KICKED && kicks < 3;)
 			kicks++;
 		x86_vector_leave(&t->cpu);
 		note(t, o);

@@ -36,7 +36,7 @@ static u8 idle_state[16384] __attribute__((aligned(64)));
 static u8 signal_stack[65536] __attribute__((aligned(64)));
 
 static const int register_of[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-				     REG_RSI, REG_RDI, REG_R8,  REG_R9,	 REG_R10, REG_R11,
+				     REG_RSI, REG_RDI, REG_R8,	REG_R9,	 REG_R10, REG_R11,
 				     REG_R12, REG_R13, REG_R14, REG_R15 };
 
 static size_t state_size(const u8 *state)
@@ -128,7 +128,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
 static void map_at(u64 address, size_t size, int protection, int fd, off_t offset)
 {
-	int flags = MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+	int flags = MAP_FIXED_NOREPLACE | MAP_POPULATE |
+		    (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
 
 	if (mmap((void *)address, size, protection, flags, fd, offset) != (void *)address)
 		_exit(3);
@@ -145,7 +146,8 @@ static NORETURN void child_main(struct batch *b, int fd, int in, int out)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setrlimit(RLIMIT_CORE, &none);
 	batch = b;
-	map_at(CODE_BASE, CODE_SIZE, PROT_READ | PROT_EXEC, fd, offsetof(struct batch, code));
+	map_at(CODE_BASE, CODE_SIZE, PROT_READ | PROT_EXEC, fd,
+	       offsetof(struct batch, code));
 	map_at(WINDOW_BASE, WINDOW_SIZE, PROT_READ | PROT_WRITE, -1, 0);
 	map_at(READ_ONLY_BASE, 4096, PROT_READ, fd, offsetof(struct batch, read_only));
 	if (sigaltstack(&stack, NULL) < 0)
@@ -211,7 +213,8 @@ int native_open(struct native **ret_native, struct batch **ret_batch)
 	n->fd = memfd_create("blocks", MFD_CLOEXEC);
 	if (n->fd < 0 || ftruncate(n->fd, sizeof(struct batch)) < 0)
 		return -errno;
-	n->b = mmap(NULL, sizeof(struct batch), PROT_READ | PROT_WRITE, MAP_SHARED, n->fd, 0);
+	n->b = mmap(NULL, sizeof(struct batch), PROT_READ | PROT_WRITE, MAP_SHARED, n->fd,
+		    0);
 	if (n->b == MAP_FAILED)
 		return -errno;
 	int r = start_child(n);
@@ -238,8 +241,12 @@ bool native_finish(struct native *n)
 {
 	struct pollfd p = { .fd = n->from_child, .events = POLLIN };
 	char byte;
+	int ready;
 
-	if (poll(&p, 1, 10000) == 1 && read(n->from_child, &byte, 1) == 1)
+	do
+		ready = poll(&p, 1, 10000);
+	while (ready < 0 && errno == EINTR); /* the interpreter's alarm */
+	if (ready == 1 && read(n->from_child, &byte, 1) == 1)
 		return true;
 	end_child(n);
 	n->b->native[n->b->current].vector = -1;

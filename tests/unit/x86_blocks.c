@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random instruction blocks, the host's processor against the interpreter (tests/blocks), for as
+ * long as a unit test may take. `fuzz-blocks` goes on where these stop.
+ */
+#include "harness.h"
+
+#include "../blocks/blocks.h"
+
+#define CASE(name, families)                                                                     \
+	TEST_TIMEOUT(name, 180)                                                                  \
+	{                                                                                        \
+		struct blocks_run run = {                                                        \
+			.seed = 1,                                                               \
+			.count = 250000,                                                         \
+			.isa = (families),                                                       \
+			.show = 3,                                                               \
+			.seconds = 120,                                                          \
+		};                                                                               \
+                                                                                                 \
+		ASSERT_EQ(blocks_compare(&run), 0);                                              \
+		ASSERT_EQ(run.differences, 0);                                                   \
+		ASSERT_EQ(run.lost, 0);                                                          \
+		/* Something must have happened: most blocks end in their INT3 or in a fault. */ \
+		ASSERT(run.done > 1000 && run.vectors[3] > run.done / 10);                       \
+	}
+
+CASE(x86_blocks_of_integer_instructions_end_as_on_the_host, ISA_INTEGER)
+CASE(x86_blocks_of_x87_instructions_end_as_on_the_host, ISA_X87)
+CASE(x86_blocks_of_sse_instructions_end_as_on_the_host, ISA_SSE)
+CASE(x86_blocks_of_avx_instructions_end_as_on_the_host, ISA_AVX)
+CASE(x86_blocks_of_all_instructions_end_as_on_the_host, ISA_ALL)
