@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random instruction blocks, the host's processor against the interpreter (tests/blocks), for as
+ * Random instruction blocks, the host's processor against the interpreter (tests/soak), for as
  * long as a unit test may take. `fuzz-blocks` goes on where these stop.
  */
 #include "harness.h"
 
-#include "../blocks/blocks.h"
+#include "soak/blocks.h"
 
 #define CASE(name, families)                                                                     \
 	TEST_TIMEOUT(name, 180)                                                                  \
