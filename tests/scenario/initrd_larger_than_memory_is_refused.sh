@@ -1,5 +1,5 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
-truncate -s 100M large
-refuse 1 "initrd 'large'" --kernel "$vmlinuz" --initrd large --append console=ttyS0 --memory 64M --cpus 1
+truncate -s 300M large
+refuse 1 "'large'" --kernel "$vmlinuz" --initrd large --append console=ttyS0 --memory 256M --cpus 1
