@@ -141,6 +141,12 @@ void x86_decode_memory(const struct x86_decoded *d, const ZydisDecodedOperand *o
 		    (s32)disp) { /* near +2 GiB: x86_ea_slow() adds what is lost */
 			i->flags |= X86_INSN_SLOW_EA | X86_INSN_WRAP;
 		}
+	} else if (d->asz == 32 && d->mode & X86_MODE_LONG &&
+		   op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
+		   d->insn.raw.modrm.mod == 0 && d->insn.raw.modrm.rm == 4 &&
+		   d->insn.raw.sib.base == 5) {
+		/* No base but a displacement; Zydis 4.0 says R13D and none when REX.B is set. */
+		disp = (s32)d->insn.raw.disp.value;
 	} else if (op->mem.base != ZYDIS_REGISTER_NONE) {
 		i->base = (u8)(x86_decode_reg(op->mem.base) & 15);
 	}

@@ -16,6 +16,7 @@
  */
 #include "x86/alu_host.h"
 #include "x86/integer.h"
+#include "x86/mmu.h"
 
 /* Tables aligned by hand. */
 /* clang-format off */
@@ -316,7 +317,12 @@ X86_HANDLER(cmps)
 		u64 n = left(&s), done = 0;
 		const gva_t first = address(&s, i->seg, R_SI, false);
 		const gva_t second = address(&s, SEG_ES, R_DI, false);
-		/* ES:DI is read first, as far as faults tell (measured on Zen 4). */
+		/*
+		 * ES:DI is read first, as far as faults tell (measured on Zen 4); but with REP an
+		 * address that is not canonical comes before what is not present.
+		 */
+		if (s.rep && !x86_is_canonical(first))
+			load(&s, first);
 		const u8 *q = piece(&s, second, R_DI, false, &n);
 		const u8 *p = q ? piece(&s, first, R_SI, false, &n) : NULL;
 
