@@ -75,7 +75,20 @@ static const struct fixed fixed[] = {
 	{ 0x1dc, 3, WRITES_FAULT, 0 },
 	{ 0x1dd, 3, WRITES_FAULT, 0 },
 	{ 0x1de, 3, WRITES_FAULT, 0 },
-	{ 0xc0010010, 2, WRITES_DROPPED, 0 },	      /* SYSCFG */
+	/* CPUID cannot hide these four counters: every AMD processor has them. */
+	{ 0xc0010000, 2, WRITES_DROPPED,
+	  0 }, /* event select 0 of the K7: counts nothing */
+	{ 0xc0010001, 2, WRITES_DROPPED,
+	  0 }, /* event select 1 of the K7: counts nothing */
+	{ 0xc0010002, 2, WRITES_DROPPED,
+	  0 }, /* event select 2 of the K7: counts nothing */
+	{ 0xc0010003, 2, WRITES_DROPPED,
+	  0 }, /* event select 3 of the K7: counts nothing */
+	{ 0xc0010004, 2, WRITES_DROPPED, 0 }, /* counter 0 of the K7: counts nothing */
+	{ 0xc0010005, 2, WRITES_DROPPED, 0 }, /* counter 1 of the K7: counts nothing */
+	{ 0xc0010006, 2, WRITES_DROPPED, 0 }, /* counter 2 of the K7: counts nothing */
+	{ 0xc0010007, 2, WRITES_DROPPED, 0 }, /* counter 3 of the K7: counts nothing */
+	{ 0xc0010010, 2, WRITES_DROPPED, 0 }, /* SYSCFG */
 	{ 0xc0010015, 2, WRITES_DROPPED, BIT64(24) }, /* HWCR: TSC at P0's frequency */
 	{ 0xc001001a, 2, WRITES_DROPPED, 0 },	      /* TOP_MEM */
 	{ 0xc001001d, 2, WRITES_DROPPED, 0 },	      /* TOP_MEM2 */
