@@ -205,7 +205,7 @@ X86_HANDLER(cmpxchg16b)
 		c->r[R_AX] = old[0];
 		c->r[R_DX] = old[1];
 	}
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 bool x86_choose_atomic(const struct x86_decoded *d, struct x86_insn *i)

@@ -18,6 +18,7 @@
  *
  * How a handler ends (all are macros that return)
  *	NEXT(c, i)		the following record: the usual case
+ *	NEXT_BY_LOOP(c, i)	the same where the handler has a local in memory
  *	X86_JUMP(c, i)		direct branch taken: i->disp and i->imm as x86_decode_branch() left them.
  *				Links blocks of one page directly. Checks the target (#GP) before it goes
  *	X86_GOTO(c, i, rip)	indirect branch or return, to an offset in CS that the handler has
@@ -676,7 +677,7 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i);
 #define X86_RUN(c, i) \
 	do { \
 		const struct x86_insn *run_ = (i); \
-		__asm__("" : "+r"(run_)); \
+		__asm__("# next record" : "+r"(run_)); \
 		run_->fn((c), run_); \
 		return; \
 	} while (0)
@@ -689,6 +690,17 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i);
 #endif
 
 #define NEXT(c, i) X86_RUN(c, (i) + 1)
+
+/*
+ * NEXT for a handler that has a local in memory (its address goes to another function): there gcc
+ * makes no jump of a call, and a guest that loops over the instruction would grow our stack until
+ * it ends. By the run loop, then. tests/tools/check-jumps finds handlers that need this.
+ */
+#define NEXT_BY_LOOP(c, i)           \
+	do {                         \
+		(c)->next = (i) + 1; \
+		return;              \
+	} while (0)
 
 #define X86_LEAVE(c, i, rip_)       \
 	do {                        \

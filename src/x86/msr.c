@@ -364,7 +364,7 @@ X86_HANDLER(x86_rdmsr)
 		x86_raise_code(c, i, X86_GP, 0);
 	c->r[R_AX] = (u32)v;
 	c->r[R_DX] = v >> 32;
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 X86_HANDLER(x86_wrmsr)

@@ -172,15 +172,11 @@ static void run_block(struct x86_cpu *c)
 	}
 	c->interrupt_shadow = 0;
 
-#if X86_TAIL_CALLS
-	const struct x86_insn *i = x86_enter(c, b, rip);
-
-	i->fn(c, i);
-#else
+	/* With tail calls a handler comes back here only to leave or by NEXT_BY_LOOP. */
 	c->next = x86_enter(c, b, rip);
-	while (c->next)
+	do {
 		c->next->fn(c, c->next);
-#endif
+	} while (c->next);
 	if (UNLIKELY(alone))
 		x86_mode_changed(c);
 	if (UNLIKELY(step))

@@ -272,7 +272,7 @@ X86_HANDLER(x86_push_segment)
 		x86_stack_push(c, i, &st, size, c->s.seg[i->reg].selector);
 	}
 	x86_stack_commit(c, &st);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 X86_HANDLER(x86_pop_segment)
@@ -402,7 +402,7 @@ X86_HANDLER(x86_ltr)
 	c->s.tr = x86_d_segment(&d, selector);
 	if (x86_lma(c))
 		c->s.tr.base |= d.high << 32;
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void store_selector(struct x86_cpu *c, const struct x86_insn *i, u16 selector)
@@ -466,7 +466,7 @@ X86_HANDLER(x86_lar)
 	if (ok)
 		set_result(c, i, (u32)(d.raw >> 32) & 0xf0ff00);
 	set_zf(c, ok);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 X86_HANDLER(x86_lsl)
@@ -478,7 +478,7 @@ X86_HANDLER(x86_lsl)
 	if (ok)
 		set_result(c, i, x86_d_limit(&d));
 	set_zf(c, ok);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 X86_HANDLER(x86_verr)
@@ -487,7 +487,7 @@ X86_HANDLER(x86_verr)
 	bool ok = visible(c, i, source16(c, i), 0, &d);
 
 	set_zf(c, ok && (!x86_d_code(&d) || (d.raw & BIT64(41))));
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 X86_HANDLER(x86_verw)
@@ -496,7 +496,7 @@ X86_HANDLER(x86_verw)
 	bool ok = visible(c, i, source16(c, i), 0, &d);
 
 	set_zf(c, ok && x86_d_writable_data(&d));
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 X86_HANDLER(x86_arpl)

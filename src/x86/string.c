@@ -251,7 +251,7 @@ X86_HANDLER(stos)
 		if (left(&s) > 0 && must_leave(&s))
 			X86_LEAVE(c, i, x86_insn_rip(c, i));
 	}
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /* ---- LODS: only the last element shows -------------------------------------------------------- */

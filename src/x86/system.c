@@ -40,7 +40,7 @@ static X86_HANDLER(pushf)
 	x86_stack_push(c, i, &st, i->extra & X86_EXTRA_SIZE,
 		       x86_get_rflags(c) & ~(u64)(X86_RF | X86_VM));
 	x86_stack_commit(c, &st);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static X86_HANDLER(popf)
@@ -116,7 +116,7 @@ static X86_HANDLER(cpuid)
 	c->r[R_BX] = r[1];
 	c->r[R_CX] = r[2];
 	c->r[R_DX] = r[3];
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void need_tsc(struct x86_cpu *c, const struct x86_insn *i)

@@ -98,7 +98,7 @@ static void op_maskmovq(struct x86_cpu *c, const struct x86_insn *i)
 	__asm__ volatile("movd %%mm0, %0" : "=r"(touched));
 	x87_save(c, &image);
 	store_bytes(c, i, image.st[i->reg], image.st[i->rm], 8);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /*

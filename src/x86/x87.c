@@ -169,7 +169,7 @@ static void op_fnstsw(struct x86_cpu *c, const struct x86_insn *i)
 
 	__asm__ volatile("fnstsw %0" : "=m"(status));
 	x86_store16(c, i, x86_ea(c, i, 2, true), status);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void op_fnstcw(struct x86_cpu *c, const struct x86_insn *i)
@@ -178,7 +178,7 @@ static void op_fnstcw(struct x86_cpu *c, const struct x86_insn *i)
 
 	__asm__ volatile("fnstcw %0" : "=m"(control));
 	x86_store16(c, i, x86_ea(c, i, 2, true), control);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /* FWAIT looks at CR0.MP together with TS, not at EM. */
@@ -289,7 +289,7 @@ static void op_fnstenv(struct x86_cpu *c, const struct x86_insn *i)
 	probe_image(c, i, a, true);
 	__asm__ volatile("fnstcw %1; fnstenv %0" : "=m"(e), "=m"(control));
 	x86_copy_to_guest(c, i, a, image, format_environment(c, i, &e, image));
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
@@ -305,7 +305,7 @@ static void op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
 	memcpy(image + n, e.st, sizeof(e.st));
 	x86_copy_to_guest(c, i, a, image, n + sizeof(e.st));
 	x87_init(c);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void op_fldenv(struct x86_cpu *c, const struct x86_insn *i)
@@ -319,7 +319,7 @@ static void op_fldenv(struct x86_cpu *c, const struct x86_insn *i)
 	x86_copy_from_guest(c, i, a, image, i->reg);
 	parse_environment(c, i, image, &e);
 	__asm__ volatile("fldenv %0" : : "m"(e));
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void op_frstor(struct x86_cpu *c, const struct x86_insn *i)
@@ -335,7 +335,7 @@ static void op_frstor(struct x86_cpu *c, const struct x86_insn *i)
 
 	memcpy(e.st, image + n, sizeof(e.st));
 	__asm__ volatile("frstor %0" : : "m"(e));
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------- */

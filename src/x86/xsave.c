@@ -107,7 +107,7 @@ static void op_fxsave(struct x86_cpu *c, const struct x86_insn *i)
 		size += 16 * xmm_count(c);
 	}
 	x86_copy_to_guest(c, i, a, &image, size);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 static void op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
@@ -126,7 +126,7 @@ static void op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
 	if (c->s.cr4 & CR4_OSFXSR)
 		for (unsigned k = 0; k < xmm_count(c); k++)
 			memcpy(c->v[k], image.xmm[k], 16);
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /* ---- XSAVE ------------------------------------------------------------------------------------------ */
@@ -212,7 +212,7 @@ static void op_xsave(struct x86_cpu *c, const struct x86_insn *i)
 	x86_store64(c, i, a + OFFSET_HEADER, bv);
 	if (i->extra & COMPACT)
 		x86_store64(c, i, a + OFFSET_HEADER + 8, wanted | BIT64(63));
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /* ---- XRSTOR ------------------------------------------------------------------------------------------ */
@@ -288,7 +288,7 @@ static void op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
 		else if (wanted & COMPONENT_AVX)
 			memset(c->v[k] + 16, 0, 16);
 	}
-	NEXT(c, i);
+	NEXT_BY_LOOP(c, i);
 }
 
 /* ---- choosing ------------------------------------------------------------------------------------------ */
