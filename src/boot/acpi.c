@@ -245,10 +245,11 @@ static int add_madt(struct tables *t, u32 vp_count, gpa_t *ret_at)
 {
 	size_t size = madt_size(vp_count);
 	struct acpi_madt *madt = add(t, size, 16, ret_at);
-	u8 *p = (u8 *)(madt + 1);
+	u8 *p;
 
 	if (!madt)
 		return -ENOSPC;
+	p = (u8 *)(madt + 1);
 	madt->lapic_address = le32_of(BOARD_GPA_LAPIC);
 	madt->flags = le32_of(ACPI_MADT_PCAT_COMPAT);
 	for (u32 id = 0; id < vp_count; id++)
