@@ -9,7 +9,9 @@
 #define POSTED 0x3130
 #define LATCH ((volatile uint8_t *)0xfe800000)
 
-static uint8_t from[8192], to[8192];
+/* Page by page: a string instruction is cut where its memory is. */
+static uint8_t from[8192] __attribute__((aligned(4096))),
+	to[8192] __attribute__((aligned(4096)));
 
 static inline void outl(uint16_t port, uint32_t value)
 {
