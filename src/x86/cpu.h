@@ -255,7 +255,7 @@ struct x86_cpu {
 	s64 tsc_offset;		  /* guest TSC = host TSC + this */
 
 	/* counters */
-	u64 decoded, tlb_misses, exceptions, interrupts, halts, hypercalls;
+	u64 decoded, tlb_misses, exceptions, interrupts, halts, hypercalls, pauses;
 	u64 exits_pio, exits_mmio, code_flushes;
 
 	struct x86_mmu *mmu;   /* address-space numbers, fetch pages; mmu.c */

@@ -6,6 +6,7 @@
  * Intel SDM volume 2. VP's thread.
  */
 #include <cpuid.h>
+#include <sched.h>
 
 #include "x86/integer.h"
 
@@ -134,6 +135,19 @@ static bool choose_random(const struct x86_decoded *d, struct x86_insn *i, x86_f
 	return x86_choose_fn(i, fn);
 }
 
+/*
+ * PAUSE says that this processor waits for another. Where the host has fewer processors than the guest,
+ * the other cannot come before we let it: now and then we do.
+ */
+#define PAUSES_BEFORE_YIELD 32u
+
+X86_HANDLER(pause_)
+{
+	if (++c->pauses % PAUSES_BEFORE_YIELD == 0)
+		sched_yield();
+	NEXT(c, i);
+}
+
 /* F3 49 90: REP means nothing to XCHG R8, rAX. */
 X86_HANDLER(xchg_r8)
 {
@@ -159,7 +173,7 @@ bool x86_choose_plain(const struct x86_decoded *d, struct x86_insn *i)
 		/* With REX.B the bytes are those of XCHG with R8, which Zydis does not see. */
 		if (d->insn.attributes & ZYDIS_ATTRIB_HAS_REX && d->insn.raw.rex.B)
 			return choose_xchg_r8(d, i);
-		return x86_choose_fn(i, nop);
+		return x86_choose_fn(i, pause_);
 	case ZYDIS_MNEMONIC_NOP:
 	case ZYDIS_MNEMONIC_PREFETCH:
 	case ZYDIS_MNEMONIC_PREFETCHNTA:
