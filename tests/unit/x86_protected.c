@@ -100,7 +100,7 @@ TEST(a_64_bit_call_gate_pushes_a_frame_of_quadwords)
 	ASSERT(m);
 	rings_put(m, RINGS_GDT + 0x40, 0x0001ec0000081000, 8);
 	rings_put(m, RINGS_GDT + 0x48, 0, 8);
-	rings_code_at(m, 0x11000, CODE("mov %rsp, %rsi; mov %ss, %edi; rex.w lret"));
+	rings_code_at(m, 0x11000, CODE("mov %rsp, %rsi; mov %ss, %edi; lretq"));
 	rings_put(m, 0x20000, 0x43ull << 32, 8);
 	machine_code(m, CODE("mov $0x20000, %eax; lcall *(%rax); int $0x80"));
 	rings_user(m);
