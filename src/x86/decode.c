@@ -134,7 +134,16 @@ void x86_decode_memory(const struct x86_decoded *d, const ZydisDecodedOperand *o
 		i->flags |= X86_INSN_SLOW_EA |
 			    (d->asz == 32 ? X86_INSN_ADDR32 : X86_INSN_ADDR16);
 
-	if (op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP) {
+	/*
+	 * No base but a displacement, whatever REX.B says. Zydis 4.0 overlooks that with an address
+	 * size of 32 bits.
+	 */
+	if (d->asz != 16 && op->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
+	    d->insn.raw.modrm.mod == 0 && d->insn.raw.modrm.rm == 4 &&
+	    d->insn.raw.sib.base == 5) {
+		disp = d->insn.raw.disp.value;
+	} else if (op->mem.base == ZYDIS_REGISTER_RIP ||
+		   op->mem.base == ZYDIS_REGISTER_EIP) {
 		i->base = R_BLOCK;
 		disp += i->offset + i->length;
 		if (disp !=

@@ -308,6 +308,11 @@ static bool found(const struct string *s, u64 a, u64 b)
 X86_HANDLER(cmps)
 {
 	const struct string s = begin(c, i);
+	/*
+	 * Which of two faults comes is not written anywhere. Measured on Zen 4: ES:DI is read
+	 * first, but by REPE CMPSB.
+	 */
+	const bool di_last = s.size == 1 && (i->flags & X86_INSN_REP);
 	u64 a = 0, b = 0;
 	bool stop = false;
 
@@ -317,14 +322,15 @@ X86_HANDLER(cmps)
 		u64 n = left(&s), done = 0;
 		const gva_t first = address(&s, i->seg, R_SI, false);
 		const gva_t second = address(&s, SEG_ES, R_DI, false);
-		/*
-		 * ES:DI is read first, as far as faults tell (measured on Zen 4); but with REP an
-		 * address that is not canonical comes before what is not present.
-		 */
-		if (s.rep && !x86_is_canonical(first))
-			load(&s, first);
-		const u8 *q = piece(&s, second, R_DI, false, &n);
-		const u8 *p = q ? piece(&s, first, R_SI, false, &n) : NULL;
+		const u8 *p = NULL, *q = NULL;
+
+		if (di_last) {
+			p = piece(&s, first, R_SI, false, &n);
+			q = p ? piece(&s, second, R_DI, false, &n) : NULL;
+		} else {
+			q = piece(&s, second, R_DI, false, &n);
+			p = q ? piece(&s, first, R_SI, false, &n) : NULL;
+		}
 
 		if (p && q) {
 			const s64 step = s.down ? -(s64)s.size : (s64)s.size;
@@ -338,8 +344,11 @@ X86_HANDLER(cmps)
 				stop = found(&s, a, b);
 			} while (done < n && !stop);
 		} else {
+			if (di_last)
+				a = load(&s, first);
 			b = load(&s, second);
-			a = load(&s, first);
+			if (!di_last)
+				a = load(&s, first);
 			done = 1;
 			stop = found(&s, a, b);
 		}
