@@ -16,7 +16,6 @@
  */
 #include "x86/alu_host.h"
 #include "x86/integer.h"
-#include "x86/mmu.h"
 
 /* Tables aligned by hand. */
 /* clang-format off */
