@@ -260,6 +260,24 @@ static void fill_cmos(struct chipset *c)
 	mc146818_set_memory(&c->rtc, 0x5f, (u8)(c->partition->config.vp_count - 1));
 }
 
+/*
+ * The 8259s as firmware leaves them for what it boots, since direct boot runs no firmware:
+ * vectors 08-0F and 70-77, all lines open. A real-mode kernel may HLT and wait for one.
+ */
+static void program_pic(struct chipset *c)
+{
+	static const struct {
+		u16 port;
+		u8 value;
+	} words[] = {
+		{ 0x20, 0x11 }, { 0x21, 0x08 }, { 0x21, 0x04 }, { 0x21, 0x01 },
+		{ 0xa0, 0x11 }, { 0xa1, 0x70 }, { 0xa1, 0x02 }, { 0xa1, 0x01 },
+	};
+
+	for (size_t k = 0; k < ARRAY_COUNT(words); k++)
+		i8259_write(&c->pic, words[k].port, words[k].value);
+}
+
 static struct chip_pin pin_of(struct chipset *c, unsigned line)
 {
 	return (struct chip_pin){ .set = on_chip_line, .owner = c, .line = line };
@@ -315,6 +333,7 @@ int chipset_init(struct chipset *c, struct partition *p, struct err *err)
 		serial_init(&c->serial[k], p->config.serial[k], &c->lock, p->config.loop,
 			    p->self_event, &pin);
 	}
+	program_pic(c); /* last: edges of the chips above are forgotten */
 	return 0;
 }
 
@@ -374,6 +393,7 @@ void chipset_reset(struct chipset *c)
 		uart16550_reset(&c->serial[k].uart);
 	if (c->testdev)
 		pc_testdev_reset(c->testdev);
+	program_pic(c);
 	unlock(c);
 }
 
