@@ -262,7 +262,8 @@ static void fill_cmos(struct chipset *c)
 
 /*
  * The 8259s as firmware leaves them for what it boots, since direct boot runs no firmware:
- * vectors 08-0F and 70-77, all lines open. A real-mode kernel may HLT and wait for one.
+ * vectors 08-0F and 70-77, the cascade and the lines of PCI devices (9, 10, 11) open, the rest
+ * masked. A real-mode kernel may HLT and wait for one; who uses the IOAPIC masks them all.
  */
 static void program_pic(struct chipset *c)
 {
@@ -272,6 +273,7 @@ static void program_pic(struct chipset *c)
 	} words[] = {
 		{ 0x20, 0x11 }, { 0x21, 0x08 }, { 0x21, 0x04 }, { 0x21, 0x01 },
 		{ 0xa0, 0x11 }, { 0xa1, 0x70 }, { 0xa1, 0x02 }, { 0xa1, 0x01 },
+		{ 0x21, 0xfb }, { 0xa1, 0xf1 },
 	};
 
 	for (size_t k = 0; k < ARRAY_COUNT(words); k++)

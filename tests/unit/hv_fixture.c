@@ -351,6 +351,9 @@ enum script_result script_halt(struct script_vp *vp)
 
 void script_open_lapic(struct script_vp *vp)
 {
+	/* Who uses the APICs masks the 8259s: their output is an interrupt too (virtual wire). */
+	vp->bus->pio_write(vp->bus_vp, 0x21, 1, 0xff);
+	vp->bus->pio_write(vp->bus_vp, 0xa1, 1, 0xff);
 	vp->bus->mmio_write(vp->bus_vp, LAPIC_GPA + 0xf0, 4, 0x1ff);
 	vp->interrupts_on = true;
 }
