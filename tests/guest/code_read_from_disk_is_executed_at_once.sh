@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # limit: 180
+# ROUNDS=100000 for the whole of it.
 . "$HERE/tests/tools/case.sh"
-rounds=${ROUNDS:-100000}
+rounds=${ROUNDS:-20000}
 run --kernel "$kernels/disk_code.elf" --append "rounds=$rounds" --memory 64M --cpus 2 --debug-exit \
 	--test-devices --timeout 170 </dev/null
 cat >want <<EOF2
