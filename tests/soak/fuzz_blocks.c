@@ -5,8 +5,9 @@
  *	fuzz-blocks [--seed N] [--count N] [--isa integer|x87|sse|avx|all] [--keep-going]
  *		    [--show N] [--seconds N] [--result FILE] | --excluded
  *
- * Block number k of a run has seed N + k, so a run can be continued where another ended, and one
- * block be repeated: --seed S --count 1. Exit 0: no difference; 1: differences; 2: could not run.
+ * A block has a seed; a run takes the whole batches of 128 that the seeds N to N + COUNT - 1 lie in,
+ * so a run can be continued where another ended, and --seed S --count 1 repeats block S among its
+ * neighbours. Exit 0: no difference; 1: differences; 2: could not run.
  * With --result a line "date seed-first seed-last isa blocks differences" is appended to FILE.
  */
 #include "blocks.h"
