@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define X86_GP 13
+#define X86_PF 14
 #define ARITH 0x8d5u
 #define COMPARED_FLAGS (ARITH | 0x400u)
 
@@ -89,12 +91,20 @@ static bool equal(const struct block *k, const struct outcome *n, const struct o
 
 	w->size = 0;
 	w->text[0] = 0;
+	/*
+	 * REP CMPS with two addresses that fault, one of them not canonical: the host gives now one
+	 * fault and now the other.
+	 */
+	for (unsigned j = 0; j < k->insns; j++)
+		if (k->rep_compare[j] && n->vector + o->vector == X86_GP + X86_PF &&
+		    a->rip == k->rip + k->start[j] && b->rip == a->rip)
+			return true;
 	if (n->vector != o->vector)
 		say(w, "    vector: native %d, ours %d\n", n->vector, o->vector);
 	if (n->vector == 14 && o->vector == 14) {
 		compare_u64(w, "cr2", n->address, o->address);
-		/* The kernel's half: Linux hides what is mapped there. */
-		if (n->address >> 47 == 0)
+		/* From its last page on: Linux hides what is mapped there. */
+		if (n->address < 0x7ffffffff000)
 			compare_u64(w, "error code", n->error_code, o->error_code);
 	} else if (n->vector != 3 && n->vector == o->vector) {
 		compare_u64(w, "error code", n->error_code, o->error_code);
@@ -166,7 +176,8 @@ static void blame(struct sides *s, struct blocks_run *run, const struct block *k
 		printf("difference: %s (seed %llu)\n%s%s", insn_name(&whole, n - 1),
 		       (unsigned long long)whole.seed,
 		       block_text(&b->blocks[slot], text, sizeof(text)), w.text);
-		printf("    in:");
+		printf("    cr2 %llx\n    in:",
+		       (unsigned long long)b->native[slot].address);
 		for (unsigned r = 0; r < 16; r++)
 			printf(" %s %llx", names[r], (unsigned long long)whole.in.gpr[r]);
 		printf(" flags %llx mxcsr %x fcw %x fsw %x ftw %x\n",
