@@ -63,7 +63,7 @@ struct wall_access {
 	/* hv writes before ASKED; the worker reads it once */
 	u32 kind;    /* enum wall_access_kind */
 	u32 size;    /* bytes of one element: 1, 2, 4, 8 */
-	u64 address; /* port or guest-physical address */
+	u64 address; /* port or guest-physical address; ports 0xcfc-0xcff: the 0xcf8 latch << 32 too */
 	u32 count;   /* elements; over 1 for string I/O: all at one address, <= WALL_ACCESS_DATA/size */
 	_Atomic u32 state; /* enum wall_access_state: the futex word */
 	/* element i is at data[i * size]: written by hv for writes, by the worker for reads */

@@ -28,6 +28,7 @@ static void answer_address(void *owner, struct fake_worker *w, vp_index_t vp,
 
 static enum script_result read_port_once(struct script_vp *vp)
 {
+	vp->result[3] = vp->state.gpr[R_BX];
 	vp->result[0] = vp->bus->pio_read(vp->bus_vp, PORT, 4);
 	vp->result[1] = vp->bus->mmio_read(vp->bus_vp, 0xe0000010, 8);
 	vp->result[2] = 1;
@@ -337,7 +338,7 @@ TEST(state_that_is_set_during_an_access_holds_when_the_access_is_over)
 	ASSERT_EQ(fake_worker_verb(m->worker, &request, &state, -1, NULL, NULL), 0);
 	ASSERT_EQ(machine_run(m), 0);
 	fake_worker_release(m->worker);
-	WAIT_FOR(m->vp[0]->state.gpr[R_BX] == 0x1234);
+	WAIT_FOR(m->vp[0]->result[3] == 0x1234);
 }
 
 TEST_TIMEOUT(worker_that_does_not_answer_for_5_seconds_makes_the_vm_critical_paused, 40)
