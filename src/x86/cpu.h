@@ -122,7 +122,7 @@ _Static_assert(sizeof(struct x86_block) == 64, "records start on a cache line");
 #define X86_NO_RAM_PAGE UINT64_MAX
 
 /* Where a RIP goes on: direct-mapped, valid for one key (mode, address space, generation). */
-#define X86_JUMP_BITS 11
+#define X86_JUMP_BITS 12
 #define X86_JUMP_COUNT (1u << X86_JUMP_BITS)
 struct x86_jump_entry {
 	u64 rip, key;
