@@ -92,13 +92,13 @@ GUEST_CODE(writer, "mov $1, %ecx; mov $0x31001, %rdi; mov $0x30100, %rsi; mov $0
 		   "%rdx\n"
 		   "1: mov %ecx, (%rdi); mov %ecx, (%rsi)\n"
 		   "2: pause; cmp %ecx, (%rdx); jb 2b; ja 3f\n"
-		   "inc %ecx; cmp $20000, %ecx; jbe 1b; hlt; 3: ud2");
+		   "inc %ecx; cmp $500, %ecx; jbe 1b; hlt; 3: ud2");
 GUEST_CODE(reader, "mov $0x31000, %rdi; mov $0x30100, %rsi; mov $0x30180, %r8; xor %ebp, "
 		   "%ebp\n"
 		   "1: call *%rdi; mov (%rsi), %r9d; cmp %ebp, %r9d; je 1b\n"
 		   "mov %r9d, %ebp; xor %eax, %eax; cpuid; call *%rdi\n"
 		   "mov %eax, (%r8); cmp %r9d, %eax; jne 2f\n"
-		   "cmp $20000, %eax; jb 1b; hlt; 2: ud2");
+		   "cmp $500, %eax; jb 1b; hlt; 2: ud2");
 
 static void *run_one(void *arg)
 {
@@ -128,8 +128,8 @@ TEST_TIMEOUT(code_that_another_processor_wrote_is_executed, 60)
 	for (unsigned n = 0; n < 2; n++)
 		pthread_join(thread[n], NULL);
 	ASSERT_EQ(board_exception(&b), -1);
-	ASSERT_EQ(b.state[1].gpr[R_AX], 20000);
-	ASSERT_EQ(b.state[0].gpr[R_CX], 20001);
+	ASSERT_EQ(b.state[1].gpr[R_AX], 500);
+	ASSERT_EQ(b.state[0].gpr[R_CX], 501);
 	board_stop(&b);
 }
 
