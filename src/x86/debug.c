@@ -39,9 +39,15 @@ static bool overlaps(const struct x86_cpu *c, unsigned n, u64 a, unsigned size)
 	return a < first + length(c, n) && first < a + size;
 }
 
+/* B0-B3 say what matched this time; the other bits are for software to clear. */
+static void note(struct x86_cpu *c, u32 bits)
+{
+	c->s.dr6 = (c->s.dr6 & ~15ull) | bits;
+}
+
 void x86_raise_trap(struct x86_cpu *c, u32 dr6)
 {
-	c->s.dr6 |= dr6;
+	note(c, dr6);
 	c->db_trap = true;
 	x86_raise(c, NULL, X86_DB);
 }
@@ -71,7 +77,7 @@ void x86_step_before(struct x86_cpu *c)
 	/* RF serves one instruction; one that sets it anew (IRET) does so after this. */
 	c->eflags &= ~X86_RF;
 	if (hits) {
-		c->s.dr6 |= hits;
+		note(c, hits);
 		c->db_trap = false;
 		x86_raise(c, NULL, X86_DB);
 	}

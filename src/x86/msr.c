@@ -111,6 +111,12 @@ u64 x86_tsc(const struct x86_cpu *c)
 	return __rdtsc() + (u64)c->tsc_offset;
 }
 
+/* AMD's first four counters have no CPUID bit to hide them by. Ours stand at 0. */
+static bool old_counter(const struct x86_cpu *c, u32 index)
+{
+	return c->amd && index >= 0xc0010000 && index < 0xc0010008;
+}
+
 static const struct word *find_word(u32 index)
 {
 	for (unsigned n = 0; n < ARRAY_COUNT(words); n++)
@@ -210,8 +216,6 @@ bool x86_msr_read(struct x86_cpu *c, u32 index, u64 *ret_value)
 		*ret_value = x86_model_arch_capabilities();
 		return true;
 	case MSR_MISC_ENABLE:
-		if (c->amd)
-			return false;
 		*ret_value = c->s.misc_enable;
 		return true;
 	case MSR_DEBUGCTL:
@@ -233,6 +237,10 @@ bool x86_msr_read(struct x86_cpu *c, u32 index, u64 *ret_value)
 	m = mtrr(c, index);
 	if (m) {
 		*ret_value = *m;
+		return true;
+	}
+	if (old_counter(c, index)) {
+		*ret_value = 0;
 		return true;
 	}
 	f = find_fixed(c, index);
@@ -324,8 +332,6 @@ bool x86_msr_write(struct x86_cpu *c, u32 index, u64 value)
 	case MSR_MICROCODE:
 		return value == 0 || c->amd;
 	case MSR_MISC_ENABLE:
-		if (c->amd)
-			return false;
 		c->s.misc_enable = value;
 		return true;
 	case MSR_DEBUGCTL:
@@ -351,6 +357,8 @@ bool x86_msr_write(struct x86_cpu *c, u32 index, u64 value)
 		*m = value;
 		return true;
 	}
+	if (old_counter(c, index))
+		return value == 0;
 	f = find_fixed(c, index);
 	return f && f->writes == WRITES_DROPPED;
 }

@@ -199,7 +199,9 @@ void x86_drop_privileged_segments(struct x86_cpu *c)
 			continue;
 		if ((s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_DC))
 			continue;
-		*s = (struct vp_segment){ 0 };
+		/* Null, but the base stays: 64-bit code goes on using FS and GS by it. */
+		s->selector = 0;
+		s->attr &= (u16)~SEG_ATTR_P;
 	}
 }
 

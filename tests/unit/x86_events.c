@@ -164,6 +164,7 @@ TEST(iretq_goes_to_ring_3_and_drops_the_kernels_segments)
 	rings_code_at(m, MACHINE_CODE + 0x800, CODE("int $0x80"));
 	machine_code(m, CODE("pushq $0x23; pushq $0x3f000; pushq $0x3246; pushq $0x2b;"
 			     "pushq $0x10800; iretq"));
+	m->s.seg[SEG_FS].base = 0x12345;
 	ASSERT_EQ(rings_run(m), RINGS_SYSCALL);
 	ASSERT_EQ(rings_frame(m, 0), 0x10802);
 	ASSERT_EQ(rings_frame(m, 1), RINGS_USER_CODE64);
@@ -171,6 +172,7 @@ TEST(iretq_goes_to_ring_3_and_drops_the_kernels_segments)
 	ASSERT_EQ(rings_frame(m, 3), 0x3f000);
 	ASSERT_EQ(m->s.seg[SEG_DS].selector, 0);
 	ASSERT_EQ(m->s.seg[SEG_FS].attr & SEG_ATTR_P, 0);
+	ASSERT_EQ(m->s.seg[SEG_FS].base, 0x12345);
 }
 
 TEST(iretq_faults_in_the_kernel_for_what_ring_3_may_not_have)
@@ -379,11 +381,12 @@ TEST(a_data_breakpoint_traps_after_the_write_that_touched_it)
 			     "movb $7, 6(%rcx); inc %ebx"));
 	m->s.dr[0] = 0x20004;
 	m->s.dr7 = 0x402 | 0xd0000; /* four bytes, writes */
+	m->s.dr6 = 0xffff4ff2;	    /* B1 goes, BS stays */
 	ASSERT_EQ(rings_run(m), 1);
 	ASSERT_EQ(m->s.gpr[R_BX], 0);
 	ASSERT_EQ(rings_frame(m, 0), MACHINE_CODE + 15);
 	ASSERT_EQ(m->ram[0x20006], 7);
-	ASSERT_EQ(m->s.dr6, 0xffff0ff1);
+	ASSERT_EQ(m->s.dr6, 0xffff4ff1);
 }
 
 TEST(general_detect_faults_on_debug_registers_and_goes_off)
