@@ -361,6 +361,11 @@ X86_HANDLER(x86_into)
 
 X86_HANDLER(x86_int1)
 {
+	/* A data breakpoint that MOV SS held back is reported by this #DB. */
+	if (c->dr6_pending) {
+		c->s.dr6 = (c->s.dr6 & ~15ull) | c->dr6_pending;
+		c->dr6_pending = 0;
+	}
 	x86_software_interrupt(c, i, X86_DB, VP_EVENT_PRIV_SOFT);
 	X86_LEAVE(c, i, c->rip);
 }

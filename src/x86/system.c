@@ -108,6 +108,13 @@ static X86_HANDLER(cpuid)
 	c->bus->cpuid(c->bus_vp, leaf, subleaf, r);
 	if (leaf == 1 && (c->s.cr4 & X86_CR4_OSXSAVE))
 		r[2] |= BIT(27);
+	/* An APIC that is switched off in its base register is not there. */
+	if ((leaf == 1 || (leaf == 0x80000001 && c->amd)) && (r[3] & BIT(9))) {
+		u64 base;
+
+		if (c->bus->msr_read(c->bus_vp, 0x1b, &base) && !(base & BIT(11)))
+			r[3] &= ~BIT(9);
+	}
 	if (leaf == 0xd && subleaf == 0 && r[1])
 		r[1] = xsave_size(c->s.xcr0, false);
 	if (leaf == 0xd && subleaf == 1 && r[1])
