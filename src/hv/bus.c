@@ -103,6 +103,13 @@ static int bus_interrupt_take(void *owner)
 	return vp_take_interrupt(owner);
 }
 
+static void bus_eoi(void *owner, u8 vector)
+{
+	struct vp *vp = owner;
+
+	chipset_eoi(&vp->partition->chipset, vector);
+}
+
 static bool bus_hypercall(void *owner)
 {
 	(void)owner;
@@ -136,6 +143,7 @@ const struct x86_bus_ops hv_bus_ops = {
 	.tpr_get = bus_tpr_get,
 	.tpr_set = bus_tpr_set,
 	.interrupt_take = bus_interrupt_take,
+	.eoi = bus_eoi,
 	.hypercall = bus_hypercall,
 	.cpuid = bus_cpuid,
 	.tsc_hz = bus_tsc_hz,

@@ -9,6 +9,7 @@
 
 #include "base/ipc.h"
 #include "base/log.h"
+#include "hv/engine_apic.h"
 #include "hv/partition.h"
 #include "hv/vp.h"
 
@@ -55,14 +56,29 @@ static void on_pic_output(void *owner, unsigned line, bool level)
 	struct chipset *c = owner;
 
 	(void)line;
-	lapic_lint(c->lapic[0], 0, level);
+	if (c->partition->config.engine->own_lapic)
+		c->partition->config.engine->vp_interrupt(c->partition->vp[0]->engine_vp,
+							  level);
+	else
+		lapic_lint(c->lapic[0], 0, level);
+}
+
+static unsigned send_message(struct chipset *c, const struct apic_message *message)
+{
+	if (c->partition->config.engine->own_lapic)
+		return engine_apic_send(c, message);
+	return apic_bus_send(&c->apic_bus, message, NULL);
 }
 
 static unsigned on_ioapic_message(void *owner, const struct apic_message *message)
 {
-	struct chipset *c = owner;
+	return send_message(owner, message);
+}
 
-	return apic_bus_send(&c->apic_bus, message, NULL);
+void chipset_ioapic_changed(struct chipset *c)
+{
+	if (c->partition->config.engine->own_lapic)
+		engine_apic_routes(c);
 }
 
 void chipset_set_line(struct chipset *c, enum line_source source, unsigned line,
@@ -79,7 +95,7 @@ void chipset_send_msi(struct chipset *c, u64 address, u32 data)
 
 	/* The guest chose the address; one that is no interrupt reaches nobody. */
 	if (apic_message_of_msi(address, data, &message))
-		apic_bus_send(&c->apic_bus, &message, NULL);
+		send_message(c, &message);
 }
 
 void chipset_eoi(struct chipset *c, u8 vector)
@@ -384,6 +400,7 @@ void chipset_reset(struct chipset *c)
 	lock(c);
 	i8259_reset(&c->pic);
 	ioapic_reset(&c->ioapic);
+	chipset_ioapic_changed(c);
 	i8254_reset(&c->pit);
 	mc146818_reset(&c->rtc);
 	pm_reset(&c->pm);
@@ -415,6 +432,8 @@ int chipset_set_state(struct chipset *c, u32 chip, u32 index, const void *block)
 	switch ((enum wall_chip)chip) {
 	case WALL_CHIP_IOAPIC:
 		r = ioapic_restore(&c->ioapic, block);
+		if (r == 0)
+			chipset_ioapic_changed(c);
 		break;
 	case WALL_CHIP_PIC:
 		r = i8259_restore(&c->pic, block);
@@ -459,7 +478,7 @@ int chipset_get_state(struct chipset *c, u32 chip, u32 index, void *block)
 	lock(c);
 	switch ((enum wall_chip)chip) {
 	case WALL_CHIP_LAPIC:
-		lapic_save(c->lapic[index], block);
+		r = vp_save_lapic(c->partition->vp[index], block);
 		break;
 	case WALL_CHIP_IOAPIC:
 		ioapic_save(&c->ioapic, block);

@@ -33,6 +33,7 @@
 #include "hv/chips/pci_address.h"
 #include "hv/chips/pm.h"
 #include "hv/chips/uart16550.h"
+#include "hv/engine.h"
 #include "hv/serial.h"
 
 struct partition;
@@ -53,6 +54,7 @@ struct chipset {
 	u8 line_sources[BOARD_IOAPIC_PINS]; /* a bit a source that asks */
 	struct i8259 pic;
 	struct ioapic ioapic;
+	struct engine_route routes[IOAPIC_PINS]; /* as the engine has them: engine_apic.h */
 	struct i8254 pit;
 	struct mc146818 rtc;
 	struct pm pm;
@@ -80,6 +82,8 @@ void chipset_reset(struct chipset *chipset);
 
 void chipset_set_line(struct chipset *chipset, enum line_source source, unsigned line,
 		      bool level);
+/* Under the lock, after the guest wrote to the IOAPIC. */
+void chipset_ioapic_changed(struct chipset *chipset);
 void chipset_send_msi(struct chipset *chipset, u64 address, u32 data);
 void chipset_eoi(struct chipset *chipset, u8 vector);
 /* Interrupt acknowledge of the 8259s; -1 when they want nothing any more. */

@@ -59,8 +59,24 @@ struct engine_slot {
 	u64 ram_page;
 };
 
+#define ENGINE_LAPIC_PAGE 1024
+
+/* An IOAPIC pin's entry as the message that it sends; valid = not masked. */
+struct engine_route {
+	bool valid;
+	u64 address;
+	u32 data;
+};
+
 struct engine_ops {
 	const char *name;
+
+	/*
+	 * The local APICs are the engine's own (KVM's live in the host kernel): the partition's take no
+	 * part. The engine then handles INIT, startup, HLT and the timers itself; vp_interrupt is the
+	 * 8259's output; and the functions under "own_lapic" are there. Else they are NULL.
+	 */
+	bool own_lapic;
 
 	int (*vm_new)(const struct engine_vm_config *config, struct engine_vm **ret_vm,
 		      struct err *err);
@@ -115,8 +131,19 @@ struct engine_ops {
 	/* The guest's time stamp counter now. VP's thread, or any one thread while the VP stands. */
 	u64 (*vp_tsc)(struct engine_vp *vp);
 
+	/* own_lapic: a message-signalled interrupt, an IOAPIC's too. Any thread. 0 or negative errno. */
+	int (*deliver)(struct engine_vm *vm, u64 address, u32 data);
+	/* own_lapic: the pins' entries changed. The ends of their level-triggered vectors come back by
+	 * bus->eoi. Any thread, under the chipset lock. */
+	int (*set_routes)(struct engine_vm *vm, const struct engine_route *routes,
+			  unsigned count);
+	/* own_lapic: the APIC's register page, ENGINE_LAPIC_PAGE bytes. VP stands. */
+	int (*lapic_get)(struct engine_vp *vp, u8 *ret_page);
+	int (*lapic_set)(struct engine_vp *vp, const u8 *page);
+
 	/* Adds what this VP counted; any thread, approximate while it runs. */
 	void (*vp_count)(struct engine_vp *vp, struct hv_stats *io_stats);
 };
 
 extern const struct engine_ops engine_soft_ops;
+extern const struct engine_ops engine_kvm_ops;

@@ -653,6 +653,7 @@ void io_map_mmio_write(struct vp *vp, gpa_t gpa, unsigned size, u64 value)
 	if (in_page(gpa, BOARD_GPA_IOAPIC)) {
 		pthread_mutex_lock(&c->lock);
 		ioapic_write(&c->ioapic, gpa & 0xfff, size, (u32)value);
+		chipset_ioapic_changed(c);
 		pthread_mutex_unlock(&c->lock);
 		return;
 	}

@@ -11,6 +11,7 @@
 
 #include "base/ipc.h"
 #include "hv/bus.h"
+#include "hv/engine_apic.h"
 #include "hv/partition.h"
 
 #define TIMER_SIGNAL (SIGRTMIN + 1)
@@ -120,12 +121,17 @@ static void on_apic_eoi(void *owner, u8 vector)
 	chipset_eoi(&vp->partition->chipset, vector);
 }
 
+static bool own_lapic(const struct vp *vp)
+{
+	return vp->partition->config.engine->own_lapic;
+}
+
 static void on_apic_alarm(void *owner, u64 when_ns)
 {
 	struct vp *vp = owner;
 	struct itimerspec t = { 0 };
 
-	if (!vp->timer_made || vp->timer_when == when_ns)
+	if (!vp->timer_made || vp->timer_when == when_ns || own_lapic(vp))
 		return;
 	vp->timer_when = when_ns;
 	if (when_ns != CHIP_NO_ALARM) {
@@ -163,6 +169,9 @@ int vp_take_interrupt(struct vp *vp)
 {
 	int vector;
 
+	/* Its LAPIC says what is acceptable and asks us for the 8259's vectors alone. */
+	if (own_lapic(vp))
+		return chipset_ack_pic(&vp->partition->chipset);
 	if (lapic_extint_pending(&vp->lapic)) {
 		vector = chipset_ack_pic(&vp->partition->chipset);
 		lapic_extint_taken(&vp->lapic);
@@ -222,6 +231,8 @@ int vp_get_state(struct vp *vp, struct vp_state *ret_state)
 	r = vp->partition->config.engine->vp_get_state(vp->engine_vp, ret_state);
 	if (r < 0)
 		return r;
+	if (own_lapic(vp))
+		return 0;
 	/* These two live in the LAPIC; its own block carries them back. */
 	ret_state->apic_base = atomic_load(&vp->lapic.base);
 	ret_state->tsc_deadline = vp->lapic.deadline;
@@ -236,11 +247,18 @@ void vp_reset(struct vp *vp)
 {
 	struct vp_state state;
 	struct err err = { 0 };
+	int r;
 
 	atomic_fetch_and(&vp->signals, VP_SLEEPING | VP_SIGNAL_STOP);
 	lapic_reset(&vp->lapic);
 	vp_state_reset(&state, vp->index == 0);
-	if (vp_set_state(vp, &state, &err) < 0)
+	r = vp_set_state(vp, &state, &err);
+	if (r == 0 && own_lapic(vp)) {
+		r = engine_apic_reset(vp);
+		if (r < 0)
+			err_set(&err, r, "local APIC: %s", err_words(r));
+	}
+	if (r < 0)
 		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: reset: %s",
 			      vp->index, err.text);
 }
@@ -316,9 +334,21 @@ static void take_apic_signals(struct vp *vp)
 		do_startup(vp, vector);
 }
 
+int vp_save_lapic(struct vp *vp, void *ret_block)
+{
+	if (own_lapic(vp))
+		return engine_apic_save(vp, ret_block);
+	lapic_save(&vp->lapic, ret_block);
+	return 0;
+}
+
 int vp_restore_lapic(struct vp *vp, const void *block)
 {
-	int r = lapic_restore(&vp->lapic, block);
+	int r;
+
+	if (own_lapic(vp))
+		return engine_apic_restore(vp, block);
+	r = lapic_restore(&vp->lapic, block);
 
 	if (r == 0)
 		on_apic_notify(vp);
@@ -363,7 +393,8 @@ static void run_guest(struct vp *vp)
 		handle_signals(vp);
 		if (!atomic_load(&p->may_run))
 			return;
-		if (vp->activity == VP_WAIT_SIPI || vp->activity == VP_SHUTDOWN) {
+		if (vp->activity == VP_SHUTDOWN ||
+		    (vp->activity == VP_WAIT_SIPI && !own_lapic(vp))) {
 			sleep_until_signal(vp);
 			continue;
 		}

@@ -89,3 +89,4 @@ int vp_set_state(struct vp *vp, const struct vp_state *state, struct err *err) M
 int vp_get_state(struct vp *vp, struct vp_state *ret_state) MUST_CHECK;
 void vp_reset(struct vp *vp);
 int vp_restore_lapic(struct vp *vp, const void *block) MUST_CHECK;
+int vp_save_lapic(struct vp *vp, void *ret_block) MUST_CHECK;

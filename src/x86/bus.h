@@ -51,6 +51,9 @@ struct x86_bus_ops {
 	/* Take the highest acceptable interrupt: its vector, or -1 when there is none after all. */
 	int (*interrupt_take)(void *vp);
 
+	/* Engines with local APICs of their own: a level-triggered vector ended. */
+	void (*eoi)(void *vp, u8 vector);
+
 	/* VMCALL/VMMCALL in CPL 0; false: raise #UD. Registers by get/set of the engine. */
 	bool (*hypercall)(void *vp);
 

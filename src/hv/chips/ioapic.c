@@ -24,12 +24,14 @@ enum window_index {
 #define ENTRY_WRITABLE 0xff0000000001afffull
 #define ENTRY_BITS (ENTRY_WRITABLE | ENTRY_REMOTE_IRR)
 
-static void deliver(struct ioapic *io, unsigned pin)
+bool ioapic_message(const struct ioapic *io, unsigned pin,
+		    struct apic_message *ret_message)
 {
 	u64 e = io->entry[pin];
 	u8 destination = (u8)(e >> 56);
 	bool logical = e & ENTRY_LOGICAL;
-	struct apic_message message = {
+
+	*ret_message = (struct apic_message){
 		.destination = !logical && destination == 0xff ? APIC_EVERYBODY
 							       : destination,
 		.vector = (u8)e,
@@ -38,7 +40,15 @@ static void deliver(struct ioapic *io, unsigned pin)
 		.level = e & ENTRY_LEVEL,
 		.assert = true,
 	};
+	return !(e & ENTRY_MASKED);
+}
 
+static void deliver(struct ioapic *io, unsigned pin)
+{
+	u64 e = io->entry[pin];
+	struct apic_message message;
+
+	(void)ioapic_message(io, pin, &message);
 	io->delivered[pin]++;
 	/*
 	 * Only what ends with an EOI waits for one, and only when somebody took it: otherwise

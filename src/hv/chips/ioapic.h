@@ -56,6 +56,10 @@ void ioapic_write(struct ioapic *ioapic, unsigned offset, unsigned size, u32 val
 /* pin >= IOAPIC_PINS is ignored. */
 void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool level);
 
+/* The message that this pin sends; false while it is masked. */
+bool ioapic_message(const struct ioapic *ioapic, unsigned pin,
+		    struct apic_message *ret_message);
+
 /* A LAPIC ended this level-triggered vector. */
 void ioapic_eoi(struct ioapic *ioapic, u8 vector);
 

@@ -8,9 +8,6 @@
 #include "abi/board.h"
 #include "hv/chips/lapic_timer.h"
 
-/* Version 0x14 with six LVT entries; no EOI broadcast suppression. */
-#define VERSION 0x00050014u
-
 enum register_offset {
 	REG_ID = 0x020,
 	REG_VERSION = 0x030,
@@ -502,7 +499,7 @@ static bool read_register(struct lapic *l, unsigned offset, u32 *ret_value)
 		*ret_value = id_register(l);
 		return true;
 	case REG_VERSION:
-		*ret_value = VERSION;
+		*ret_value = LAPIC_VERSION;
 		return true;
 	case REG_TPR:
 		*ret_value = load(&l->tpr);

@@ -60,6 +60,10 @@
 #define LAPIC_BASE_X2APIC 0x400u
 #define LAPIC_BASE_ENABLED 0x800u
 
+/* Version 0x14 with six LVT entries; no EOI broadcast suppression. */
+#define LAPIC_VERSION 0x00050014u
+#define LAPIC_PAGE_SIZE 1024u
+
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
@@ -253,3 +257,7 @@ void lapic_save(const struct lapic *lapic, void *block);
 /* 0, or -EINVAL and nothing changed. Calls alarm; the owner looks at lapic_pending itself. */
 int lapic_restore(struct lapic *lapic, const void *block) MUST_CHECK;
 void lapic_inspect(const struct lapic *lapic, struct inspect *out);
+
+/* As a page of registers at their xAPIC offsets, LAPIC_PAGE_SIZE bytes: lapic_page.c. */
+void lapic_to_page(const struct lapic *lapic, u8 *ret_page);
+void lapic_from_page(struct lapic *lapic, const u8 *page, u64 base, u64 deadline);
