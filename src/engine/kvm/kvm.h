@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The KVM engine's own structures. Private to engine/kvm.
+ *
+ *	vm.c	the VM: capabilities, memory slots, MSR filter, interrupt routes
+ *	vp.c	a VP: KVM_RUN and what it comes back with
+ *	state.c	struct vp_state <-> KVM's registers
+ *
+ * The local APICs are KVM's (split irqchip); IOAPIC, 8259 and 8254 are the partition's, shared
+ * with the software engine. Everything of Hyper-V's interface is the partition's too: the filter
+ * sends the synthetic MSRs to bus->msr_*, whatever the host kernel could do itself.
+ *
+ * Specification: Documentation/virt/kvm/api.rst of Linux 5.10 and later.
+ */
+#pragma once
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "hv/engine.h"
+
+/* The signal that takes a thread out of KVM_RUN; handled by vp.c, blocked nowhere. */
+#define KVM_KICK_SIGNAL (SIGRTMIN + 3)
+
+#define KVM_SLOT_MAX 256
+
+struct engine_vm {
+	int fd;
+	size_t run_size; /* of a VP's shared page(s) */
+	struct engine_vm_config config;
+	struct engine_slot slot[KVM_SLOT_MAX]; /* as the kernel has them now */
+	unsigned slot_count;
+	struct kvm_cpuid2 *supported; /* what this host can show a guest */
+	struct engine_vp **vp;	      /* [config.vp_count] */
+	bool has_xsave2;
+	bool has_xcrs; /* a host without XSAVE has no XCR0 either */
+};
+
+struct engine_vp {
+	struct engine_vm *vm;
+	vp_index_t index;
+	int fd;
+	struct kvm_run *run;
+	const struct x86_bus_ops *bus;
+	void *bus_vp;
+
+	pid_t process, thread; /* that runs it */
+	bool has_cpuid;
+	_Atomic bool in_run; /* the thread may be inside KVM_RUN: a kick needs the signal */
+	_Atomic bool kicked;
+	_Atomic bool extint; /* vp_interrupt: the 8259 has something */
+	_Atomic bool nmi;
+
+	/* counters; own thread writes */
+	u64 exits, interrupts;
+};
+
+int kvm_state_get(struct engine_vp *vp, struct vp_state *ret_state) MUST_CHECK;
+int kvm_state_set(struct engine_vp *vp, const struct vp_state *state, struct err *err)
+	MUST_CHECK;
+
+int kvm_cpuid_set(struct engine_vp *vp) MUST_CHECK;
+
+/* vp.c */
+int kvm_vp_new(struct engine_vm *vm, vp_index_t index, const struct x86_bus_ops *bus,
+	       void *bus_vp, struct engine_vp **ret_vp, struct err *err) MUST_CHECK;
+void kvm_vp_free(struct engine_vp *vp);
+int kvm_vp_thread_start(struct engine_vp *vp) MUST_CHECK;
+enum engine_exit kvm_vp_run(struct engine_vp *vp);
+void kvm_vp_kick(struct engine_vp *vp);
+void kvm_vp_interrupt(struct engine_vp *vp, bool pending);
+void kvm_vp_nmi(struct engine_vp *vp);
+u64 kvm_vp_tsc(struct engine_vp *vp);
+bool kvm_vp_can_wake(struct engine_vp *vp);
+void kvm_vp_count(struct engine_vp *vp, struct hv_stats *io_stats);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VM on KVM: capabilities, memory slots, MSR filter, interrupt routes; see kvm.h. Loop's
+ * thread, but for deliver.
+ */
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "base/log.h"
+#include "engine/kvm/kvm.h"
+
+/* MSRs of the hypervisor interface: never the host kernel's, always ours. */
+#define SYNTHETIC_MSR_FIRST 0x40000000u
+#define SYNTHETIC_MSR_COUNT 0x200u
+
+#define SUPPORTED_CPUID_MAX 256
+#define KVM_PINS 24
+
+static int enable(int fd, u32 capability, u64 argument)
+{
+	struct kvm_enable_cap cap = { .cap = capability, .args = { argument } };
+
+	return ioctl(fd, KVM_ENABLE_CAP, &cap) < 0 ? -errno : 0;
+}
+
+static int check_host(int kvm_fd, struct err *err)
+{
+	static const struct {
+		int capability;
+		const char *name;
+	} needed[] = {
+		{ KVM_CAP_SPLIT_IRQCHIP, "split irqchip" },
+		{ KVM_CAP_X86_USER_SPACE_MSR, "user-space MSRs" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+		{ KVM_CAP_SIGNAL_MSI, "MSI" },
+	};
+	int version;
+
+	if (kvm_fd < 0) {
+		err_set(err, -ENODEV, "KVM: /dev/kvm is not there or may not be opened");
+		return err_fix(err, "load the kvm module, join group kvm, or use "
+				    "--engine soft");
+	}
+	version = ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		err_set(err, -ENOTSUP, "KVM: /dev/kvm speaks version %d, not %d", version,
+			KVM_API_VERSION);
+		return err_fix(err, "use --engine soft");
+	}
+	for (size_t k = 0; k < ARRAY_COUNT(needed); k++) {
+		if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, needed[k].capability) > 0)
+			continue;
+		err_set(err, -ENOTSUP, "KVM: this host's KVM lacks %s", needed[k].name);
+		return err_fix(err, "use a kernel from 5.10 on, or --engine soft");
+	}
+	return 0;
+}
+
+/*
+ * Every access to a synthetic MSR comes to user space, reads and writes; every other is KVM's.
+ */
+static int set_msr_filter(int vm_fd)
+{
+	static u8 deny[SYNTHETIC_MSR_COUNT / 8]; /* 0 = denied = exits */
+	struct kvm_msr_filter filter = {
+		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+		.ranges[0] = {
+			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+			.base = SYNTHETIC_MSR_FIRST,
+			.nmsrs = SYNTHETIC_MSR_COUNT,
+			.bitmap = deny,
+		},
+	};
+	int r = enable(vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER);
+
+	if (r == 0 && ioctl(vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0)
+		r = -errno;
+	return r;
+}
+
+static void kvm_vm_free(struct engine_vm *vm)
+{
+	if (!vm)
+		return;
+	if (vm->fd >= 0)
+		close(vm->fd);
+	free(vm->supported);
+	free(vm->vp);
+	free(vm);
+}
+
+static int kvm_vm_new(const struct engine_vm_config *config, struct engine_vm **ret_vm,
+		      struct err *err)
+{
+	struct engine_vm *vm;
+	int r = check_host(config->kvm_fd, err);
+
+	if (r < 0)
+		return r;
+	vm = calloc(1, sizeof *vm);
+	if (!vm)
+		return err_set(err, -ENOMEM, "KVM: %s", err_words(-ENOMEM));
+	vm->fd = -1;
+	vm->config = *config;
+	vm->vp = calloc(config->vp_count, sizeof(struct engine_vp *));
+	vm->supported =
+		calloc(1, sizeof *vm->supported +
+				  SUPPORTED_CPUID_MAX * sizeof(struct kvm_cpuid_entry2));
+	if (!vm->vp || !vm->supported) {
+		kvm_vm_free(vm);
+		return err_set(err, -ENOMEM, "KVM: %s", err_words(-ENOMEM));
+	}
+	vm->supported->nent = SUPPORTED_CPUID_MAX;
+	vm->fd = ioctl(config->kvm_fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		r = -errno;
+	if (r == 0) {
+		int size = ioctl(config->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+		if (size < (int)sizeof(struct kvm_run))
+			r = -errno;
+		vm->run_size = (size_t)size;
+	}
+	if (r == 0 && ioctl(config->kvm_fd, KVM_GET_SUPPORTED_CPUID, vm->supported) < 0)
+		r = -errno;
+	if (r == 0) /* the entries of the IOAPIC's pins are the partition's */
+		r = enable(vm->fd, KVM_CAP_SPLIT_IRQCHIP, KVM_PINS);
+	if (r == 0) /* 32-bit destinations, no broadcast by 0xff in x2APIC mode */
+		r = enable(vm->fd, KVM_CAP_X2APIC_API,
+			   KVM_X2APIC_API_USE_32BIT_IDS |
+				   KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+	if (r == 0)
+		r = set_msr_filter(vm->fd);
+	if (r < 0) {
+		kvm_vm_free(vm);
+		err_set(err, r, "KVM: the VM cannot be made: %s", err_words(r));
+		return err_fix(err, "use --engine soft");
+	}
+	vm->has_xsave2 = ioctl(config->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2) > 0;
+	vm->has_xcrs = ioctl(config->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
+	*ret_vm = vm;
+	return 0;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static bool same_slot(const struct engine_slot *a, const struct engine_slot *b)
+{
+	return a->gpa == b->gpa && a->size == b->size && a->host == b->host &&
+	       a->writable == b->writable && a->log == b->log;
+}
+
+static int set_slot(struct engine_vm *vm, unsigned number, const struct engine_slot *slot)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = number,
+		.flags = (slot->writable ? 0 : KVM_MEM_READONLY) |
+			 (slot->log ? KVM_MEM_LOG_DIRTY_PAGES : 0),
+		.guest_phys_addr = slot->gpa,
+		.memory_size = slot->size,
+		.userspace_addr = (u64)(uintptr_t)slot->host,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+/* The changed ones are taken out first and put in afterwards, so that none overlap between. */
+static int kvm_map_changed(struct engine_vm *vm, const struct engine_slot *slots,
+			   unsigned count, struct err *err)
+{
+	static const struct engine_slot nothing = { .writable = true };
+	unsigned most = count > vm->slot_count ? count : vm->slot_count;
+	int r = 0;
+
+	if (count > KVM_SLOT_MAX)
+		return err_set(err, -E2BIG, "KVM: more than %d memory ranges",
+			       KVM_SLOT_MAX);
+	for (unsigned k = 0; k < vm->slot_count && r == 0; k++) {
+		if (vm->slot[k].size == 0 ||
+		    (k < count && same_slot(&vm->slot[k], &slots[k])))
+			continue;
+		r = set_slot(vm, k, &nothing);
+		vm->slot[k] = nothing;
+	}
+	for (unsigned k = 0; k < count && r == 0; k++) {
+		if (slots[k].size == 0 ||
+		    (k < vm->slot_count && same_slot(&vm->slot[k], &slots[k])))
+			continue;
+		r = set_slot(vm, k, &slots[k]);
+		vm->slot[k] = slots[k];
+	}
+	vm->slot_count = most;
+	return r < 0 ? err_set(err, r, "KVM: the memory map cannot be set: %s",
+			       err_words(r))
+		     : 0;
+}
+
+/* ---- interrupts ------------------------------------------------------------------------------ */
+
+static int kvm_deliver(struct engine_vm *vm, u64 address, u32 data)
+{
+	struct kvm_msi msi = {
+		.address_lo = (u32)address,
+		.address_hi = (u32)(address >> 32),
+		.data = data,
+	};
+
+	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
+}
+
+/* KVM looks at these only to know which vectors' EOIs to report: level-triggered ones. */
+static int kvm_set_routes(struct engine_vm *vm, const struct engine_route *routes,
+			  unsigned count)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry[KVM_PINS];
+	} table = { 0 };
+
+	if (count > KVM_PINS)
+		return -E2BIG;
+	for (unsigned k = 0; k < count; k++) {
+		if (!routes[k].valid)
+			continue;
+		table.entry[table.head.nr++] = (struct kvm_irq_routing_entry){
+			.gsi = k,
+			.type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = {
+				.address_lo = (u32)routes[k].address,
+				.address_hi = (u32)(routes[k].address >> 32),
+				.data = routes[k].data,
+			},
+		};
+	}
+	return ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table) < 0 ? -errno : 0;
+}
+
+static int kvm_lapic_get(struct engine_vp *vp, u8 *ret_page)
+{
+	struct kvm_lapic_state state;
+
+	if (ioctl(vp->fd, KVM_GET_LAPIC, &state) < 0)
+		return -errno;
+	memcpy(ret_page, state.regs, sizeof state.regs);
+	return 0;
+}
+
+static int kvm_lapic_set(struct engine_vp *vp, const u8 *page)
+{
+	struct kvm_lapic_state state;
+
+	memcpy(state.regs, page, sizeof state.regs);
+	return ioctl(vp->fd, KVM_SET_LAPIC, &state) < 0 ? -errno : 0;
+}
+
+/* ---- maps ------------------------------------------------------------------------------------ */
+
+/* KVM executes what is in memory: it keeps no decoding of ours. */
+static void kvm_drop_code(struct engine_vm *vm, u64 first_ram_page, u64 count) {}
+
+/*
+ * Fetch and clear the kernel's log into the dirty map: KVM takes the write rights away itself.
+ */
+static void kvm_drop_write_rights(struct engine_vm *vm)
+{
+	for (unsigned k = 0; k < vm->slot_count; k++) {
+		const struct engine_slot *slot = &vm->slot[k];
+		u64 pages = slot->size >> WALL_PAGE_SHIFT;
+		AUTO_FREE u64 *bits = NULL;
+		struct kvm_dirty_log log = { .slot = k };
+
+		if (!slot->log || !slot->is_ram || pages == 0)
+			continue;
+		bits = calloc((pages + 63) / 64, sizeof *bits);
+		log.dirty_bitmap = bits;
+		if (!bits || ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0) {
+			/* unknown is dirty: nothing may be missed */
+			log_warn("KVM: no dirty log of slot %u; all of it counts as "
+				 "dirty",
+				 k);
+			for (u64 page = 0; page < pages; page++)
+				atomic_store_explicit(
+					&vm->config.dirty_map[slot->ram_page + page], 1,
+					memory_order_release);
+			continue;
+		}
+		for (u64 page = 0; page < pages; page++)
+			if (bits[page / 64] >> (page % 64) & 1)
+				atomic_store_explicit(
+					&vm->config.dirty_map[slot->ram_page + page], 1,
+					memory_order_release);
+	}
+}
+
+const struct engine_ops engine_kvm_ops = {
+	.name = "kvm",
+	.own_lapic = true,
+	.vm_new = kvm_vm_new,
+	.vm_free = kvm_vm_free,
+	.map_changed = kvm_map_changed,
+	.vp_new = kvm_vp_new,
+	.vp_free = kvm_vp_free,
+	.vp_thread_start = kvm_vp_thread_start,
+	.vp_run = kvm_vp_run,
+	.vp_kick = kvm_vp_kick,
+	.vp_interrupt = kvm_vp_interrupt,
+	.vp_nmi = kvm_vp_nmi,
+	.vp_can_wake = kvm_vp_can_wake,
+	.vp_get_state = kvm_state_get,
+	.vp_set_state = kvm_state_set,
+	.drop_code = kvm_drop_code,
+	.drop_write_rights = kvm_drop_write_rights,
+	.vp_tsc = kvm_vp_tsc,
+	.vp_count = kvm_vp_count,
+	.deliver = kvm_deliver,
+	.set_routes = kvm_set_routes,
+	.lapic_get = kvm_lapic_get,
+	.lapic_set = kvm_lapic_set,
+};
