@@ -39,8 +39,18 @@ struct jail_config {
 int jail_enter(const struct jail_config *config, char *report, size_t size,
 	       struct err *err) MUST_CHECK;
 
-/* Last step of each thread: its system calls. The calling thread only. */
-enum jail_thread { JAIL_THREAD_HV_VP, JAIL_THREAD_HV_LOOP, JAIL_THREAD_WORKER };
+/*
+ * Last step of each thread: its system calls. The calling thread only. The _KVM kinds are for a
+ * partition on KVM: ioctl, with the requests that its run loop and its states need, none that
+ * makes anything new.
+ */
+enum jail_thread {
+	JAIL_THREAD_HV_VP,
+	JAIL_THREAD_HV_LOOP,
+	JAIL_THREAD_HV_VP_KVM,
+	JAIL_THREAD_HV_LOOP_KVM,
+	JAIL_THREAD_WORKER,
+};
 int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)
 	MUST_CHECK;
 

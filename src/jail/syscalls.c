@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system calls that each kind of thread keeps; see jail.h. Anything else kills the process.
- * Two rules look at arguments: no mapping is ever made executable, and signals go to our own
- * threads only. The lists are data so that a test counts and tries them.
+ * Three rules look at arguments: no mapping is ever made executable, signals go to our own
+ * threads only, and ioctl is KVM's, of a few requests. The lists are data so that a test counts and tries them.
  */
 #include <errno.h>
+#include <linux/kvm.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -32,16 +33,67 @@ static const int hv_vp_calls[] = {
 	SYS_exit_group,
 };
 
-/* hv's loop: verbs, rings, alarms, the console's input, the owner. */
-static const int hv_loop_calls[] = {
-	SYS_epoll_pwait,   SYS_epoll_pwait2,  SYS_epoll_ctl,	SYS_recvmsg,
-	SYS_sendmsg,	   SYS_read,	      SYS_write,	SYS_close,
-	SYS_futex,	   SYS_clock_gettime, SYS_rt_sigreturn, SYS_rt_sigprocmask,
-	SYS_timer_settime, SYS_tgkill,	      SYS_mmap,		SYS_munmap,
-	SYS_mremap,	   SYS_mprotect,      SYS_madvise,	SYS_brk,
-	SYS_fallocate,	   SYS_membarrier,    SYS_sched_yield,	SYS_restart_syscall,
-	SYS_exit,	   SYS_exit_group,
+/* A VP on KVM: its LAPIC's timer and its code are the kernel's. */
+static const int hv_vp_kvm_calls[] = {
+	SYS_ioctl,			 /* see kvm_requests */
+	SYS_futex,			 /* sleep while the worker answers */
+	SYS_read,			 /* own eventfds */
+	SYS_write,			 /* eventfds, the console's socket, the log */
+	SYS_timer_settime,		 /* the 8254's and the clock's timer */
+	SYS_rt_sigreturn,		 /* from the kick */
+	SYS_rt_sigprocmask,		 /* thread exit */
+	SYS_clock_gettime,		 /* where the vDSO cannot serve it */
+	SYS_sched_yield,		 /* a worker that is about to answer */
+	SYS_tgkill,			 /* kick another VP; abort() */
+	SYS_mmap,			 /* never PROT_EXEC */
+	SYS_munmap,	    SYS_madvise, /* thread exit */
+	SYS_exit,			 /* this thread */
+	SYS_exit_group,
 };
+
+/* What is done to a VM and to its VPs that are there. */
+static const unsigned long kvm_requests[] = {
+	KVM_RUN,
+	KVM_INTERRUPT,
+	KVM_NMI,
+	KVM_SIGNAL_MSI,
+	KVM_SET_GSI_ROUTING,
+	/* states */
+	KVM_GET_REGS,
+	KVM_SET_REGS,
+	KVM_GET_SREGS,
+	KVM_SET_SREGS,
+	KVM_GET_MSRS,
+	KVM_SET_MSRS,
+	KVM_GET_XSAVE,
+	KVM_GET_XSAVE2,
+	KVM_SET_XSAVE,
+	KVM_GET_XCRS,
+	KVM_SET_XCRS,
+	KVM_GET_DEBUGREGS,
+	KVM_SET_DEBUGREGS,
+	KVM_GET_VCPU_EVENTS,
+	KVM_SET_VCPU_EVENTS,
+	KVM_GET_MP_STATE,
+	KVM_SET_MP_STATE,
+	KVM_GET_LAPIC,
+	KVM_SET_LAPIC,
+	/* memory: the loop's alone */
+	KVM_SET_USER_MEMORY_REGION,
+	KVM_GET_DIRTY_LOG,
+};
+#define KVM_LOOP_REQUESTS 2 /* at the list's end */
+
+/* hv's loop: verbs, rings, alarms, the console's input, the owner. */
+#define HV_LOOP_CALLS                                                                 \
+	SYS_epoll_pwait, SYS_epoll_pwait2, SYS_epoll_ctl, SYS_recvmsg, SYS_sendmsg,   \
+		SYS_read, SYS_write, SYS_close, SYS_futex, SYS_clock_gettime,         \
+		SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_timer_settime, SYS_tgkill,  \
+		SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, \
+		SYS_fallocate, SYS_membarrier, SYS_sched_yield, SYS_restart_syscall,  \
+		SYS_exit, SYS_exit_group
+static const int hv_loop_calls[] = { HV_LOOP_CALLS };
+static const int hv_loop_kvm_calls[] = { HV_LOOP_CALLS, SYS_ioctl };
 
 /* The worker: the same shape, and reading images through descriptors that it was given. */
 static const int worker_calls[] = {
@@ -70,6 +122,12 @@ const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 	case JAIL_THREAD_HV_LOOP:
 		*ret_count = ARRAY_COUNT(hv_loop_calls);
 		return hv_loop_calls;
+	case JAIL_THREAD_HV_VP_KVM:
+		*ret_count = ARRAY_COUNT(hv_vp_kvm_calls);
+		return hv_vp_kvm_calls;
+	case JAIL_THREAD_HV_LOOP_KVM:
+		*ret_count = ARRAY_COUNT(hv_loop_kvm_calls);
+		return hv_loop_kvm_calls;
 	case JAIL_THREAD_WORKER:
 		*ret_count = ARRAY_COUNT(worker_calls);
 		return worker_calls;
@@ -78,9 +136,26 @@ const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 	return NULL;
 }
 
-static int allow(scmp_filter_ctx filter, int call)
+/* The kernel looks at the low 32 bits of a request. */
+static int allow_ioctl(scmp_filter_ctx filter, enum jail_thread kind)
+{
+	size_t count = ARRAY_COUNT(kvm_requests);
+	int r = 0;
+
+	if (kind != JAIL_THREAD_HV_LOOP_KVM)
+		count -= KVM_LOOP_REQUESTS;
+	for (size_t k = 0; k < count && r == 0; k++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_ioctl, 1,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff,
+					     kvm_requests[k]));
+	return r;
+}
+
+static int allow(scmp_filter_ctx filter, enum jail_thread kind, int call)
 {
 	switch (call) {
+	case SYS_ioctl:
+		return allow_ioctl(filter, kind);
 	case SYS_mmap:
 	case SYS_mprotect:
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
@@ -107,7 +182,7 @@ int jail_thread(const struct jail_config *config, enum jail_thread kind, struct 
 		return err_set(err, -ENOMEM,
 			       "jail: no memory for the system call filter");
 	for (unsigned k = 0; k < count && r == 0; k++)
-		r = allow(filter, calls[k]);
+		r = allow(filter, kind, calls[k]);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

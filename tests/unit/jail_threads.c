@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* jail/syscalls.c: each kind of thread keeps its own calls, and every other one kills. */
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -42,6 +43,8 @@ TEST(vp_thread_has_16_system_calls_at_most)
 
 	ASSERT(jail_thread_syscalls(JAIL_THREAD_HV_VP, &count) != NULL);
 	ASSERT(count <= 16);
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_HV_VP_KVM, &count) != NULL);
+	ASSERT(count <= 16);
 }
 
 TEST(loop_threads_have_28_system_calls_at_most)
@@ -49,6 +52,8 @@ TEST(loop_threads_have_28_system_calls_at_most)
 	unsigned count;
 
 	ASSERT(jail_thread_syscalls(JAIL_THREAD_HV_LOOP, &count) != NULL);
+	ASSERT(count <= 28);
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_HV_LOOP_KVM, &count) != NULL);
 	ASSERT(count <= 28);
 	ASSERT(jail_thread_syscalls(JAIL_THREAD_WORKER, &count) != NULL);
 	ASSERT(count <= 28);
@@ -78,6 +83,9 @@ static bool every_foreign_call_kills(enum jail_thread kind)
 		{ SYS_io_uring_setup, 4, 0, 0, 0, 0 },
 		{ SYS_userfaultfd, 0, 0, 0, 0, 0 },
 		{ SYS_ioctl, 0, 0, 0, 0, 0 },
+		{ SYS_ioctl, -1, 0x5412 /* TIOCSTI */, 0, 0, 0 },
+		{ SYS_ioctl, -1, (long)KVM_CREATE_VM, 0, 0, 0 },
+		{ SYS_ioctl, -1, (long)KVM_CREATE_VCPU, 0, 0, 0 },
 		{ SYS_keyctl, 0, 0, 0, 0, 0 },
 		{ SYS_prctl, 0, 0, 0, 0, 0 },
 		{ SYS_setuid, 0, 0, 0, 0, 0 },
@@ -115,6 +123,29 @@ TEST(calls_outside_its_list_kill_an_hv_loop)
 	if (UNDER_TSAN)
 		SKIP("the thread sanitizer's runtime hangs behind the filter");
 	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_HV_LOOP));
+}
+
+TEST(calls_outside_their_lists_kill_threads_of_a_partition_on_kvm)
+{
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_HV_VP_KVM));
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_HV_LOOP_KVM));
+}
+
+TEST(only_the_loop_changes_the_memory_of_a_partition_on_kvm)
+{
+	long request = (long)KVM_SET_USER_MEMORY_REGION;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	/* no such descriptor: past the filter the kernel says EBADF */
+	ASSERT_EQ(try_call(JAIL_THREAD_HV_LOOP_KVM, SYS_ioctl, -1, request, 0, 0, 0),
+		  ENDED);
+	ASSERT_EQ(try_call(JAIL_THREAD_HV_VP_KVM, SYS_ioctl, -1, request, 0, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(JAIL_THREAD_HV_VP_KVM, SYS_ioctl, -1, (long)KVM_RUN, 0, 0, 0),
+		  ENDED);
 }
 
 TEST(calls_outside_its_list_kill_a_worker)

@@ -24,6 +24,7 @@
 #include "base/ipc.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "programs/cli/engine_choice.h"
 #include "programs/cli/run_options.h"
 #include "programs/cli/run_stats.h"
 #include "programs/cli/terminal.h"
@@ -398,23 +399,6 @@ static int open_image(const char *what, const char *path, bool *ret_not_found,
 	return take_fd(&fd);
 }
 
-static int resolve_engine(const struct run_options *o, u32 *ret_engine, struct err *err)
-{
-	switch (o->engine) {
-	case RUN_ENGINE_INTERP:
-		*ret_engine = HV_ENGINE_INTERP;
-		return 0;
-	case RUN_ENGINE_AUTO:
-	case RUN_ENGINE_SOFT:
-		*ret_engine = HV_ENGINE_SOFT;
-		return 0;
-	case RUN_ENGINE_KVM:
-		break;
-	}
-	err_set(err, -ENOTSUP, "run: --engine kvm is not yet part of this version");
-	return err_fix(err, "leave the option out, or give --engine soft");
-}
-
 static int configure(struct run *run, struct vm_process_config *config,
 		     bool *ret_not_found, struct err *err)
 {
@@ -430,7 +414,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 		.vram_size = WALL_PAGE_SIZE,
 		.rom_size = 1u << 20,
 	};
-	r = resolve_engine(o, &config->hv.engine, err);
+	r = engine_choose(o->engine, &config->hv.engine, &config->kvm, err);
 	if (r < 0)
 		return r;
 	config->kernel = open_image("kernel", o->kernel, ret_not_found, err);
@@ -513,6 +497,8 @@ static int run_vm(struct run *run)
 	bool not_found = false, started = false;
 	int r = config ? 0 : err_set(&err, -ENOMEM, "%s", err_words(-ENOMEM));
 
+	if (config)
+		config->kvm = -1;
 	if (r == 0)
 		r = catch_signals(run, &err);
 	if (r == 0)

@@ -209,7 +209,7 @@ static const struct option_row rows[] = {
 	{ "--append", "TEXT", "the kernel's command line", set_append },
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
-	{ "--engine", "NAME", "auto, soft or interp (default auto)", set_engine },
+	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
 	{ "--timeout", "SECONDS", "end the VM after this long, exit code 124", set_timeout },
 	{ "--stats", "FILE", "write figures about the run there, as JSON", set_stats },
 	{ "--no-reboot", NULL, "a guest reset ends the VM, exit code 10", set_no_reboot },

@@ -242,8 +242,8 @@ static int start_program(const char *name, int owner, pid_t *ret_pid, int *ret_p
 
 /* ---- first messages -------------------------------------------------------------------------- */
 
-static int send_hv_config(const struct shared *s, const struct hv_config *config, u32 uid,
-			  struct err *err)
+static int send_hv_config(const struct shared *s, const struct vm_process_config *config,
+			  u32 uid, struct err *err)
 {
 	struct owner_message m = { .kind = OWNER_HV_CONFIG, .size = sizeof m.u.hv };
 	int fds[HV_FD_COUNT];
@@ -254,11 +254,11 @@ static int send_hv_config(const struct shared *s, const struct hv_config *config
 		[HV_FD_CODE] = s->code,		[HV_FD_CONTROL] = s->control,
 		[HV_FD_VERBS] = s->verbs[0],	[HV_FD_ACCESS_EVENT] = s->access_event,
 		[HV_FD_HV_EVENT] = s->hv_event, [HV_FD_SERIAL0] = s->serial[1],
-		[HV_FD_SERIAL1] = -1,		[HV_FD_KVM] = -1,
+		[HV_FD_SERIAL1] = -1,		[HV_FD_KVM] = config->kvm,
 	};
 	int r;
 
-	m.u.hv = *config;
+	m.u.hv = config->hv;
 	m.u.hv.version = WALL_VERSION;
 	m.u.hv.uid = uid ? uid + ROLE_HV : 0;
 	m.u.hv.fd_mask = 0;
@@ -350,7 +350,7 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
 		r = start_program("tabique-worker", s.owner_worker[1], &vm.worker_pid,
 				  &vm.worker_pidfd, err);
 	if (r == 0)
-		r = send_hv_config(&s, &config->hv, uid, err);
+		r = send_hv_config(&s, config, uid, err);
 	if (r == 0)
 		r = send_worker_config(&s, config, uid, err);
 	vm.hv_socket = take_fd(&s.owner_hv[0]);

@@ -20,6 +20,7 @@
 struct vm_process_config {
 	struct hv_config hv; /* sizes, VPs, engine; descriptors are filled in here */
 	struct worker_config worker; /* names, command line; the rest is filled in here */
+	int kvm;		     /* /dev/kvm or -1; stays the caller's */
 	int kernel;		     /* stays the caller's */
 	int module[WORKER_MAX_MODULES];
 };

@@ -4,24 +4,16 @@
 
 #include <errno.h>
 
-static const struct {
-	const char *name;
-	const struct engine_ops *ops; /* NULL: not in this version */
-} engines[] = {
-	[HV_ENGINE_SOFT] = { "soft", &engine_soft_ops },
-	[HV_ENGINE_INTERP] = { "interp", &engine_soft_ops },
-	[HV_ENGINE_KVM] = { "kvm", NULL },
+static const struct engine_ops *const engines[] = {
+	[HV_ENGINE_SOFT] = &engine_soft_ops,
+	[HV_ENGINE_INTERP] = &engine_soft_ops,
+	[HV_ENGINE_KVM] = &engine_kvm_ops,
 };
 
 int engine_find(u32 number, const struct engine_ops **ret_ops, struct err *err)
 {
 	if (number >= ARRAY_COUNT(engines))
 		return err_set(err, -EINVAL, "there is no engine number %u", number);
-	if (!engines[number].ops) {
-		err_set(err, -EOPNOTSUPP, "the engine '%s' is not in this version",
-			engines[number].name);
-		return err_fix(err, "use --engine soft");
-	}
-	*ret_ops = engines[number].ops;
+	*ret_ops = engines[number];
 	return 0;
 }

@@ -118,7 +118,10 @@ static int confine_vp(void *owner, struct err *err)
 {
 	struct hv *hv = CONTAINER_OF(owner, struct hv, owner);
 
-	return jail_thread(&hv->jail, JAIL_THREAD_HV_VP, err);
+	return jail_thread(&hv->jail,
+			   hv->config.engine == HV_ENGINE_KVM ? JAIL_THREAD_HV_VP_KVM
+							      : JAIL_THREAD_HV_VP,
+			   err);
 }
 
 static int start(struct hv *hv, struct err *err)
@@ -177,6 +180,9 @@ static int start(struct hv *hv, struct err *err)
 	r = partition_new(&config, &hv->owner.partition, err);
 	if (r < 0)
 		return r;
+	/* The VM and its VPs are there: no other one will be made. */
+	if (hv->fd[HV_FD_KVM] >= 0)
+		close(take_fd(&hv->fd[HV_FD_KVM]));
 
 	/* 5. Threads; each gives up its system calls before it stands ready. */
 	r = partition_start(hv->owner.partition, err);
@@ -185,7 +191,11 @@ static int start(struct hv *hv, struct err *err)
 
 	/* 6. Our own system calls: from here on this thread is the loop and nothing else. */
 	if (r == 0)
-		r = jail_thread(&hv->jail, JAIL_THREAD_HV_LOOP, err);
+		r = jail_thread(&hv->jail,
+				hv->config.engine == HV_ENGINE_KVM
+					? JAIL_THREAD_HV_LOOP_KVM
+					: JAIL_THREAD_HV_LOOP,
+				err);
 	if (r == 0)
 		owner_tell_ready(&hv->owner, report);
 	return r;
