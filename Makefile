@@ -8,7 +8,7 @@ BUILD ?= build$(if $(filter-out gcc cc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(
 JOBS ?= $(shell nproc)
 OPTIONS ?=
 
-.PHONY: all run test unit guest scenario bench soak lint format install fuzz clean help
+.PHONY: all run test test-kvm unit guest scenario bench soak lint format install fuzz clean help
 all: $(BUILD)/build.ninja
 	@ls tests/unit tests/guest/* tests/fuzz >$(BUILD)/files.new; \
 	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
@@ -25,6 +25,7 @@ help:
 	@echo 'make test       everything that is tested in under ten minutes (./test)'
 	@echo 'make unit       unit tests alone'
 	@echo 'make guest      boots and commands inside; CASES=... for some'
+	@echo 'make test-kvm   guests on KVM; where there is none, in a host that QEMU translates'
 	@echo 'make scenario   what the command line does; CASES=... for some'
 	@echo 'make bench      figures beside those of QEMU in the same run'
 	@echo 'make soak       hours of random instruction blocks'
@@ -54,6 +55,10 @@ format:
 guest scenario: all
 	@guests/make-demo
 	@TIMES=1 tests/tools/run-cases $(BUILD) $(or $(CASES),tests/$@/*.sh)
+
+test-kvm: all
+	@guests/make-demo
+	@TIMES=1 tests/tools/test-kvm $(BUILD)
 
 bench: all
 	@tests/bench/bench $(BUILD) $(ROUNDS)
