@@ -263,64 +263,40 @@ void vp_reset(struct vp *vp)
 			      vp->index, err.text);
 }
 
-/*
- * INIT: as reset, but what SDM volume 3, table 10-1 lets live: the floating-point state, time
- * stamp counter, MTRRs and the like.
- */
+/* The engine's state, changed by INIT or startup. */
+static void change_state(struct vp *vp, const char *what, const struct vp_state *state,
+			 int r)
+{
+	struct err err = { 0 };
+
+	if (r == 0)
+		r = give_state(vp, state, &err);
+	if (r < 0)
+		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: %s: %s", vp->index,
+			      what, err.code ? err.text : err_words(r));
+}
+
 static void do_init(struct vp *vp)
 {
-	struct vp_state old, state;
-	struct err err = { 0 };
-	int r = vp->partition->config.engine->vp_get_state(vp->engine_vp, &old);
+	struct vp_state state;
+	int r = vp->partition->config.engine->vp_get_state(vp->engine_vp, &state);
 
 	lapic_reset_by_init(&vp->lapic);
-	vp_state_reset(&state, vp->lapic.bsp);
-	memcpy(state.xsave, old.xsave, sizeof state.xsave);
-	state.xcr0 = old.xcr0;
-	state.star = old.star;
-	state.lstar = old.lstar;
-	state.cstar = old.cstar;
-	state.sfmask = old.sfmask;
-	state.kernel_gs_base = old.kernel_gs_base;
-	state.sysenter_cs = old.sysenter_cs;
-	state.sysenter_esp = old.sysenter_esp;
-	state.sysenter_eip = old.sysenter_eip;
-	state.pat = old.pat;
-	state.tsc = old.tsc;
-	state.tsc_adjust = old.tsc_adjust;
-	state.tsc_aux = old.tsc_aux;
-	state.misc_enable = old.misc_enable;
-	state.mtrr_def_type = old.mtrr_def_type;
-	memcpy(state.mtrr_fixed, old.mtrr_fixed, sizeof state.mtrr_fixed);
-	memcpy(state.mtrr_base, old.mtrr_base, sizeof state.mtrr_base);
-	memcpy(state.mtrr_mask, old.mtrr_mask, sizeof state.mtrr_mask);
-	/* CD and NW keep what they were. */
-	state.cr0 = (state.cr0 & ~0x60000000ull) | (old.cr0 & 0x60000000ull);
-	if (r == 0)
-		r = give_state(vp, &state, &err);
-	if (r < 0)
-		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: INIT: %s",
-			      vp->index, err.code ? err.text : err_words(r));
+	state.apic_base = atomic_load(&vp->lapic.base);
+	vp_state_init(&state);
+	change_state(vp, "INIT", &state, r);
 }
 
 static void do_startup(struct vp *vp, u8 vector)
 {
 	struct vp_state state;
-	struct err err = { 0 };
 	int r;
 
 	if (vp->activity != VP_WAIT_SIPI)
 		return; /* the second of INIT-SIPI-SIPI, usually */
 	r = vp->partition->config.engine->vp_get_state(vp->engine_vp, &state);
-	state.seg[SEG_CS].selector = (u16)(vector << 8);
-	state.seg[SEG_CS].base = (u64)vector << 12;
-	state.rip = 0;
-	state.activity = VP_RUNNING;
-	if (r == 0)
-		r = give_state(vp, &state, &err);
-	if (r < 0)
-		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: startup: %s",
-			      vp->index, err.code ? err.text : err_words(r));
+	vp_state_sipi(&state, vector);
+	change_state(vp, "startup", &state, r);
 }
 
 static void take_apic_signals(struct vp *vp)
