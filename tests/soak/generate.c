@@ -99,8 +99,10 @@ static const struct {
 	{ ZYDIS_MNEMONIC_XABORT, "not in the guest's model" },
 	{ ZYDIS_MNEMONIC_XEND, "not in the guest's model" },
 	{ ZYDIS_MNEMONIC_XTEST, "not in the guest's model" },
-	{ ZYDIS_MNEMONIC_FNSAVE, "the host forgets the x87 pointers when it switches tasks" },
-	{ ZYDIS_MNEMONIC_FNSTENV, "the host forgets the x87 pointers when it switches tasks" },
+	{ ZYDIS_MNEMONIC_FNSAVE, "the host forgets the x87 pointers when it switches "
+				 "tasks" },
+	{ ZYDIS_MNEMONIC_FNSTENV, "the host forgets the x87 pointers when it switches "
+				  "tasks" },
 	{ ZYDIS_MNEMONIC_FXSAVE, "MXCSR_MASK and pointers are the host's; unit tests" },
 	{ ZYDIS_MNEMONIC_FXSAVE64, "MXCSR_MASK and pointers are the host's; unit tests" },
 	{ ZYDIS_MNEMONIC_FXRSTOR, "MXCSR_MASK and pointers are the host's; unit tests" },
