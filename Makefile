@@ -57,6 +57,7 @@ guest scenario: all
 	@TIMES=1 tests/tools/run-cases $(BUILD) $(or $(CASES),tests/$@/*.sh)
 
 test-kvm: all
+	@tests/tools/install-missing guest kvm || true
 	@guests/make-demo
 	@TIMES=1 tests/tools/test-kvm $(BUILD)
 
