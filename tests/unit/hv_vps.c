@@ -60,6 +60,9 @@ static bool starts(u32 count)
 		CHECK_EQ(m->vp[k]->result[0], 0x8000);
 		CHECK_EQ(m->vp[k]->result[1], 0);
 	}
+	/* The loop tells it when it comes round: perhaps after it has answered STOP. */
+	for (int n = 0; n < 100000 && m->first_entries == 0; n++)
+		usleep(100);
 	CHECK_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
 	CHECK_EQ(m->first_entries, 1);
 	return true;
