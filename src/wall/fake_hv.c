@@ -88,6 +88,8 @@ void fake_hv_free(struct fake_hv *hv)
 		ipc_event_ring(hv->stop_event);
 		pthread_join(hv->thread, NULL);
 	}
+	for (unsigned i = 0; i < atomic_load(&hv->doorbell_count); i++)
+		close(hv->doorbell[i].event);
 	if (hv->ram)
 		munmap(hv->ram, hv->ram_size);
 	if (hv->dirty)
@@ -152,7 +154,8 @@ int fake_hv_access(struct fake_hv *hv, vp_index_t vp, enum wall_access_kind kind
 		   u64 address, u32 size, u32 count, void *data)
 {
 	struct wall_access *access = &hv->control->access[vp];
-	bool write = kind == WALL_PIO_WRITE || kind == WALL_MMIO_WRITE;
+	bool write = kind != WALL_PIO_READ && kind != WALL_MMIO_READ;
+	bool read = !write || kind == WALL_POST_MESSAGE;
 	struct timespec end;
 
 	access->kind = kind;
@@ -172,10 +175,39 @@ int fake_hv_access(struct fake_hv *hv, vp_index_t vp, enum wall_access_kind kind
 		if (r < 0 && errno == ETIMEDOUT)
 			return -ETIMEDOUT;
 	}
-	if (!write)
+	if (read)
 		memcpy(data, access->data, (size_t)size * count);
 	atomic_store(&access->state, WALL_ACCESS_IDLE);
 	return 0;
+}
+
+int fake_hv_post_message(struct fake_hv *hv, vp_index_t vp, u32 connection, u32 type,
+			 const void *payload, u32 size)
+{
+	struct wall_message m = { .connection = connection, .type = type, .size = size };
+	int r;
+
+	memcpy(m.payload, payload, size < sizeof m.payload ? size : sizeof m.payload);
+	r = fake_hv_access(hv, vp, WALL_POST_MESSAGE, connection, 1, sizeof m, &m);
+	return r < 0 ? r : (int)m.status;
+}
+
+bool fake_hv_signal_event(struct fake_hv *hv, u32 connection)
+{
+	for (unsigned k = 0; k < atomic_load(&hv->doorbell_count); k++) {
+		if (hv->doorbell[k].connection != connection)
+			continue;
+		ipc_event_ring(hv->doorbell[k].event);
+		return true;
+	}
+	return false;
+}
+
+bool fake_hv_take_flag(struct fake_hv *hv, vp_index_t vp, u32 flag)
+{
+	u64 bit = BIT64(flag % 64);
+
+	return atomic_fetch_and(&hv->control->synic[vp].pending[flag / 64], ~bit) & bit;
 }
 
 bool fake_hv_post(struct fake_hv *hv, enum wall_access_kind kind, u64 address, u32 size,
@@ -199,6 +231,35 @@ bool fake_hv_post(struct fake_hv *hv, enum wall_access_kind kind, u64 address, u
 
 /* ---- the verbs thread ---- */
 
+/* Connections alone; the descriptor is kept. */
+static int keep_doorbell(struct fake_hv *hv, const struct wall_request *request,
+			 int *io_fd)
+{
+	unsigned count = atomic_load(&hv->doorbell_count), at = 0;
+	u32 connection = (u32)request->u.doorbell.address;
+
+	if (request->u.doorbell.kind != WALL_DOORBELL_CONNECTION)
+		return 0;
+	while (at < count && hv->doorbell[at].connection != connection)
+		at++;
+	if (request->u.doorbell.remove) {
+		if (at == count)
+			return -ENOENT;
+		close(hv->doorbell[at].event);
+		hv->doorbell[at] = hv->doorbell[count - 1];
+		atomic_store(&hv->doorbell_count, count - 1);
+		return 0;
+	}
+	if (at < count)
+		return -EEXIST;
+	if (*io_fd < 0 || count == WALL_MAX_DOORBELLS)
+		return -EINVAL;
+	hv->doorbell[count].connection = connection;
+	hv->doorbell[count].event = take_fd(io_fd);
+	atomic_store(&hv->doorbell_count, count + 1);
+	return 0;
+}
+
 /* Larger than any request with its block. */
 union verb_message {
 	struct wall_request request;
@@ -206,7 +267,8 @@ union verb_message {
 		 WALL_CHIP_STATE_SIZE];
 };
 
-static void serve_one(struct fake_hv *hv, const union verb_message *message, size_t size)
+static void serve_one(struct fake_hv *hv, const union verb_message *message, size_t size,
+		      int *io_fd)
 {
 	const struct wall_request *request = &message->request;
 	struct {
@@ -240,6 +302,9 @@ static void serve_one(struct fake_hv *hv, const union verb_message *message, siz
 			out.state = hv->vp[vp];
 			out_size = sizeof out;
 		}
+		break;
+	case WALL_VERB_DOORBELL:
+		out.reply.result = keep_doorbell(hv, request, io_fd);
 		break;
 	case WALL_VERB_RUN:
 		atomic_store(&hv->running, true);
@@ -275,17 +340,17 @@ static void *verbs_main(void *arg)
 			fake_hv_flush_done(hv, fake_hv_flushes_asked(hv));
 		if (p[0].revents) {
 			union verb_message message;
-			int fds[1];
+			AUTO_CLOSE int fd = -1;
 			unsigned fd_count;
 			size_t size;
 
 			if (ipc_receive(hv->hv_verbs, &message, sizeof message, &size,
-					fds, 1, &fd_count) < 0)
+					&fd, 1, &fd_count) < 0)
 				return NULL;
-			if (fd_count > 0)
-				close(fds[0]);
+			if (fd_count == 0)
+				fd = -1;
 			if (size >= sizeof message.request)
-				serve_one(hv, &message, size);
+				serve_one(hv, &message, size, &fd);
 		}
 	}
 }

@@ -44,6 +44,13 @@ struct fake_hv {
 
 	_Atomic bool hold_flushes;
 
+	/* events of connections, by WALL_VERB_DOORBELL; ours */
+	struct {
+		u32 connection;
+		int event;
+	} doorbell[WALL_MAX_DOORBELLS];
+	_Atomic unsigned doorbell_count;
+
 	/* the test's side of the rings */
 	pthread_mutex_t lines_lock;
 	u64 lines_tail;
@@ -77,6 +84,16 @@ u64 fake_hv_flushes_asked(const struct fake_hv *hv);
  */
 int fake_hv_access(struct fake_hv *hv, vp_index_t vp, enum wall_access_kind kind,
 		   u64 address, u32 size, u32 count, void *data) MUST_CHECK;
+
+/* HvCallPostMessage of VP `vp`: the status, or -ETIMEDOUT after 5 s. */
+int fake_hv_post_message(struct fake_hv *hv, vp_index_t vp, u32 connection, u32 type,
+			 const void *payload, u32 size) MUST_CHECK;
+
+/* HvCallSignalEvent; false where nobody has connected. */
+bool fake_hv_signal_event(struct fake_hv *hv, u32 connection);
+
+/* Take an event flag that the worker set: true if it was. */
+bool fake_hv_take_flag(struct fake_hv *hv, vp_index_t vp, u32 flag);
 
 /* Queue a posted write; false when the ring is full. */
 bool fake_hv_post(struct fake_hv *hv, enum wall_access_kind kind, u64 address, u32 size,

@@ -283,7 +283,8 @@ int wall_hv_access(struct wall_hv *end, vp_index_t vp, enum wall_access_kind kin
 		   void (*on_slow)(void *owner, bool slow), void *slow_owner)
 {
 	struct wall_access *slot = &end->config.control->access[vp];
-	bool read = kind == WALL_PIO_READ || kind == WALL_MMIO_READ;
+	bool write = kind != WALL_PIO_READ && kind != WALL_MMIO_READ;
+	bool read = !write || kind == WALL_POST_MESSAGE;
 	size_t bytes = (size_t)size * count;
 	bool slow = false;
 	u32 state;
@@ -294,7 +295,7 @@ int wall_hv_access(struct wall_hv *end, vp_index_t vp, enum wall_access_kind kin
 	slot->size = size;
 	slot->address = address;
 	slot->count = count;
-	if (!read)
+	if (write)
 		memcpy(slot->data, data, bytes);
 	atomic_store_explicit(&slot->state, WALL_ACCESS_ASKED, memory_order_release);
 	atomic_fetch_add_explicit(&end->accesses, 1, memory_order_relaxed);
@@ -326,6 +327,21 @@ int wall_hv_access(struct wall_hv *end, vp_index_t vp, enum wall_access_kind kin
 		memcpy(data, slot->data, bytes);
 	atomic_store_explicit(&slot->state, WALL_ACCESS_IDLE, memory_order_relaxed);
 	return 0;
+}
+
+int wall_hv_post_message(struct wall_hv *end, vp_index_t vp,
+			 const struct wall_message *message,
+			 void (*on_slow)(void *owner, bool slow), void *slow_owner,
+			 u16 *ret_status)
+{
+	struct wall_message m = *message;
+	int r = wall_hv_access(end, vp, WALL_POST_MESSAGE, m.connection, 1, sizeof m, &m,
+			       on_slow, slow_owner);
+
+	/* Only the status is the worker's to say; what else it wrote there is not read. */
+	if (r == 0)
+		*ret_status = (u16)m.status;
+	return r;
 }
 
 bool wall_hv_post(struct wall_hv *end, enum wall_access_kind kind, u64 address,

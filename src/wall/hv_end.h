@@ -98,6 +98,16 @@ int wall_hv_access(struct wall_hv *end, vp_index_t vp, enum wall_access_kind kin
 		   void (*on_slow)(void *owner, bool slow), void *slow_owner);
 
 /*
+ * HvCallPostMessage: as wall_hv_access, and drains no lines either. The caller filled *message
+ * (copied from the guest, size <= 240); the worker's answer is *ret_status, 16 bits. -ECANCELED when
+ * the VM ended.
+ */
+int wall_hv_post_message(struct wall_hv *end, vp_index_t vp,
+			 const struct wall_message *message,
+			 void (*on_slow)(void *owner, bool slow), void *slow_owner,
+			 u16 *ret_status);
+
+/*
  * Queue a posted write; false when there is no room: make it an access then. (The worker drains
  * the ring before it answers, so that the order holds.)
  */

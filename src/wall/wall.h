@@ -54,6 +54,7 @@ enum wall_access_kind {
 	WALL_PIO_WRITE,
 	WALL_MMIO_READ,
 	WALL_MMIO_WRITE,
+	WALL_POST_MESSAGE, /* a hypercall: data is a struct wall_message, size 1, count all of it */
 };
 enum wall_access_state { WALL_ACCESS_IDLE, WALL_ACCESS_ASKED, WALL_ACCESS_DONE };
 
@@ -71,6 +72,19 @@ struct wall_access {
 	u8 pad[4096 - 24];
 };
 _Static_assert(sizeof(struct wall_access) == 8192, "two pages: no two VPs share a line");
+
+/*
+ * HvCallPostMessage of a VP, as an access: hv fills all but status, the worker answers with the
+ * status of the hypercall (0x12 unknown connection, 0x13 no buffers: try again, ...).
+ */
+struct wall_message {
+	u32 connection;
+	u32 type;
+	u32 size; /* <= 240 */
+	u32 status;
+	u8 payload[240];
+};
+_Static_assert(sizeof(struct wall_message) == 256, "message of a hypercall");
 
 /* ---- rings from the worker: single producer, single consumer ------------------------------
  *
@@ -141,7 +155,11 @@ struct wall_posted {
 	struct wall_posted_write entry[WALL_POSTED];
 };
 
-/* ---- synthetic interrupts: worker -> VP ---------------------------------------------------- */
+/* ---- synthetic interrupts: worker -> VP ----------------------------------------------------
+ * The worker ORs the flag into pending; if it was clear, it ORs the VP into signalled, wakes
+ * parked where it is 1, and rings hv_event. hv takes signalled first, then pending (exchange with
+ * 0), then moves the flags into the SIEFP page. A lying worker causes spurious events.
+ */
 #define WALL_SINTS 16
 struct wall_synic {
 	_Atomic u64 pending[32]; /* event flags 0-2047 of the VP's VMBus SINT; the worker ORs */
@@ -153,7 +171,8 @@ struct wall_control {
 	u32 version; /* WALL_VERSION, written by whoever made the memory */
 	u32 vp_count;
 	u64 ram_size;
-	u8 pad[4096 - 16];
+	_Atomic u64 signalled[4]; /* a bit a VP: look into its synic.pending */
+	u8 pad[4096 - 48];
 	struct wall_lines lines;
 	struct wall_flushes flushes;
 	struct wall_posted posted;

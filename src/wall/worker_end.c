@@ -36,7 +36,11 @@ struct worker_end {
 	unsigned poll_history; /* bit 0: the last poll hit, or would have; bit 1: the one before */
 	u64 idle_since; /* when we last ran out of accesses */
 	struct worker_end_counts counts;
+	worker_message_fn message_fn;
+	void *message_owner;
 
+	/* any thread */
+	_Atomic u64 signals;
 	/* any thread: the producer's side of control->lines */
 	pthread_mutex_t lines_lock;
 	pthread_t serving; /* the loop thread, valid while in_access */
@@ -111,9 +115,10 @@ static const char *verb_words(u32 verb)
  * Ask and wait. block/block_size go out after the request; ret_block gets ret_block_size bytes
  * that must come with a good reply.
  */
-static int call(struct worker_end *end, struct wall_request *request, const void *block,
-		size_t block_size, struct wall_reply *ret_reply, void *ret_block,
-		size_t ret_block_size, struct err *err)
+static int call_with_fd(struct worker_end *end, struct wall_request *request,
+			const void *block, size_t block_size, int fd,
+			struct wall_reply *ret_reply, void *ret_block,
+			size_t ret_block_size, struct err *err)
 {
 	struct {
 		struct wall_request request;
@@ -131,7 +136,7 @@ static int call(struct worker_end *end, struct wall_request *request, const void
 	out.request = *request;
 	if (block_size > 0)
 		memcpy(out.block, block, block_size);
-	int r = ipc_send(end->verbs, &out, sizeof out.request + block_size, NULL, 0);
+	int r = ipc_send(end->verbs, &out, sizeof out.request + block_size, &fd, fd >= 0);
 	if (r == 0)
 		r = ipc_receive(end->verbs, &in, sizeof in, &size, NULL, 0, &fd_count);
 	if (r < 0)
@@ -153,6 +158,14 @@ static int call(struct worker_end *end, struct wall_request *request, const void
 	if (ret_block_size > 0)
 		memcpy(ret_block, in.block, ret_block_size);
 	return 0;
+}
+
+static int call(struct worker_end *end, struct wall_request *request, const void *block,
+		size_t block_size, struct wall_reply *ret_reply, void *ret_block,
+		size_t ret_block_size, struct err *err)
+{
+	return call_with_fd(end, request, block, block_size, -1, ret_reply, ret_block,
+			    ret_block_size, err);
 }
 
 static int ask(struct worker_end *end, struct wall_request *request, struct err *err)
@@ -319,6 +332,82 @@ int worker_msi(struct worker_end *end, u64 address, u32 data)
 			      });
 }
 
+/* ---- synthetic interrupts ---- */
+
+/* Status of a hypercall: nobody listens at this connection. */
+#define UNKNOWN_CONNECTION 0x12
+
+void worker_on_message(struct worker_end *end, worker_message_fn fn, void *owner)
+{
+	end->message_fn = fn;
+	end->message_owner = owner;
+}
+
+static int set_connection(struct worker_end *end, u32 connection, int event, bool remove,
+			  struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_DOORBELL };
+
+	request.u.doorbell.kind = WALL_DOORBELL_CONNECTION;
+	request.u.doorbell.size = 0;
+	request.u.doorbell.address = connection;
+	request.u.doorbell.match = 0;
+	request.u.doorbell.any_value = 1;
+	request.u.doorbell.remove = remove;
+	return call_with_fd(end, &request, NULL, 0, event, NULL, NULL, 0, err);
+}
+
+int worker_connect(struct worker_end *end, u32 connection, int event, struct err *err)
+{
+	return set_connection(end, connection, event, false, err);
+}
+
+int worker_disconnect(struct worker_end *end, u32 connection, struct err *err)
+{
+	return set_connection(end, connection, -1, true, err);
+}
+
+int worker_post(struct worker_end *end, vp_index_t vp, u32 sint, u32 type,
+		const void *payload, u32 size)
+{
+	struct wall_request request = { .verb = WALL_VERB_POST };
+	struct err err;
+
+	if (vp >= end->vp_count || sint >= WALL_SINTS ||
+	    size > sizeof request.u.post.payload)
+		return -EINVAL;
+	request.u.post.vp = vp;
+	request.u.post.sint = sint;
+	request.u.post.type = type;
+	request.u.post.size = size;
+	memset(request.u.post.payload, 0, sizeof request.u.post.payload);
+	memcpy(request.u.post.payload, payload, size);
+	int r = ask(end, &request, &err);
+	if (r == 0)
+		end->counts.messages_out++;
+	return r;
+}
+
+void worker_signal(struct worker_end *end, vp_index_t vp, u32 flag)
+{
+	struct wall_synic *synic = &end->control->synic[vp];
+	u64 bit = BIT64(flag % 64);
+
+	if (vp >= end->vp_count || flag >= 64 * ARRAY_COUNT(synic->pending))
+		return;
+	atomic_fetch_add_explicit(&end->signals, 1, memory_order_relaxed);
+	/*
+	 * Whoever set the bit before us woke hv, which takes it after that: a bit that is still
+	 * set is yet to be seen, with all that was written before it.
+	 */
+	if (atomic_fetch_or(&synic->pending[flag / 64], bit) & bit)
+		return;
+	atomic_fetch_or(&end->control->signalled[vp / 64], BIT64(vp % 64));
+	if (atomic_load(&synic->parked))
+		syscall(SYS_futex, &synic->parked, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	ipc_event_ring(end->hv_event);
+}
+
 /* ---- accesses ---- */
 
 static struct worker_range *find_range(struct worker_end *end, bool mmio, u64 address)
@@ -453,6 +542,19 @@ static void write_elements(struct worker_range *r, u64 offset, u32 size, u32 cou
 	}
 }
 
+static void serve_message(struct worker_end *end, struct wall_access *access)
+{
+	struct wall_message m;
+
+	memcpy(&m, access->data, sizeof m);
+	end->counts.messages_in++;
+	m.status = UNKNOWN_CONNECTION;
+	if (end->message_fn && m.size <= sizeof m.payload)
+		m.status = end->message_fn(end->message_owner, m.connection, m.type,
+					   m.payload, m.size);
+	memcpy(access->data, &m, sizeof m);
+}
+
 /* Answer in place; hv wrote the request before ASKED and leaves the slot alone until DONE. */
 static void serve_access(struct worker_end *end, struct wall_access *access)
 {
@@ -462,6 +564,10 @@ static void serve_access(struct worker_end *end, struct wall_access *access)
 	bool mmio = kind == WALL_MMIO_READ || kind == WALL_MMIO_WRITE;
 	struct worker_range *r = find_range(end, mmio, address);
 
+	if (kind == WALL_POST_MESSAGE) {
+		serve_message(end, access);
+		return;
+	}
 	end->counts.accesses++;
 	if (!good_size(size) || count == 0 || count > WALL_ACCESS_DATA / size) {
 		log_warn("an access of %u elements of %u bytes is ignored", count, size);
@@ -532,4 +638,5 @@ void worker_serve(struct worker_end *end)
 void worker_end_count(const struct worker_end *end, struct worker_end_counts *ret_counts)
 {
 	*ret_counts = end->counts;
+	ret_counts->signals = atomic_load(&end->signals);
 }

@@ -102,8 +102,31 @@ int worker_remove_range(struct worker_end *end, bool mmio, u64 base, struct err 
  */
 void worker_serve(struct worker_end *end);
 
+/*
+ * ---- synthetic interrupts ----
+ * What the guest posts by hypercall comes to fn on the loop thread while the VP waits; fn's result
+ * is the hypercall's status. NULL: every connection is unknown (0x12).
+ */
+typedef u16 (*worker_message_fn)(void *owner, u32 connection, u32 type,
+				 const void *payload, u32 size);
+void worker_on_message(struct worker_end *end, worker_message_fn fn, void *owner);
+
+/* SignalEvent on a connection rings event (an eventfd, stays the caller's). */
+int worker_connect(struct worker_end *end, u32 connection, int event, struct err *err)
+	MUST_CHECK;
+int worker_disconnect(struct worker_end *end, u32 connection, struct err *err) MUST_CHECK;
+
+/*
+ * Queue a SynIC message for a VP; -EAGAIN where hv's queue is full: again later. size <= 240.
+ */
+int worker_post(struct worker_end *end, vp_index_t vp, u32 sint, u32 type,
+		const void *payload, u32 size) MUST_CHECK;
+/* Set an event flag (1-2047) of a VP's VMBus interrupt source. Any thread. */
+void worker_signal(struct worker_end *end, vp_index_t vp, u32 flag);
+
 struct worker_end_counts {
 	u64 accesses, posted, strings, lines, msis;
 	u64 polls, poll_hits;
+	u64 messages_in, messages_out, signals;
 };
 void worker_end_count(const struct worker_end *end, struct worker_end_counts *ret_counts);

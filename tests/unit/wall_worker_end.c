@@ -273,3 +273,89 @@ TEST(full_lines_ring_waits_for_hv_and_keeps_the_order)
 		ASSERT_EQ(worker_msi(f.end, 0xfee00000, i), 0);
 	ASSERT_ERR(worker_msi(f.end, 0xfee00000, 0), EPIPE);
 }
+
+/* ---- synthetic interrupts ---- */
+
+static u16 on_message(void *owner, u32 connection, u32 type, const void *payload,
+		      u32 size)
+{
+	struct fixture *f = owner;
+
+	f->log[0] = connection;
+	f->log[1] = type;
+	f->log[2] = size;
+	memcpy(&f->log[3], payload, 8);
+	return 0x13;
+}
+
+TEST(posted_message_arrives_whole_and_its_status_comes_back)
+{
+	FIXTURE f = { 0 };
+	u8 payload[240];
+
+	ASSERT_OK(fixture_init(&f, 2));
+	ASSERT_OK(fixture_serve(&f));
+	memset(payload, 0x5a, sizeof payload);
+	ASSERT_EQ(fake_hv_post_message(f.hv, 1, 1, 1, payload, 240), 0x12);
+	worker_on_message(f.end, on_message, &f);
+	ASSERT_EQ(fake_hv_post_message(f.hv, 1, 4, 1, payload, 240), 0x13);
+	ASSERT_EQ(f.log[0], 4);
+	ASSERT_EQ(f.log[1], 1);
+	ASSERT_EQ(f.log[2], 240);
+	ASSERT_EQ(f.log[3], 0x5a5a5a5a5a5a5a5aull);
+	/* Longer than a message can be: the handler never sees it. */
+	ASSERT_EQ(fake_hv_post_message(f.hv, 1, 4, 1, payload, 241), 0x12);
+}
+
+TEST(event_flag_is_set_once_and_its_vp_is_named)
+{
+	FIXTURE f = { 0 };
+
+	ASSERT_OK(fixture_init(&f, 2));
+	worker_signal(f.end, 1, 2047);
+	worker_signal(f.end, 1, 2047);
+	ASSERT_EQ(atomic_load(&f.hv->control->signalled[0]), 2);
+	ASSERT(fake_hv_take_flag(f.hv, 1, 2047));
+	ASSERT(!fake_hv_take_flag(f.hv, 1, 2047));
+	/* Neither a VP nor a flag that is none writes anywhere. */
+	worker_signal(f.end, 2, 1);
+	worker_signal(f.end, 1, 2048);
+	ASSERT_EQ(atomic_load(&f.hv->control->signalled[0]), 2);
+}
+
+TEST(connection_rings_its_event_until_it_is_taken_away)
+{
+	FIXTURE f = { 0 };
+	struct err err = { 0 };
+
+	ASSERT_OK(fixture_init(&f, 1));
+	AUTO_CLOSE int event = ipc_event_new();
+	ASSERT_EQ(worker_connect(f.end, 0x10001, event, &err), 0);
+	ASSERT_ERR(worker_connect(f.end, 0x10001, event, &err), EEXIST);
+	ASSERT(fake_hv_signal_event(f.hv, 0x10001));
+	ASSERT(ipc_event_clear(event));
+	err = (struct err){ 0 };
+	ASSERT_EQ(worker_disconnect(f.end, 0x10001, &err), 0);
+	ASSERT(!fake_hv_signal_event(f.hv, 0x10001));
+}
+
+TEST(message_for_a_vp_travels_with_its_bytes_alone)
+{
+	FIXTURE f = { 0 };
+	const struct wall_request *request;
+
+	ASSERT_OK(fixture_init(&f, 2));
+	ASSERT_EQ(worker_post(f.end, 1, 2, 1, "0123456789", 10), 0);
+	request = fake_hv_request(f.hv, WALL_VERB_POST, 0);
+	ASSERT(request);
+	ASSERT_EQ(request->u.post.vp, 1);
+	ASSERT_EQ(request->u.post.sint, 2);
+	ASSERT_EQ(request->u.post.type, 1);
+	ASSERT_EQ(request->u.post.size, 10);
+	ASSERT_MEM(request->u.post.payload, "0123456789\0\0\0\0\0\0", 16);
+	ASSERT_ERR(worker_post(f.end, 2, 2, 1, "", 0), EINVAL);
+	ASSERT_ERR(worker_post(f.end, 1, 2, 1, "", 241), EINVAL);
+	atomic_store(&f.hv->refuse_with, -EAGAIN);
+	atomic_store(&f.hv->refuse_verb, WALL_VERB_POST);
+	ASSERT_ERR(worker_post(f.end, 1, 2, 1, "", 0), EAGAIN);
+}
