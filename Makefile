@@ -61,8 +61,13 @@ test-kvm: all
 	@guests/make-demo
 	@TIMES=1 tests/tools/test-kvm $(BUILD)
 
-bench: all
-	@tests/bench/bench $(BUILD) $(ROUNDS)
+# ROWS="fib icall" ROUNDS=3 SCALE=4 ENGINE=soft WHO="native ours": tests/bench/rows.
+bench:
+	@tests/tools/install-missing build guest bench
+	@$(MAKE) -s all
+	@[ -x $(BUILD)/tests/bench/program/guest-bench ] || \
+		{ meson setup --reconfigure $(BUILD) >/dev/null && ninja -C $(BUILD) --quiet; }
+	@tests/bench/bench $(BUILD)
 
 soak: all
 	@tests/soak/soak $(BUILD) $(BLOCKS) $(SEED)
