@@ -63,11 +63,31 @@ typedef void (*x86_fn)(struct x86_cpu *c, const struct x86_insn *i);
 enum {
 	R_ZERO = 16, /* always 0: no base, no index */
 	R_BLOCK = 17, /* RIP (offset in CS) of the block's first byte; RIP-relative operands */
-	R_FILE = 18,
+	R_TOP = 18, /* always 2^32: brings a negative displacement back to 32 bits, see below */
+	R_FILE = 19,
 };
 
 /* Index of a segment base for effective addresses; SEG_FLAT is base 0, no checks. */
-enum { SEG_FLAT = SEG_COUNT };
+enum {
+	SEG_FLAT = SEG_COUNT,
+	SEG_TOP = SEG_FLAT + 1, /* 2^32 */
+	/*
+	 * FS and GS outside of 64-bit mode, in X86_MODE_FLAT: their base when they reach all of 4 GiB
+	 * and are writable, else SEG_NOWHERE, which no TLB entry has.
+	 */
+	SEG_FS_FLAT = SEG_FLAT + 2,
+	SEG_GS_FLAT = SEG_FLAT + 3,
+	SEG_BASES = SEG_FLAT + 4,
+};
+#define SEG_NOWHERE BIT64(62)
+
+/*
+ * Flat 32-bit code takes the handlers of 64-bit code. They do not cut the sum to 32 bits, and need
+ * not: outside of 64-bit mode no page of 4 GiB or more is ever in the TLB under the key in force, so
+ * a sum that had to be cut misses, and the slow half cuts it. So that sums seldom have to be, a
+ * displacement that looks like an address above 2 GiB has R_TOP or SEG_TOP added by the decoder.
+ * x86_decode_flat().
+ */
 
 /*
  * One decoded instruction, 32 bytes: two to a cache line.
@@ -90,7 +110,7 @@ struct x86_insn {
 };
 _Static_assert(sizeof(struct x86_insn) == 32, "two records a cache line");
 
-#define X86_INSN_SLOW_EA 1 /* address size not 64: x86_ea_slow(); i->seg is the real segment */
+#define X86_INSN_SLOW_EA 1 /* address size not 64: x86_ea_slow(); i->seg is real, or x86_decode_flat()'s */
 #define X86_INSN_LOCK 2
 #define X86_INSN_REP 4
 #define X86_INSN_REPNE 8
@@ -197,7 +217,7 @@ struct x86_cpu {
 	u64 key;    /* TLB key now in force */
 	_Atomic u32 attention;
 	u32 mode;   /* X86_MODE_... */
-	u64 seg_base[SEG_COUNT + 1]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
+	u64 seg_base[SEG_BASES]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
 	u64 rip; /* valid between blocks only; next RIP when a handler leaves to the loop */
 	struct x86_block *block;     /* being executed */
 	u64 jump_key;		     /* of jump[] entries that hold now; set by x86_mode_changed() */
@@ -597,6 +617,8 @@ u64 x86_tlb_key(struct x86_cpu *c);
 static inline void x86_segment_base_changed(struct x86_cpu *c, unsigned seg)
 {
 	c->seg_base[seg] = c->s.seg[seg].base;
+	if (!(c->mode & X86_MODE_LONG))
+		x86_mode_changed(c);
 }
 
 /* After CR3 was written (the value without bit 63); keep = that bit: nothing is flushed. Picks the number of the

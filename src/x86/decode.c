@@ -170,6 +170,47 @@ void x86_decode_memory(const struct x86_decoded *d, const ZydisDecodedOperand *o
 	i->disp = (s32)disp;
 }
 
+/* A displacement below this is taken for an address, one above it for a distance. */
+#define LOWEST_DISTANCE (-0x1000000)
+
+bool x86_decode_flat(const struct x86_decoded *d, struct x86_insn *i)
+{
+	bool based = i->base != R_ZERO || i->index != R_ZERO;
+
+	if (!(i->flags & X86_INSN_SLOW_EA))
+		return true;
+	if (d->mode & X86_MODE_LONG || !(d->mode & X86_MODE_FLAT) || d->asz != 32)
+		return false;
+	switch (i->seg) {
+	case SEG_ES:
+	case SEG_SS:
+	case SEG_DS:
+		i->seg = SEG_FLAT;
+		break;
+	case SEG_FS:
+		i->seg = SEG_FS_FLAT;
+		based = true;
+		break;
+	case SEG_GS:
+		i->seg = SEG_GS_FLAT;
+		based = true;
+		break;
+	default: /* CS is not writable */
+		return false;
+	}
+	if (i->disp >= (based ? LOWEST_DISTANCE : 0))
+		return true;
+	if (i->base == R_ZERO) {
+		i->base = R_TOP;
+	} else if (i->index == R_ZERO) {
+		i->index = R_TOP;
+		i->scale = 0;
+	} else if (i->seg == SEG_FLAT) {
+		i->seg = SEG_TOP;
+	}
+	return true;
+}
+
 bool x86_decode_is_moffs64(const struct x86_decoded *d)
 {
 	if (d->insn.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || d->insn.opcode < 0xa0 ||

@@ -64,6 +64,14 @@ void x86_decode_memory(const struct x86_decoded *d, const ZydisDecodedOperand *o
  * the effective address is x86_ea() + i->imm. */
 bool x86_decode_is_moffs64(const struct x86_decoded *d);
 
+/*
+ * After x86_decode_memory(): may a handler that does not look at X86_INSN_SLOW_EA before it hits do the
+ * access? Always with an address size of 64 bits; with 32 in flat segments, for which the record is changed:
+ * cpu.h. Only for records whose other uses of i->seg, base and index are x86_ea() and
+ * x86_linear().
+ */
+bool x86_decode_flat(const struct x86_decoded *d, struct x86_insn *i);
+
 /* The segment that an implicit or explicit memory operand uses, as x86_ea wants it in i->seg:
  * SEG_FLAT where base is 0 and nothing is checked. */
 u8 x86_decode_segment(const struct x86_decoded *d, ZydisRegister segment);

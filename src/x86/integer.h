@@ -252,7 +252,7 @@ static inline bool x86_choose_memory(const struct x86_decoded *d, unsigned n, st
 				     const x86_fn fns[3])
 {
 	x86_decode_memory(d, &d->op[n], i);
-	if (x86_decode_is_moffs64(d) || (i->flags & X86_INSN_SLOW_EA))
+	if (x86_decode_is_moffs64(d) || !x86_decode_flat(d, i))
 		i->fn = fns[2];
 	else if (i->index == R_ZERO && i->seg == SEG_FLAT)
 		i->fn = fns[0];

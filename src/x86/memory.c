@@ -59,6 +59,8 @@ static gva_t check_segment(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	u8 vector = seg == SEG_SS ? X86_SS : X86_GP;
 	u64 last = offset + size - 1;
 
+	if (c->mode & X86_MODE_FLAT && (seg == SEG_DS || seg == SEG_SS || seg == SEG_ES))
+		return (u32)offset;
 	if (c->mode & X86_MODE_PE && !(c->mode & X86_MODE_V86)) {
 		if (!(s->attr & SEG_ATTR_P))
 			x86_raise_code(c, i, vector, 0);
@@ -82,6 +84,14 @@ static gva_t check_segment(struct x86_cpu *c, const struct x86_insn *i, unsigned
 	return (u32)(s->base + offset);
 }
 
+/* Of what i->seg may be; those that are flat behave as DS does. */
+static unsigned real_segment(unsigned seg)
+{
+	if (seg < SEG_FLAT)
+		return seg;
+	return seg == SEG_FS_FLAT ? SEG_FS : seg == SEG_GS_FLAT ? SEG_GS : SEG_DS;
+}
+
 static u64 ea_offset(const struct x86_cpu *c, const struct x86_insn *i)
 {
 	u64 offset = c->r[i->base] + (c->r[i->index] << i->scale) + (u64)(s64)i->disp;
@@ -101,7 +111,9 @@ gva_t x86_ea_slow(struct x86_cpu *c, const struct x86_insn *i, unsigned size, bo
 
 	if (c->mode & X86_MODE_LONG)
 		return offset + c->seg_base[i->seg];
-	return check_segment(c, i, i->seg, offset, size ? size : 1, write);
+	if (i->seg == SEG_FLAT || i->seg == SEG_TOP)
+		return (u32)offset;
+	return check_segment(c, i, real_segment(i->seg), offset, size ? size : 1, write);
 }
 
 u64 x86_ea_offset(const struct x86_cpu *c, const struct x86_insn *i)
@@ -114,7 +126,7 @@ gva_t x86_linear(struct x86_cpu *c, const struct x86_insn *i, unsigned seg, u64 
 {
 	if (c->mode & X86_MODE_LONG)
 		return offset + c->seg_base[seg];
-	return check_segment(c, i, seg == SEG_FLAT ? SEG_DS : seg, offset, size, write);
+	return check_segment(c, i, real_segment(seg), offset, size, write);
 }
 
 /* ---- loads and stores ---------------------------------------------------------------------- */

@@ -9,6 +9,10 @@
  *	numbers can never hit again. When the numbers run out everything is flushed. Global pages
  *	are entered under the number too, so they are forgotten earlier than they must be, never later.
  *
+ *	32-bit code under a 64-bit system (compatibility mode) has a number of its own beside the one
+ *	of its address space: under a number that code outside of 64-bit mode uses there must be no page
+ *	above 4 GiB (cpu.h, x86_decode_flat).
+ *
  * The jump cache (RIP -> block) is valid for a key of mode, number and a generation; INVLPG of a page
  * that code was fetched from starts a new generation.
  */
@@ -57,8 +61,9 @@ struct x86_mmu {
 	u64 code_base;	/* of CS: what its RIPs are offsets from */
 	u64 pdpte[4];
 	struct {
-		u64 root;  /* CR3 without PCID */
-		u32 space; /* 0: none */
+		u64 root;   /* CR3 without PCID */
+		u32 space;  /* 0: none */
+		u32 compat; /* number of compatibility mode, 0: none yet */
 	} pcid[4096];
 	struct {
 		gpa_t gpa; /* of the page, | 1 when valid */
@@ -134,16 +139,38 @@ struct x86_written *x86_mmu_written(struct x86_cpu *c)
 
 /* ---- keys and flushes ------------------------------------------------------------------------ */
 
+/* The number to look up under in the mode that c->mode says. */
+static u32 space_now(struct x86_cpu *c)
+{
+	struct x86_mmu *m = c->mmu;
+
+	if (c->mode & X86_MODE_LONG || !(c->s.efer & EFER_LMA))
+		return m->space;
+
+	unsigned pcid = c->s.cr4 & CR4_PCIDE ? c->s.cr3 & 0xfff : 0;
+
+	if (!m->pcid[pcid].compat) {
+		if (m->next_space > SPACE_MAX) {
+			forget_translations(c);
+			m->pcid[pcid].root = c->s.cr3 & ~0xfffull;
+			m->pcid[pcid].space = m->space;
+		}
+		m->pcid[pcid].compat = m->next_space++;
+	}
+	return m->pcid[pcid].compat;
+}
+
 u64 x86_tlb_key(struct x86_cpu *c)
 {
 	unsigned privilege = 0;
+	u32 space = space_now(c);
 
 	jump_key_changed(c);
 	if (c->cpl == 3)
 		privilege = c->s.cr0 & CR0_AM && c->eflags & X86_AC_FLAG ? 3 : 2;
 	else if (c->s.cr4 & CR4_SMAP && !(c->eflags & X86_AC_FLAG))
 		privilege = 1;
-	return (u64)c->mmu->space << 2 | privilege;
+	return (u64)space << 2 | privilege;
 }
 
 static void jump_key_changed(struct x86_cpu *c)
@@ -181,7 +208,7 @@ unsigned x86_access_system(const struct x86_cpu *c, u64 *ret_key)
 {
 	bool smap = c->s.cr4 & CR4_SMAP;
 
-	*ret_key = (c->key & ~3ull) | smap;
+	*ret_key = (u64)c->mmu->space << 2 | smap;
 	return smap ? X86_ACCESS_SMAP : 0;
 }
 
@@ -198,6 +225,7 @@ void x86_cr3_changed(struct x86_cpu *c, bool keep)
 		new_space(c);
 		m->pcid[pcid].root = root;
 		m->pcid[pcid].space = m->space;
+		m->pcid[pcid].compat = 0;
 	}
 	x86_mode_changed(c);
 }
@@ -222,7 +250,7 @@ static void forget_translations(struct x86_cpu *c)
 	for (unsigned n = 0; n < FETCH_COUNT; n++)
 		m->fetch[n].tag = X86_TAG_NONE;
 	for (unsigned n = 0; n < ARRAY_COUNT(m->pcid); n++)
-		m->pcid[n].space = 0;
+		m->pcid[n].space = m->pcid[n].compat = 0;
 	memset(m->exec, 0, sizeof(m->exec));
 	memset(m->large, 0, sizeof(m->large));
 	m->space = 1;
@@ -233,7 +261,7 @@ static void forget_translations(struct x86_cpu *c)
 
 static void keys_changed(struct x86_cpu *c)
 {
-	c->key = (u64)c->mmu->space << 2 | (c->key & 3);
+	c->key = (u64)space_now(c) << 2 | (c->key & 3);
 	jump_key_changed(c);
 }
 
@@ -255,7 +283,7 @@ void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3)
 	unsigned pcid = pcids ? cr3 & 0xfff : 0;
 	bool present = !pcids || pcid == (c->s.cr3 & 0xfff);
 
-	m->pcid[pcid].space = 0;
+	m->pcid[pcid].space = m->pcid[pcid].compat = 0;
 	if (!present)
 		return;
 	new_space(c);
@@ -361,6 +389,8 @@ void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigne
 {
 	struct walk w;
 
+	if (!(c->s.efer & EFER_LMA))
+		a = (u32)a;
 	c->tlb_misses++;
 	walk_or_raise(c, i, a, access, &w);
 

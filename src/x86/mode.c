@@ -26,6 +26,12 @@ static bool flat(const struct x86_cpu *c)
 	return true;
 }
 
+/* Base of FS or GS for x86_decode_flat(). */
+static u64 flat_base(const struct vp_segment *s)
+{
+	return s->limit == 0xffffffff && (s->attr & 0x9e) == 0x92 ? s->base : SEG_NOWHERE;
+}
+
 void x86_mode_changed(struct x86_cpu *c)
 {
 	const struct vp_segment *seg = c->s.seg;
@@ -40,6 +46,9 @@ void x86_mode_changed(struct x86_cpu *c)
 	} else {
 		for (unsigned n = 0; n < SEG_COUNT; n++)
 			c->seg_base[n] = seg[n].base;
+		c->seg_base[SEG_TOP] = c->r[R_TOP] = BIT64(32);
+		c->seg_base[SEG_FS_FLAT] = flat_base(&seg[SEG_FS]);
+		c->seg_base[SEG_GS_FLAT] = flat_base(&seg[SEG_GS]);
 		if (seg[SEG_CS].attr & SEG_ATTR_DB)
 			mode |= X86_MODE_D;
 		if (seg[SEG_SS].attr & SEG_ATTR_DB)
