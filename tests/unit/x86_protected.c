@@ -388,6 +388,108 @@ TEST(the_permission_bitmap_decides_over_ports)
 	}
 }
 
+/* ---- flat segments --------------------------------------------------------------------------- */
+
+TEST(addresses_of_flat_32_bit_code_wrap_at_4_gib)
+{
+	struct machine *m AUTO_MACHINE = rings_new(32);
+
+	ASSERT(m);
+	for (unsigned n = 0; n < 64; n++)
+		rings_put(m, MACHINE_DATA + 4 * n, 0x1000 + n, 4);
+	/* Distances, addresses, and sums above 4 GiB by each of their parts. */
+	machine_code(m, CODE32("mov -16(%ebx), %eax; mov %eax, 0x20100;"
+			       "mov 0x8001fff4(%ebp), %eax; mov %eax, 0x20104;"
+			       "mov -0x7ffe0000(,%esi,4), %eax; mov %eax, 0x20108;"
+			       "mov 0x20010(%ecx,%edx,4), %eax; mov %eax, 0x2010c;"
+			       "mov -0x10000000(%edi,%esi,8), %eax; mov %eax, 0x20110;"
+			       "add 0x8001fff8(%ebp), %eax; mov %eax, 0x8002010c(%ebp);"
+			       "incl 0x20010(%ecx,%edx,4);"
+			       "lock; addl $0x100, 0x80020000(%ebp);"
+			       "movl $0x77, (%ebx,%ecx)"));
+	m->s.gpr[R_BX] = MACHINE_DATA + 16;
+	m->s.gpr[R_BP] = 0x80000008;
+	m->s.gpr[R_SI] = 0x20000001;
+	m->s.gpr[R_CX] = 0xfffffffc;
+	m->s.gpr[R_DX] = 0xfffffffe;
+	m->s.gpr[R_DI] = 0x10000000 + MACHINE_DATA;
+	ASSERT_EQ(rings_run(m), RINGS_ELSEWHERE);
+	ASSERT_EQ(rings_get(m, 0x20100, 4), 0x1000);
+	/* 0x8001fff4 + 0x80000008 = 0x1fffc, before the numbers. */
+	ASSERT_EQ(rings_get(m, 0x20104, 4), 0);
+	/* 4 * 0x20000001 = 0x80000004, and with the address 0x20004. */
+	ASSERT_EQ(rings_get(m, 0x20108, 4), 0x1001);
+	ASSERT_EQ(rings_get(m, 0x2010c, 4), 0x1001);
+	/* 8 * 0x20000001 = 8. */
+	ASSERT_EQ(rings_get(m, 0x20110, 4), 0x1002);
+	ASSERT_EQ(rings_get(m, 0x20114, 4), 0x1002 + 0x1000);
+	ASSERT_EQ(rings_get(m, 0x20004, 4), 0x1002);
+	ASSERT_EQ(rings_get(m, 0x20008, 4), 0x1102);
+	ASSERT_EQ(rings_get(m, 0x2000c, 4), 0x77);
+}
+
+TEST(a_segment_override_is_checked_in_flat_code)
+{
+	static const struct {
+		u64 descriptor;
+		int ends;
+	} fs[] = {
+		{ 0x00cf92030000ffff, RINGS_ELSEWHERE }, /* 30000, 4 GiB */
+		{ 0x00cf90030000ffff, 13 },		 /* not writable */
+		{ 0x0040920300000fff, 13 },		 /* 4 KiB */
+		{ 0x00cf96030000ffff, 13 },		 /* down from 4 GiB: nothing */
+		{ 0, 13 },				 /* null */
+	};
+
+	for (unsigned n = 0; n < ARRAY_COUNT(fs); n++) {
+		struct machine *m AUTO_MACHINE = rings_new(32);
+
+		ASSERT(m);
+		rings_descriptor(m, 0x48, fs[n].descriptor, 0);
+		/* The same records with a good segment, then with this. */
+		rings_descriptor(m, 0x50, 0x00cf92030000ffff, 0);
+		machine_code(m, CODE32("mov $0x50, %ecx; mov $2, %edx;"
+				       "1: mov %cx, %fs; movl $5, %fs:0xffff0000;"
+				       "movl $6, %fs:-8(%ebx); mov %eax, %ecx;"
+				       "dec %edx; jnz 1b"));
+		m->s.gpr[R_AX] = fs[n].descriptor ? 0x48 : 0;
+		m->s.gpr[R_BX] = 0x1008;
+		ASSERT_EQ(rings_run(m), fs[n].ends);
+		ASSERT_EQ(rings_get(m, MACHINE_DATA, 4), 5);
+		ASSERT_EQ(rings_get(m, 0x31000, 4), 6);
+		ASSERT_EQ(m->s.gpr[R_DX], n ? 1 : 0);
+	}
+	/* Code is readable and never writable. */
+	struct machine *m AUTO_MACHINE = rings_new(32);
+
+	ASSERT(m);
+	machine_code(m, CODE32("mov %cs:0x20000, %eax; mov %eax, %cs:0x20000"));
+	ASSERT_EQ(rings_run(m), 13);
+}
+
+TEST(compatibility_mode_sees_nothing_of_the_upper_halves)
+{
+	struct machine *m AUTO_MACHINE = rings_new(64);
+
+	ASSERT(m);
+	rings_put(m, MACHINE_DATA, 0xfeedbeef, 4);
+	rings_code_at(m, 0x11000,
+		      CODE32("mov $0x23, %edi; mov %edi, %ds; mov %edi, %es;"
+			     "mov (%ebx), %eax; mov %eax, 4(%ebx,%ecx,8);"
+			     "mov -8(%ebx,%edx), %edx; int $0x80"));
+	machine_code(m, CODE("mov (%rsi), %eax; push $0x23; push $0x40000; push $2;"
+			     "push $0x1b; push $0x11000; iretq"));
+	m->s.gpr[R_SI] = MACHINE_DATA;
+	m->s.gpr[R_BX] = 0x7654321000000000 | MACHINE_DATA;
+	m->s.gpr[R_CX] = 0x1000000000000001;
+	m->s.gpr[R_DX] = 0xffffffff00000008;
+	m->s.gpr[R_AX] = 0;
+	ASSERT_EQ(rings_run(m), RINGS_SYSCALL);
+	ASSERT_EQ((u32)m->s.gpr[R_AX], 0xfeedbeef);
+	ASSERT_EQ((u32)m->s.gpr[R_DX], 0xfeedbeef);
+	ASSERT_EQ(rings_get(m, MACHINE_DATA + 12, 4), 0xfeedbeef);
+}
+
 /* ---- real mode ------------------------------------------------------------------------------- */
 
 TEST(real_mode_keeps_limits_that_protected_mode_set)
