@@ -52,6 +52,7 @@ struct block {
 	unsigned insns;
 	u8 start[BLOCK_INSNS + 1]; /* offsets of the instructions and of the INT3 */
 	bool rep_compare[BLOCK_INSNS];
+	bool x87;	      /* has an x87 instruction */
 	u8 jump[BLOCK_INSNS]; /* of a jump: where in it the displacement is; else 0 */
 	u32 undefined_flags;  /* that may be left undefined */
 	struct block_state in;
@@ -74,6 +75,7 @@ struct batch {
 	struct block blocks[BATCH];
 	struct outcome native[BATCH], ours[BATCH];
 	volatile unsigned current; /* which block the child is at */
+	unsigned disturb; /* interrupt the child this often, in microseconds; 0: no */
 };
 
 /* xorshift64*: the same blocks on every machine. */
@@ -123,8 +125,12 @@ struct blocks_run {
 	bool keep_going;
 	unsigned show;	/* differences to print in full */
 	double seconds; /* stop after this long; 0 = never */
+	/* Interrupt the host's blocks by a signal every so many microseconds: its kernel then saves and
+	 * restores the registers in the middle of blocks. */
+	unsigned disturb;
 	/* results */
 	u64 done, differences, instructions, lost;
+	u64 forgotten; /* blocks in which the host's kernel forgot the x87 pointers; see compare.c */
 	u64 vectors[33];
 };
 /* 0, or a negative errno when the sides could not be set up. */

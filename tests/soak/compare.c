@@ -2,6 +2,14 @@
 /*
  * Runs batches on both sides and compares how each block ended. What differs is cut down to the
  * first instruction that makes a difference and told in full. See blocks.h.
+ *
+ * An oracle that forgets: on AMD, XSAVE stores zeros for FIP, FDP and FOP while no x87 exception is
+ * pending. So where the host's kernel switches tasks in the middle of a block, the pointers that an
+ * instruction had left are gone, and what shows them later in the block (FNSTENV, FNSAVE, an exception that
+ * becomes pending by an instruction that sets not all of them) shows zeros. About one x87 block in a
+ * million on an idle host, ten times that on a loaded one. A block with x87 instructions that differs
+ * is therefore run again, on the host only: our one outcome must be what the host gives when
+ * it is not disturbed. A difference of ours is seen again each time.
  */
 #include "blocks.h"
 
@@ -126,6 +134,7 @@ static bool equal(const struct block *k, const struct outcome *n, const struct o
 
 static void run_both(struct sides *s, struct blocks_run *run)
 {
+	s->b->disturb = run->disturb;
 	for (unsigned k = 0; k < s->b->count; k++)
 		block_place(s->b, k);
 	native_begin(s->native, 0);
@@ -198,6 +207,29 @@ static void make_batch(struct batch *b, const struct blocks_run *run, u64 first)
 		generate_block(&b->blocks[k], k, run->seed + first + k, run->isa);
 }
 
+#define RUNS_AGAIN 8
+
+/* Does the host, not disturbed, end block `slot` of the batch as we did? Afterwards native[slot] is the
+ * last of its outcomes. */
+static bool equal_when_run_again(struct sides *s, unsigned slot)
+{
+	struct batch *b = s->b;
+	unsigned count = b->count;
+	bool same = false;
+	struct words w;
+
+	b->count = slot + 1;
+	b->disturb = 0;
+	for (unsigned n = 0; n < RUNS_AGAIN && !same; n++) {
+		native_begin(s->native, slot);
+		if (!native_finish(s->native))
+			break;
+		same = equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w);
+	}
+	b->count = count;
+	return same;
+}
+
 static void judge(struct sides *s, struct blocks_run *run)
 {
 	struct batch *b = s->b;
@@ -212,6 +244,10 @@ static void judge(struct sides *s, struct blocks_run *run)
 		run->instructions += b->blocks[k].insns;
 		run->vectors[v >= 0 && v < 32 ? v : 32]++;
 		if (!equal(&b->blocks[k], &b->native[k], &b->ours[k], &w)) {
+			if (b->blocks[k].x87 && equal_when_run_again(s, k)) {
+				run->forgotten++;
+				continue;
+			}
 			snprintf(first[count], sizeof(first[0]), "%.990s", w.text);
 			different[count++] = b->blocks[k];
 		}

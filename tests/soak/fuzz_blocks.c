@@ -117,10 +117,11 @@ int main(int argc, char **argv)
 			strerror(-r));
 		return 2;
 	}
-	printf("%llu blocks, %llu instructions, %llu differences, %llu lost, %.1f CPU s; "
-	       "ended by:",
+	printf("%llu blocks, %llu instructions, %llu differences, %llu lost, "
+	       "%llu with pointers forgotten by the host, %.1f CPU s; ended by:",
 	       (unsigned long long)run.done, (unsigned long long)run.instructions,
 	       (unsigned long long)run.differences, (unsigned long long)run.lost,
+	       (unsigned long long)run.forgotten,
 	       (double)(clock() - start) / CLOCKS_PER_SEC);
 	for (unsigned k = 0; k < 33; k++)
 		if (run.vectors[k])

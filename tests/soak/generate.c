@@ -99,10 +99,6 @@ static const struct {
 	{ ZYDIS_MNEMONIC_XABORT, "not in the guest's model" },
 	{ ZYDIS_MNEMONIC_XEND, "not in the guest's model" },
 	{ ZYDIS_MNEMONIC_XTEST, "not in the guest's model" },
-	{ ZYDIS_MNEMONIC_FNSAVE, "the host forgets the x87 pointers when it switches "
-				 "tasks" },
-	{ ZYDIS_MNEMONIC_FNSTENV, "the host forgets the x87 pointers when it switches "
-				  "tasks" },
 	{ ZYDIS_MNEMONIC_FXSAVE, "MXCSR_MASK and pointers are the host's; unit tests" },
 	{ ZYDIS_MNEMONIC_FXSAVE64, "MXCSR_MASK and pointers are the host's; unit tests" },
 	{ ZYDIS_MNEMONIC_FXRSTOR, "MXCSR_MASK and pointers are the host's; unit tests" },
@@ -468,6 +464,7 @@ static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progre
 		}
 		k->rep_compare[k->insns] = insn.attributes & (ZYDIS_ATTRIB_HAS_REPE |
 							      ZYDIS_ATTRIB_HAS_REPNE);
+		k->x87 |= isa_of(&insn) == ISA_X87;
 		k->start[k->insns++] = (u8)k->size;
 		k->size += insn.length;
 		return;

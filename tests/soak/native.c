@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -126,6 +127,19 @@ static void on_signal(int number, siginfo_t *info, void *context)
 	idle = true;
 }
 
+/* Nothing to do: that the kernel saved and restored the registers is what it is for. */
+static void on_disturbance(int number) {}
+
+static void disturb(unsigned microseconds)
+{
+	struct itimerval interval = { { 0, microseconds }, { 0, microseconds } };
+	struct sigaction action = { .sa_handler = on_disturbance,
+				    .sa_flags = SA_ONSTACK | SA_RESTART };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &interval, NULL);
+}
+
 static void map_at(u64 address, size_t size, int protection, int fd, off_t offset)
 {
 	int flags = MAP_FIXED_NOREPLACE | MAP_POPULATE |
@@ -158,6 +172,7 @@ static NORETURN void child_main(struct batch *b, int fd, int in, int out)
 	char byte;
 
 	while (read(in, &byte, 1) == 1) {
+		disturb(b->disturb);
 		__asm__ volatile("int3" ::: "memory");
 		if (write(out, &byte, 1) != 1)
 			break;
