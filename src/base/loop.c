@@ -175,7 +175,8 @@ int loop_run(struct loop *loop)
 {
 	struct epoll_event events[ROUND_EVENTS];
 
-	while (!atomic_load(&loop->stop)) {
+	/* A stop ends one run, also when it was asked for before the run began. */
+	while (!atomic_exchange(&loop->stop, false)) {
 		int n = wait_events(loop, events);
 
 		if (n < 0 && errno != EINTR)

@@ -44,6 +44,6 @@ void loop_alarm_init(struct loop *loop, struct loop_alarm *alarm, loop_alarm_fn 
 /* Any time, also from another alarm; UINT64_MAX takes it away. Loop's thread only. */
 void loop_alarm_set(struct loop_alarm *alarm, u64 when_ns);
 
-/* 0 after loop_stop, or negative errno of epoll. */
+/* 0 after loop_stop, or negative errno of epoll. May run again afterwards. */
 int loop_run(struct loop *loop) MUST_CHECK;
 void loop_stop(struct loop *loop);
