@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The asynchronous face of a chain of images: requests go to the threads of the pool, which do
+ * them by the blocking calls of image.h, and come back to the loop. See disk.h.
+ *
+ * The pool has one queue for all disks. Finished requests are collected on a list; the eventfd is
+ * rung when the list was empty, so a burst of completions costs one wake-up.
+ */
+#include "disk/disk.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <strings.h>
+#include <sys/syscall.h>
+
+#include "base/ipc.h"
+#include "disk/image.h"
+
+#define POOL_THREADS 4
+#define POOL_MAX_THREADS 64
+
+struct request_list {
+	struct disk_request *first, **last;
+};
+
+struct disk_pool {
+	struct loop *loop;
+	struct loop_watch *watch;
+	int event;
+	int (*enter)(void *owner);
+	void *owner;
+
+	pthread_mutex_t lock; /* what follows */
+	pthread_cond_t work;
+	struct request_list waiting, finished;
+	unsigned entered;
+	int enter_error;
+	bool stop;
+
+	unsigned thread_count;
+	pthread_t thread[POOL_MAX_THREADS];
+};
+
+struct disk {
+	struct disk_pool *pool;
+	struct image *leaf;
+	struct disk_info info;
+	struct disk_counters counters; /* loop's thread */
+	unsigned in_flight;	       /* loop's thread */
+};
+
+static void list_init(struct request_list *list)
+{
+	list->first = NULL;
+	list->last = &list->first;
+}
+
+static void list_add(struct request_list *list, struct disk_request *request)
+{
+	request->next = NULL;
+	*list->last = request;
+	list->last = &request->next;
+}
+
+static struct disk_request *list_take(struct request_list *list)
+{
+	struct disk_request *request = list->first;
+
+	if (request) {
+		list->first = request->next;
+		if (!list->first)
+			list->last = &list->first;
+	}
+	return request;
+}
+
+/* ---- formats --------------------------------------------------------------------------------- */
+
+enum disk_format disk_format_of_name(const char *name)
+{
+	static const struct {
+		const char *end;
+		enum disk_format format;
+	} ends[] = {
+		{ ".iso", DISK_ISO },	{ ".vhd", DISK_VHD },	 { ".avhd", DISK_VHD },
+		{ ".vhdx", DISK_VHDX }, { ".avhdx", DISK_VHDX },
+	};
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+		size_t n = strlen(ends[i].end);
+
+		if (length > n && strcasecmp(name + length - n, ends[i].end) == 0)
+			return ends[i].format;
+	}
+	return DISK_RAW;
+}
+
+const char *disk_format_name(enum disk_format format)
+{
+	static const char *const names[DISK_FORMATS] = {
+		[DISK_RAW] = "raw",
+		[DISK_ISO] = "iso",
+		[DISK_VHD] = "vhd",
+		[DISK_VHDX] = "vhdx",
+	};
+
+	return format < DISK_FORMATS ? names[format] : "unknown";
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+const int *disk_thread_syscalls(unsigned *ret_count)
+{
+	static const int calls[] = {
+		SYS_preadv,	     SYS_pwritev,      SYS_pread64,
+		SYS_pwrite64,	     SYS_fdatasync,    SYS_fallocate,
+		SYS_ftruncate,	     SYS_lseek,	       SYS_fstat,
+		SYS_newfstatat,	     SYS_futex,	       SYS_read,
+		SYS_write,	     SYS_close,	       SYS_mmap,
+		SYS_munmap,	     SYS_mremap,       SYS_mprotect,
+		SYS_madvise,	     SYS_brk,	       SYS_getrandom,
+		SYS_clock_gettime,   SYS_rt_sigreturn, SYS_rt_sigprocmask,
+		SYS_restart_syscall, SYS_exit,	       SYS_exit_group,
+	};
+
+	*ret_count = ARRAY_COUNT(calls);
+	return calls;
+}
+
+static int resize(struct image *leaf, u64 size)
+{
+	struct err err = { 0 };
+
+	return image_resize(leaf, size, &err);
+}
+
+static int perform(struct disk_request *rq)
+{
+	struct image *leaf = rq->disk->leaf;
+	int r = -EOPNOTSUPP;
+
+	switch (rq->op) {
+	case DISK_READ:
+		return image_read(leaf, rq->iov, rq->iov_count, rq->offset);
+	case DISK_WRITE:
+		r = image_write(leaf, rq->iov, rq->iov_count, rq->offset);
+		break;
+	case DISK_FLUSH:
+		return image_flush(leaf);
+	case DISK_ZERO:
+		r = image_zero(leaf, rq->offset, rq->size);
+		break;
+	case DISK_TRIM:
+		return image_trim(leaf, rq->offset, rq->size);
+	case DISK_RESIZE:
+		return resize(leaf, rq->size);
+	}
+	if (r == 0 && rq->flags & DISK_FUA)
+		r = image_flush(leaf);
+	return r;
+}
+
+static void work(struct disk_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		struct disk_request *request = list_take(&pool->waiting);
+		bool first;
+
+		if (!request && pool->stop)
+			break;
+		if (!request) {
+			pthread_cond_wait(&pool->work, &pool->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&pool->lock);
+		request->result = perform(request);
+		pthread_mutex_lock(&pool->lock);
+		first = pool->finished.first == NULL;
+		list_add(&pool->finished, request);
+		if (first)
+			ipc_event_ring(pool->event);
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static void *pool_thread(void *arg)
+{
+	struct disk_pool *pool = arg;
+	int r = pool->enter ? pool->enter(pool->owner) : 0;
+
+	pthread_mutex_lock(&pool->lock);
+	pool->entered++;
+	if (r < 0)
+		pool->enter_error = r;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	if (r == 0)
+		work(pool);
+	return NULL;
+}
+
+static void on_finished(void *owner, unsigned events)
+{
+	struct disk_pool *pool = owner;
+	struct disk_request *request, *next;
+
+	ipc_event_clear(pool->event);
+	pthread_mutex_lock(&pool->lock);
+	request = pool->finished.first;
+	list_init(&pool->finished);
+	pthread_mutex_unlock(&pool->lock);
+	for (; request; request = next) {
+		struct disk *disk = request->disk;
+
+		next = request->next;
+		disk->in_flight--;
+		if (request->result < 0)
+			disk->counters.errors++;
+		if (request->op == DISK_RESIZE && request->result == 0)
+			disk->info.size = disk->leaf->size;
+		request->done(request, request->result);
+	}
+}
+
+static int start_threads(struct disk_pool *pool, unsigned count)
+{
+	int r = 0;
+
+	while (pool->thread_count < count && r == 0) {
+		r = -pthread_create(&pool->thread[pool->thread_count], NULL, pool_thread,
+				    pool);
+		if (r == 0)
+			pool->thread_count++;
+	}
+	pthread_mutex_lock(&pool->lock);
+	while (pool->entered < pool->thread_count)
+		pthread_cond_wait(&pool->work, &pool->lock);
+	if (r == 0)
+		r = pool->enter_error;
+	pthread_mutex_unlock(&pool->lock);
+	return r;
+}
+
+int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
+		  struct disk_pool **ret_pool, struct err *err)
+{
+	unsigned count = config->threads ? config->threads : POOL_THREADS;
+	struct disk_pool *pool = calloc(1, sizeof *pool);
+	int r = 0;
+
+	if (!pool)
+		return err_set(err, -ENOMEM, "disk threads: no memory");
+	pool->loop = loop;
+	pool->enter = config->enter;
+	pool->owner = config->owner;
+	list_init(&pool->waiting);
+	list_init(&pool->finished);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	pool->event = ipc_event_new();
+	if (pool->event < 0)
+		r = pool->event;
+	if (r == 0)
+		r = loop_watch_add(loop, pool->event, LOOP_READ, on_finished, pool,
+				   &pool->watch);
+	if (r == 0)
+		r = start_threads(pool,
+				  count < POOL_MAX_THREADS ? count : POOL_MAX_THREADS);
+	if (r < 0) {
+		disk_pool_free(pool);
+		return err_set(err, r, "disk threads: %s", err_words(r));
+	}
+	*ret_pool = pool;
+	return 0;
+}
+
+void disk_pool_free(struct disk_pool *pool)
+{
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->stop = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned i = 0; i < pool->thread_count; i++)
+		pthread_join(pool->thread[i], NULL);
+	loop_watch_remove(pool->watch);
+	if (pool->event >= 0)
+		close(pool->event);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
+
+/* ---- a disk ---------------------------------------------------------------------------------- */
+
+static int open_level(const struct disk_level *level, bool read_only,
+		      struct image **ret_image, struct err *err)
+{
+	struct storage *storage;
+	int r = storage_open_file(level->fd, read_only, level->device_block, &storage);
+
+	if (r == -ENOTBLK)
+		err_set(err, r, "it is neither a file nor a block device");
+	else if (r < 0)
+		err_set(err, r, "it cannot be read: %s", err_words(r));
+	if (r < 0) {
+		close(level->fd);
+		return r;
+	}
+	storage_own_fd(storage);
+	return image_open(level->format, storage, read_only, ret_image, err);
+}
+
+/* From the root down to the leaf, so that a child always gets a whole parent. */
+static int open_chain(const struct disk_open *open, struct image **ret_leaf,
+		      struct err *err)
+{
+	struct image *im = NULL, *parent = NULL;
+	unsigned i = open->level_count;
+	int r = 0;
+
+	while (i-- > 0) {
+		const struct disk_level *level = &open->level[i];
+
+		if (r < 0) {
+			close(level->fd);
+			continue;
+		}
+		r = open_level(level, i > 0 || open->read_only, &im, err);
+		if (r == 0 && parent) {
+			r = image_set_parent(im, parent, err);
+			if (r < 0)
+				image_abandon(im);
+			parent = NULL;
+		} else if (r == 0 && im->differencing) {
+			image_abandon(im);
+			r = err_set(err, -ENOENT, "its parent is missing");
+		}
+		if (r == 0)
+			parent = im;
+		else
+			err_wrap(err, i > 0 ? "parent '%s'" : "disk '%s'", level->name);
+		if (r < 0 && parent)
+			image_abandon(take_ptr(parent));
+	}
+	if (r == 0)
+		*ret_leaf = parent;
+	return r;
+}
+
+int disk_open(struct disk_pool *pool, const struct disk_open *open,
+	      struct disk **ret_disk, struct err *err)
+{
+	struct disk *disk;
+	int r;
+
+	if (open->level_count == 0 || open->level_count > DISK_MAX_DEPTH) {
+		for (unsigned i = 0; i < open->level_count; i++)
+			close(open->level[i].fd);
+		return err_set(err, -EINVAL, "a chain of %u images: 1 to %d are possible",
+			       open->level_count, DISK_MAX_DEPTH);
+	}
+	disk = calloc(1, sizeof *disk);
+	if (!disk) {
+		for (unsigned i = 0; i < open->level_count; i++)
+			close(open->level[i].fd);
+		return err_set(err, -ENOMEM, "disk '%s': no memory", open->level[0].name);
+	}
+	r = open_chain(open, &disk->leaf, err);
+	if (r < 0) {
+		free(disk);
+		return r;
+	}
+	disk->pool = pool;
+	disk->info = (struct disk_info){
+		.size = disk->leaf->size,
+		.logical_block = disk->leaf->logical_block,
+		.physical_block = disk->leaf->physical_block,
+		.format = disk->leaf->ops->format,
+		.depth = open->level_count,
+		.read_only = open->read_only,
+		.thin = disk->leaf->ops->zero != NULL,
+		.trim_granularity = disk->leaf->block_size ? disk->leaf->block_size
+							   : 4096,
+	};
+	memcpy(disk->info.id, disk->leaf->disk_id, sizeof disk->info.id);
+	*ret_disk = disk;
+	return 0;
+}
+
+int disk_close(struct disk *disk)
+{
+	int r;
+
+	if (!disk)
+		return 0;
+	r = image_close(disk->leaf);
+	free(disk);
+	return r;
+}
+
+const struct disk_info *disk_info(const struct disk *disk)
+{
+	return &disk->info;
+}
+
+unsigned disk_in_flight(const struct disk *disk)
+{
+	return disk->in_flight;
+}
+
+void disk_count(const struct disk *disk, struct disk_counters *ret_counters)
+{
+	*ret_counters = disk->counters;
+}
+
+static void count(struct disk_counters *counters, const struct disk_request *request)
+{
+	switch (request->op) {
+	case DISK_READ:
+		counters->reads++;
+		counters->read_bytes += request->size;
+		break;
+	case DISK_WRITE:
+	case DISK_ZERO:
+		counters->writes++;
+		counters->written_bytes += request->size;
+		break;
+	case DISK_FLUSH:
+		counters->flushes++;
+		break;
+	case DISK_TRIM:
+		counters->trims++;
+		break;
+	case DISK_RESIZE:
+		break;
+	}
+}
+
+void disk_submit(struct disk *disk, struct disk_request *request)
+{
+	struct disk_pool *pool = disk->pool;
+
+	request->disk = disk;
+	disk->in_flight++;
+	count(&disk->counters, request);
+	pthread_mutex_lock(&pool->lock);
+	list_add(&pool->waiting, request);
+	pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* ---- chains ---------------------------------------------------------------------------------- */
+
+int disk_read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
+		     struct err *err)
+{
+	memset(ret_parent, 0, sizeof *ret_parent);
+	return 0;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual disk: an image file or block device, with the chain of its parents below it. Knows no
+ * VM: storvsp, the IDE disk and the tools sit on it, each with its own idea of a command.
+ *
+ *	1. disk_pool_new	threads that do the I/O; one pool for all disks of a process
+ *	2. disk_open		from descriptors: no path is ever opened here
+ *	3. disk_submit		reads, writes, flushes...; done() is called on the loop's thread
+ *	4. disk_close		when nothing is in flight
+ *	5. disk_pool_free
+ *
+ * Rules:
+ * - All of it on the loop's thread, but for what says otherwise.
+ * - Offsets and sizes of reads, writes, zeros are multiples of disk_info.logical_block and lie
+ *   inside the disk; else the request ends with -EINVAL. Requests in flight have no order
+ *   among each other; that two writes to one place are in flight at once is the guest's own doing.
+ * - A flush makes durable what was done() before it was submitted. A write with DISK_FUA is
+ *   durable when it is done().
+ * - After an error of the host's storage on a flush, the disk only gives -EIO: what the host's
+ *   cache has lost cannot be written again, and to go on would look like success.
+ * - done() gets 0 or a negative errno: -EINVAL (see above), -EROFS, -ENOSPC (the host's disk is
+ *   full; the request may be submitted again), -EIO, -EOPNOTSUPP. It is never called from inside
+ *   disk_submit. It may submit again, also the same request.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/types.h"
+
+struct disk;
+struct disk_pool;
+
+/*
+ * Never guessed from the content: what a guest writes into a raw disk must not turn it into
+ * another format. The opener says it, as a rule from the file's name.
+ */
+enum disk_format { DISK_RAW, DISK_ISO, DISK_VHD, DISK_VHDX, DISK_FORMATS };
+/* .iso, .vhd and .avhd, .vhdx and .avhdx; everything else is raw. */
+enum disk_format disk_format_of_name(const char *name);
+const char *disk_format_name(enum disk_format format);
+
+/* How many images one chain may have. */
+#define DISK_MAX_DEPTH 64
+
+/* One image of a chain. */
+struct disk_level {
+	int fd;		  /* regular file or block device; see disk_open */
+	const char *name; /* for messages; need not outlive the call */
+	enum disk_format format;
+	u32 device_block; /* block device: its logical block size (BLKSSZGET); else 0 */
+};
+
+struct disk_open {
+	const struct disk_level *level; /* [0] is the leaf, then its parent, ... the root */
+	unsigned level_count;
+	bool read_only; /* leaf; parents always are */
+};
+
+struct disk_info {
+	u64 size; /* bytes, a multiple of logical_block */
+	u32 logical_block, physical_block;
+	enum disk_format format; /* of the leaf */
+	unsigned depth;		 /* images in the chain */
+	bool read_only;
+	bool thin; /* DISK_TRIM gives space back */
+	u8 id[16]; /* of the disk, the same in all images of a chain; 0 when it has none */
+	u64 trim_granularity; /* bytes: what is worth a DISK_TRIM */
+};
+
+/* ---- the threads ----------------------------------------------------------------------------- */
+
+struct disk_pool_config {
+	unsigned threads; /* 0: what is usual */
+	/*
+	 * Called on each new thread before its first work: the place for its system call filter.
+	 * What the threads call is in disk_thread_syscalls. NULL: nothing to do.
+	 */
+	int (*enter)(void *owner);
+	void *owner;
+};
+/* Makes threads: after the process's rights are gone, before the loop's thread filters itself. */
+int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
+		  struct disk_pool **ret_pool, struct err *err) MUST_CHECK;
+void disk_pool_free(struct disk_pool *pool); /* after all its disks are closed */
+
+/* System calls of the pool's threads and of disk_open, disk_close; for the caller's filter. */
+const int *disk_thread_syscalls(unsigned *ret_count);
+
+/* ---- a disk ---------------------------------------------------------------------------------- */
+
+/*
+ * Blocks: reads the images' tables and, where an image was not closed cleanly, replays its log
+ * (read_only: in memory). -ENOENT when a differencing chain lacks its next level, see
+ * disk_read_parent; -EUCLEAN when an image is malformed; err says which level and what is wrong.
+ * The descriptors are the disk's from here on, whatever is returned.
+ */
+int disk_open(struct disk_pool *pool, const struct disk_open *open,
+	      struct disk **ret_disk, struct err *err) MUST_CHECK;
+/* Nothing may be in flight. Writes back what is cached, blocks; negative: that failed. */
+int disk_close(struct disk *disk);
+
+const struct disk_info *disk_info(const struct disk *disk);
+
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,
+	DISK_ZERO, /* [offset, offset + size) reads as zeros afterwards */
+	DISK_TRIM, /* nobody needs these bytes: they read as before or as zeros; any alignment */
+	DISK_RESIZE, /* size = the new size; 0: look how large the file or device is now */
+};
+enum { DISK_FUA = 1u, /* write, zero: durable when done */ };
+
+struct disk_request {
+	/* The caller's; unchanged until done(). */
+	enum disk_op op;
+	u32 flags;
+	u64 offset, size;
+	const struct iovec *iov; /* read, write: together exactly size bytes */
+	unsigned iov_count;
+	void (*done)(struct disk_request *request, int r);
+	void *owner;
+
+	/* The disk's. */
+	struct disk *disk;
+	struct disk_request *next;
+	int result;
+};
+void disk_submit(struct disk *disk, struct disk_request *request);
+unsigned disk_in_flight(const struct disk *disk);
+
+struct disk_counters {
+	u64 reads, writes, flushes, trims, errors;
+	u64 read_bytes, written_bytes;
+};
+void disk_count(const struct disk *disk, struct disk_counters *ret_counters);
+
+/* ---- chains ---------------------------------------------------------------------------------- */
+
+#define DISK_NAME_SIZE 1024
+
+/* What a differencing image says about its parent. Hostile text: the opener checks it. */
+struct disk_parent {
+	bool needed;		       /* false: this image has no parent */
+	u8 id[16];		       /* that the parent must have; disk_open checks */
+	char relative[DISK_NAME_SIZE]; /* UTF-8, '/' between names; "" when not told */
+	char absolute[DISK_NAME_SIZE];
+};
+/* Blocks. Reads level->fd, which stays the caller's, and opens nothing. */
+int disk_read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
+		     struct err *err) MUST_CHECK;

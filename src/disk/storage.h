@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the bytes of an image lie: a descriptor (storage_file.c), a log that was replayed over
+ * another storage in memory (storage_overlay.c), and in tests a memory that can lose power.
+ *
+ * Blocking; any thread; concurrent calls on disjoint ranges are fine. Each call does all of its
+ * bytes or fails. Reading past the end is -EIO: a file that was cut under us must not look like
+ * zeros. Writing past the end makes the file larger, with zeros between.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/types.h"
+
+struct storage;
+
+struct storage_ops {
+	const char *name;
+	int (*read)(struct storage *s, const struct iovec *iov, unsigned count,
+		    u64 offset);
+	int (*write)(struct storage *s, const struct iovec *iov, unsigned count,
+		     u64 offset);
+	/* What was written and returned before is durable, the size too. */
+	int (*flush)(struct storage *s);
+	int (*set_size)(struct storage *s, u64 size);
+	/* Look how large it is now: others may have made it larger. NULL: they cannot. */
+	int (*look)(struct storage *s);
+	/* Zeros from now on, the space given back. -EOPNOTSUPP: write zeros instead. */
+	int (*punch)(struct storage *s, u64 offset, u64 size);
+	/*
+	 * The next data at or after offset, *ret_start, and where it ends; -ENXIO: only holes up to
+	 * the end. Not set: all is data.
+	 */
+	int (*next_data)(struct storage *s, u64 offset, u64 *ret_start, u64 *ret_end);
+	void (*close)(struct storage *s);
+};
+
+struct storage {
+	const struct storage_ops *ops;
+	u64 size;	 /* bytes; kept up to date by the implementation */
+	bool fixed_size; /* a block device: set_size is refused */
+	bool read_only;
+	u32 block; /* smallest unit that the device writes at once: 512 or 4096 */
+	int fd;	   /* -1 when there is none */
+};
+
+/*
+ * fd stays the caller's until storage_own_fd: then storage_close closes it. device_block: see
+ * struct disk_level.
+ */
+int storage_open_file(int fd, bool read_only, u32 device_block,
+		      struct storage **ret_storage) MUST_CHECK;
+void storage_own_fd(struct storage *s);
+void storage_close(struct storage *s); /* NULL is fine */
+
+/* One buffer. */
+int storage_read(struct storage *s, void *data, u64 size, u64 offset) MUST_CHECK;
+int storage_write(struct storage *s, const void *data, u64 size, u64 offset) MUST_CHECK;
+int storage_flush(struct storage *s) MUST_CHECK;
+/* Zeros by whatever way there is. */
+int storage_zero(struct storage *s, u64 offset, u64 size) MUST_CHECK;
+
+/*
+ * Pieces of memory read one after the other: where a request is in its buffers. Take at most
+ * max pieces and size bytes from it; returns the bytes taken.
+ */
+struct iov_cursor {
+	const struct iovec *iov;
+	unsigned count, index;
+	size_t skip;
+};
+#define IOV_PIECES 64
+u64 iov_take(struct iov_cursor *cursor, u64 size, struct iovec *ret_piece, unsigned max,
+	     unsigned *ret_count);
+void iov_fill_zero(struct iov_cursor *cursor, u64 size);
+u64 iov_size(const struct iovec *iov, unsigned count);
