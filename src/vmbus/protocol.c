@@ -203,7 +203,7 @@ static void try_to_leave(struct vmbus_protocol *p)
 	}
 }
 
-static void leave(struct vmbus_protocol *p)
+void vmbus_protocol_leave(struct vmbus_protocol *p)
 {
 	p->state = VMBUS_LEAVING;
 	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++)
@@ -215,7 +215,7 @@ static void handle_unload(struct vmbus_protocol *p, const void *message, u32 siz
 {
 	p->unload_waits = true;
 	p->unload_vp = p->vp;
-	leave(p);
+	vmbus_protocol_leave(p);
 }
 
 /* ---- contact ---- */
@@ -261,7 +261,7 @@ static void handle_contact(struct vmbus_protocol *p, u32 connection,
 	/* A guest that begins anew (kexec, firmware to system) has let go of everything. */
 	p->contact_waits = true;
 	p->contact = c;
-	leave(p);
+	vmbus_protocol_leave(p);
 }
 
 static void handle_request_offers(struct vmbus_protocol *p, const void *message, u32 size)

@@ -121,6 +121,9 @@ void vmbus_protocol_done(struct vmbus_protocol *p);
  */
 void vmbus_protocol_reset(struct vmbus_protocol *p);
 
+/* Close every channel, as before an unload, but answer nothing: the host wants it (then: reset). */
+void vmbus_protocol_leave(struct vmbus_protocol *p);
+
 /* A message that the guest posted to a connection id. Any bytes. */
 void vmbus_protocol_message(struct vmbus_protocol *p, u32 connection, const void *message,
 			    u32 size);

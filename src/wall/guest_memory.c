@@ -138,6 +138,38 @@ int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticke
 	return 0;
 }
 
+/* The host's byte order is the guest's. */
+static _Atomic u32 *word_at(struct guest_memory *gm, gpa_t gpa, u64 *ret_offset)
+{
+	if (gpa % sizeof(u32) != 0 ||
+	    !gm_ram_offset(gm->ram_size, gpa, sizeof(u32), ret_offset))
+		return NULL;
+	return (_Atomic u32 *)(void *)(gm->ram + *ret_offset);
+}
+
+int gm_load32(struct guest_memory *gm, gpa_t gpa, u32 *ret_value)
+{
+	u64 offset;
+	_Atomic u32 *word = word_at(gm, gpa, &offset);
+
+	if (!word)
+		return -EFAULT;
+	*ret_value = atomic_load_explicit(word, memory_order_acquire);
+	return 0;
+}
+
+int gm_store32(struct guest_memory *gm, gpa_t gpa, u32 value, u64 *io_ticket)
+{
+	u64 offset;
+	_Atomic u32 *word = word_at(gm, gpa, &offset);
+
+	if (!word)
+		return -EFAULT;
+	atomic_store_explicit(word, value, memory_order_release);
+	note_written(gm, offset, sizeof value, io_ticket);
+	return 0;
+}
+
 int gm_clear(struct guest_memory *gm, u64 *io_ticket)
 {
 	if (fallocate(gm->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,

@@ -69,6 +69,13 @@ int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticke
 	MUST_CHECK;
 
 /*
+ * A word that guest and host share while both run: aligned to 4 bytes, loaded once with acquire,
+ * stored with release. A store marks as gm_write does and ends with a full barrier.
+ */
+int gm_load32(struct guest_memory *gm, gpa_t gpa, u32 *ret_value) MUST_CHECK;
+int gm_store32(struct guest_memory *gm, gpa_t gpa, u32 value, u64 *io_ticket) MUST_CHECK;
+
+/*
  * Give all of RAM back to the host: it reads as zeros from now on. The guest stands. Marks and
  * flushes as a write of everything.
  */

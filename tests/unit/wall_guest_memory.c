@@ -250,3 +250,20 @@ TEST(cleared_ram_reads_as_zeros_and_takes_no_room)
 	ASSERT_EQ(st.st_blocks, 0);
 	ASSERT_EQ(f.hv->ram[MIB / 2], 0);
 }
+
+TEST(shared_word_is_stored_whole_marked_and_loaded_again)
+{
+	FIXTURE f = { 0 };
+	u64 ticket = 0;
+	u32 value = 0;
+
+	ASSERT_OK(fixture_init(&f, MIB));
+	ASSERT_EQ(gm_store32(f.gm, 0x3004, 0x11223344, &ticket), 0);
+	ASSERT_EQ(f.hv->dirty[3], 1);
+	ASSERT_EQ(f.hv->dirty[2], 0);
+	ASSERT_EQ(gm_load32(f.gm, 0x3004, &value), 0);
+	ASSERT_EQ(value, 0x11223344);
+	ASSERT_ERR(gm_load32(f.gm, 0x3006, &value), EFAULT);
+	ASSERT_ERR(gm_load32(f.gm, gm_ram_size(f.gm), &value), EFAULT);
+	ASSERT_ERR(gm_store32(f.gm, UINT64_MAX - 3, 0, &ticket), EFAULT);
+}

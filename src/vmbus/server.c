@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VMBus of one VM; see server.h.
+ *
+ * What the protocol puts out while it is being called is noted and done afterwards (run): messages
+ * in order in a queue, everything else as bits of its channel. So neither the protocol nor a
+ * device is ever entered twice.
+ */
+#include "vmbus/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "wall/guest_memory.h"
+
+/* Answers that the guest has not taken yet: from so many on it has to wait with questions. */
+#define MESSAGES_BUSY 256
+/* Beyond them only the host's own offers and rescinds come: at most two a channel, twice. */
+#define MESSAGES_MAX 2048
+/* Give room back to the guest after so many packets, though there are more. */
+#define READ_BATCH 16
+
+enum { TODO_GONE = 1, TODO_CLOSE = 2, TODO_OPEN = 4 };
+
+struct message {
+	u32 vp, size;
+	u8 bytes[VMBUS_MAX_MESSAGE];
+};
+
+struct device {
+	const struct vmbus_device_ops *ops;
+	void *owner;
+	u8 todo;
+	bool opened; /* open() succeeded, vmbus_channel_closed is due */
+	struct vmbus_channel channel;
+};
+
+struct vmbus_server {
+	struct vmbus_server_config config;
+	struct vmbus_protocol protocol;
+	struct device device[VMBUS_MAX_CHANNELS + 1]; /* by relid */
+	bool running;				      /* run is on the stack */
+	bool todo;				      /* of any device */
+	void (*all_closed)(void *owner);
+	void *all_closed_owner;
+	struct message *message; /* MESSAGES_MAX of them, a circle */
+	u32 message_first, message_count;
+	u64 lost;
+};
+
+static void run(struct vmbus_server *server);
+
+/* ---- the protocol's outputs ---- */
+
+static void queue_message(struct vmbus_server *server, const struct vmbus_output *out)
+{
+	struct message *m;
+
+	if (server->message_count == MESSAGES_MAX) {
+		server->lost++;
+		log_guest("vmbus: a message is dropped, the guest takes none");
+		return;
+	}
+	m = &server->message[(server->message_first + server->message_count++) %
+			     MESSAGES_MAX];
+	m->vp = out->vp;
+	m->size = out->size;
+	memcpy(m->bytes, out->message, out->size);
+}
+
+static void on_output(void *owner, const struct vmbus_output *out)
+{
+	struct vmbus_server *server = owner;
+
+	switch (out->kind) {
+	case VMBUS_OUT_MESSAGE:
+		queue_message(server, out);
+		return;
+	case VMBUS_OUT_OPEN:
+		server->device[out->relid].todo |= TODO_OPEN;
+		break;
+	case VMBUS_OUT_CLOSE:
+		server->device[out->relid].todo |= TODO_CLOSE;
+		break;
+	case VMBUS_OUT_GONE:
+		server->device[out->relid].todo |= TODO_GONE;
+		break;
+	case VMBUS_OUT_RETARGET:
+		return; /* the slot says it, and we look there */
+	}
+	server->todo = true;
+}
+
+static void flush_messages(struct vmbus_server *server)
+{
+	while (server->message_count > 0) {
+		const struct message *m = &server->message[server->message_first];
+		int r = server->config.host_ops->post(server->config.host, m->vp,
+						      m->bytes, m->size);
+
+		if (r == -EAGAIN)
+			return;
+		if (r < 0) {
+			server->lost++;
+			log_warn("vmbus: the hypervisor takes no message (%s), so this "
+				 "one "
+				 "is lost",
+				 err_words(r));
+		}
+		server->message_first = (server->message_first + 1) % MESSAGES_MAX;
+		server->message_count--;
+	}
+}
+
+static int open_channel(struct vmbus_server *server, u32 relid)
+{
+	struct device *d = &server->device[relid];
+	const struct vmbus_slot *s = vmbus_protocol_slot(&server->protocol, relid);
+	u32 count = 0;
+	const u64 *page = s->ring ? gpadl_pages(s->ring, &count) : NULL;
+	int r;
+
+	if (!page || !d->ops)
+		return -ENOENT;
+	d->channel = (struct vmbus_channel){
+		.server = server, .relid = relid, .offer = &s->offer, .user = s->user
+	};
+	vmbus_ring_init(&d->channel.in, server->config.gm, page, s->downstream);
+	vmbus_ring_init(&d->channel.out, server->config.gm, page + s->downstream,
+			count - s->downstream);
+	r = server->config.host_ops->connect(server->config.host,
+					     VMBUS_CONNECTION_OF(relid), relid);
+	if (r < 0)
+		return r;
+	r = d->ops->open(d->owner, &d->channel);
+	if (r < 0)
+		server->config.host_ops->disconnect(server->config.host,
+						    VMBUS_CONNECTION_OF(relid), relid);
+	d->opened = r == 0;
+	return r;
+}
+
+static void do_device(struct vmbus_server *server, u32 relid)
+{
+	struct device *d = &server->device[relid];
+	u8 todo = d->todo;
+
+	d->todo = 0;
+	if (todo & TODO_CLOSE)
+		d->ops->close(d->owner, &d->channel);
+	if (todo & TODO_GONE) {
+		if (d->ops && d->ops->gone)
+			d->ops->gone(d->owner, relid);
+		/* Unless gone() gave the number to another. */
+		if (!vmbus_protocol_slot(&server->protocol, relid))
+			d->ops = NULL;
+	}
+	if (todo & TODO_OPEN) {
+		int r = open_channel(server, relid);
+
+		if (r < 0)
+			log_guest("vmbus: channel %u does not open: %s", relid,
+				  err_words(r));
+		vmbus_protocol_opened(&server->protocol, relid, r == 0);
+		/* What the guest put there while it had no answer comes with no signal. */
+		if (r == 0)
+			server->config.host_ops->wake(server->config.host, relid);
+	}
+}
+
+static bool any_open(const struct vmbus_server *server)
+{
+	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++)
+		if (server->device[relid].opened)
+			return true;
+	return false;
+}
+
+/* Do what the protocol has put out, and what comes of that. */
+static void run(struct vmbus_server *server)
+{
+	if (server->running)
+		return;
+	server->running = true;
+	while (server->todo) {
+		server->todo = false;
+		for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++)
+			if (server->device[relid].todo)
+				do_device(server, relid);
+	}
+	flush_messages(server);
+	server->running = false;
+	if (server->all_closed && !any_open(server)) {
+		void (*done)(void *owner) = server->all_closed;
+
+		server->all_closed = NULL;
+		done(server->all_closed_owner);
+	}
+}
+
+/* ---- life ---- */
+
+int vmbus_server_new(const struct vmbus_server_config *config,
+		     struct vmbus_server **ret_server)
+{
+	struct vmbus_server *server = calloc(1, sizeof *server);
+
+	if (!server)
+		return -ENOMEM;
+	server->message = calloc(MESSAGES_MAX, sizeof *server->message);
+	if (!server->message) {
+		free(server);
+		return -ENOMEM;
+	}
+	server->config = *config;
+	vmbus_protocol_init(&server->protocol, config->vp_count, gm_ram_size(config->gm),
+			    on_output, server);
+	*ret_server = server;
+	return 0;
+}
+
+void vmbus_server_free(struct vmbus_server *server)
+{
+	if (!server)
+		return;
+	vmbus_protocol_done(&server->protocol);
+	free(server->message);
+	free(server);
+}
+
+int vmbus_server_add(struct vmbus_server *server, const struct vmbus_offer *offer,
+		     const struct vmbus_device_ops *ops, void *owner, u32 *ret_relid)
+{
+	int r = vmbus_protocol_offer(&server->protocol, offer, ret_relid);
+
+	if (r < 0)
+		return r;
+	struct device *d = &server->device[*ret_relid];
+	/* The number's last owner is told before it is another's. */
+	if (d->todo & TODO_GONE && d->ops && d->ops->gone)
+		d->ops->gone(d->owner, *ret_relid);
+	*d = (struct device){ .ops = ops, .owner = owner };
+	run(server);
+	return 0;
+}
+
+void vmbus_server_remove(struct vmbus_server *server, u32 relid)
+{
+	vmbus_protocol_revoke(&server->protocol, relid);
+	run(server);
+}
+
+void vmbus_server_close_all(struct vmbus_server *server, void (*done)(void *owner),
+			    void *owner)
+{
+	server->all_closed = done;
+	server->all_closed_owner = owner;
+	vmbus_protocol_leave(&server->protocol);
+	run(server);
+}
+
+void vmbus_server_reset(struct vmbus_server *server)
+{
+	vmbus_protocol_reset(&server->protocol);
+	server->message_count = 0;
+	run(server);
+}
+
+u16 vmbus_server_message(struct vmbus_server *server, u32 connection, u32 type,
+			 const void *payload, u32 size)
+{
+	if (connection != VMBUS_CONNECTION_CLASSIC &&
+	    connection != VMBUS_CONNECTION_MULTI)
+		return VMBUS_UNKNOWN_CONNECTION;
+	if (type != VMBUS_MESSAGE_TYPE || size > VMBUS_MAX_MESSAGE)
+		return VMBUS_BAD_PARAMETER;
+	/* It asks faster than it takes answers. */
+	if (server->message_count >= MESSAGES_BUSY)
+		return VMBUS_NO_BUFFERS;
+	vmbus_protocol_message(&server->protocol, connection, payload, size);
+	run(server);
+	return VMBUS_POSTED;
+}
+
+void vmbus_server_signalled(struct vmbus_server *server, u32 relid)
+{
+	struct device *d = &server->device[relid];
+
+	if (relid > VMBUS_MAX_CHANNELS || !d->opened)
+		return;
+	d->channel.counts.signals_in++;
+	if (!d->channel.dead)
+		d->ops->ready(d->owner, &d->channel);
+	run(server);
+}
+
+void vmbus_server_flush(struct vmbus_server *server)
+{
+	flush_messages(server);
+}
+
+struct vmbus_protocol *vmbus_server_protocol(struct vmbus_server *server)
+{
+	return &server->protocol;
+}
+
+/* ---- for devices ---- */
+
+static int died(struct vmbus_channel *channel)
+{
+	if (!channel->dead)
+		log_guest("vmbus: channel %u: the guest broke its ring, it stands still",
+			  channel->relid);
+	channel->dead = true;
+	return -EPROTO;
+}
+
+static void signal_guest(struct vmbus_channel *channel)
+{
+	struct vmbus_server *server = channel->server;
+	const struct vmbus_slot *s =
+		vmbus_protocol_slot(&server->protocol, channel->relid);
+
+	if (!s || s->vp == VMBUS_NO_VP)
+		return;
+	channel->counts.signals_out++;
+	server->config.host_ops->signal(server->config.host, s->vp, channel->relid);
+}
+
+/* The guest gets the room of what was read. */
+static int tell_read(struct vmbus_channel *channel)
+{
+	bool wanted;
+	int r = vmbus_ring_read_done(&channel->in, &wanted);
+
+	channel->unread_done = 0;
+	if (r == 0 && wanted)
+		signal_guest(channel);
+	return r;
+}
+
+static int set_mask(struct vmbus_channel *channel, bool masked)
+{
+	if (channel->masked == masked)
+		return 0;
+	channel->masked = masked;
+	return vmbus_ring_mask(&channel->in, masked);
+}
+
+int vmbus_channel_read(struct vmbus_channel *channel, void *buffer, u32 size,
+		       struct vmbus_packet *ret_packet)
+{
+	int r;
+
+	if (channel->dead)
+		return -EPROTO;
+	r = set_mask(channel, true);
+	if (r == 0 && channel->unread_done == READ_BATCH)
+		r = tell_read(channel);
+	if (r == 0)
+		r = vmbus_ring_read(&channel->in, buffer, size, ret_packet);
+	if (r == 0)
+		r = tell_read(channel);
+	if (r == 0)
+		r = set_mask(channel, false);
+	/* What came before the guest saw the cleared mask came without a signal. */
+	if (r == 0)
+		r = vmbus_ring_read(&channel->in, buffer, size, ret_packet);
+	if (r < 0)
+		return died(channel);
+	channel->unread_done += r == 1;
+	channel->counts.packets_in += r == 1;
+	return r;
+}
+
+void vmbus_channel_pause(struct vmbus_channel *channel)
+{
+	if (!channel->dead && tell_read(channel) < 0)
+		died(channel);
+}
+
+void vmbus_channel_again(struct vmbus_channel *channel)
+{
+	struct vmbus_server *server = channel->server;
+
+	server->config.host_ops->wake(server->config.host, channel->relid);
+}
+
+int vmbus_channel_send(struct vmbus_channel *channel, u16 type, u16 flags,
+		       u64 transaction, const void *payload, u32 size)
+{
+	bool wanted;
+	int r;
+
+	if (channel->dead)
+		return -EPROTO;
+	r = vmbus_ring_write(&channel->out, type, flags, transaction, payload, size,
+			     &wanted);
+	if (r == -EAGAIN)
+		channel->counts.full++;
+	if (r == -EPROTO)
+		return died(channel);
+	if (r == 0) {
+		channel->counts.packets_out++;
+		if (wanted)
+			signal_guest(channel);
+	}
+	return r;
+}
+
+void vmbus_channel_closed(struct vmbus_channel *channel)
+{
+	struct vmbus_server *server = channel->server;
+	struct device *d = &server->device[channel->relid];
+
+	if (!d->opened)
+		return;
+	d->opened = false;
+	server->config.host_ops->disconnect(
+		server->config.host, VMBUS_CONNECTION_OF(channel->relid), channel->relid);
+	vmbus_protocol_closed(&server->protocol, channel->relid);
+	run(server);
+}
+
+/* ---- inspect ---- */
+
+size_t vmbus_server_inspect(const struct vmbus_server *server, char *text, size_t size)
+{
+	static const char *const states[] = { "disconnected", "connected", "offered",
+					      "leaving" };
+	static const char *const channel_states[] = { "closed", "opening", "open",
+						      "closing" };
+	const struct vmbus_protocol *p = &server->protocol;
+	size_t at = 0;
+#define SAY(...)                                                                         \
+	(at += (size_t)snprintf(at < size ? text + at : NULL, at < size ? size - at : 0, \
+				__VA_ARGS__))
+
+	SAY("vmbus %s version %u.%u messages %llu malformed %llu ignored %llu refused "
+	    "%llu gpadls %u waiting %u lost %llu\n",
+	    states[p->state], p->version >> 16, p->version & 0xffff,
+	    (unsigned long long)p->counts.messages,
+	    (unsigned long long)p->counts.malformed,
+	    (unsigned long long)p->counts.ignored, (unsigned long long)p->counts.refused,
+	    p->gpadls.count, server->message_count, (unsigned long long)server->lost);
+	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++) {
+		const struct vmbus_slot *s = &p->slot[relid];
+		const struct vmbus_channel *c = &server->device[relid].channel;
+
+		if (!s->used || !server->device[relid].ops)
+			continue;
+		SAY("channel %u %s sub %u %s%s%s vp %d in %llu out %llu signals_in %llu "
+		    "signals_out %llu full %llu\n",
+		    relid, server->device[relid].ops->name, s->offer.sub_index,
+		    channel_states[s->state], s->rescinded ? " rescinded" : "",
+		    c->dead ? " dead" : "",
+		    s->state == VMBUS_CHANNEL_CLOSED ? -1 : (int)s->vp,
+		    (unsigned long long)c->counts.packets_in,
+		    (unsigned long long)c->counts.packets_out,
+		    (unsigned long long)c->counts.signals_in,
+		    (unsigned long long)c->counts.signals_out,
+		    (unsigned long long)c->counts.full);
+	}
+#undef SAY
+	return at;
+}
