@@ -133,16 +133,20 @@ static void on_alarm_signal(int number, siginfo_t *info, void *context)
 REQUIRES(lock)
 static void arm(struct chipset *c)
 {
+	const struct guest_clock *clock = &c->partition->clock;
 	struct itimerspec t = { 0 };
 	u64 when = CHIP_NO_ALARM;
 
+	/* Nothing becomes due while time stands; chipset_time_goes comes here again. */
+	if (clock->stands)
+		return;
 	for (unsigned k = 0; k < ALARM_COUNT; k++)
 		when = min_u64(when, c->alarm[k]);
 	if (when == c->armed || !c->timer_made)
 		return;
 	c->armed = when;
 	if (when != CHIP_NO_ALARM) {
-		when = max_u64(when, 1);
+		when = max_u64(guest_clock_host_ns(clock, when), 1);
 		t.it_value.tv_sec = (time_t)(when / NS_PER_SEC);
 		t.it_value.tv_nsec = (long)(when % NS_PER_SEC);
 	}
@@ -157,9 +161,18 @@ static void on_set_alarm(void *owner, unsigned id, u64 when_ns)
 	arm(c);
 }
 
+void chipset_time_goes(struct chipset *c)
+{
+	lock(c);
+	c->armed = CHIP_NO_ALARM;
+	arm(c);
+	unlock(c);
+}
+
 void chipset_run_alarms(struct chipset *c)
 {
-	u64 now = host_clock.monotonic_ns(&host_clock);
+	const struct clock *clock = &c->partition->clock.clock;
+	u64 now = clock->monotonic_ns(clock);
 
 	lock(c);
 	if (c->armed <= now) { /* it has fired, or is about to for nothing */
@@ -309,6 +322,7 @@ static struct chip_alarm alarm_of(struct chipset *c, enum chipset_alarm id)
 int chipset_init(struct chipset *c, struct partition *p, struct err *err)
 {
 	static const unsigned com_line[2] = { BOARD_IRQ_COM1, BOARD_IRQ_COM2 };
+	const struct clock *clock = &p->clock.clock;
 	struct chip_pin lint0 = { .set = on_pic_output, .owner = c };
 	struct chip_pin pin;
 	struct chip_alarm alarm;
@@ -331,14 +345,14 @@ int chipset_init(struct chipset *c, struct partition *p, struct err *err)
 	ioapic_init(&c->ioapic, on_ioapic_message, c);
 	pin = pin_of(c, BOARD_IRQ_PIT);
 	alarm = alarm_of(c, ALARM_PIT);
-	i8254_init(&c->pit, &host_clock, &pin, &alarm);
+	i8254_init(&c->pit, clock, &pin, &alarm);
 	pin = pin_of(c, BOARD_IRQ_RTC);
 	alarm = alarm_of(c, ALARM_RTC);
-	mc146818_init(&c->rtc, &host_clock, &pin, &alarm);
+	mc146818_init(&c->rtc, clock, &pin, &alarm);
 	fill_cmos(c);
 	pin = pin_of(c, BOARD_IRQ_SCI);
 	alarm = alarm_of(c, ALARM_PM);
-	pm_init(&c->pm, &pm_ops, c, &host_clock, &pin, &alarm);
+	pm_init(&c->pm, &pm_ops, c, clock, &pin, &alarm);
 	i8042_init(&c->kbc, on_reset, c);
 	pci_address_init(&c->pci);
 	fw_cfg_init(&c->fw_cfg);

@@ -92,6 +92,8 @@ void chipset_power_button(struct chipset *chipset);
 
 /* The loop's share: alarms that are due. */
 void chipset_run_alarms(struct chipset *chipset);
+/* Time goes again, after it stood: alarms that were set meanwhile count from now. Loop thread. */
+void chipset_time_goes(struct chipset *chipset);
 
 /* State blocks by enum wall_chip; -EINVAL: no such chip or a bad block. VPs stand. */
 int chipset_set_state(struct chipset *chipset, u32 chip, u32 index, const void *block)

@@ -130,6 +130,12 @@ struct engine_ops {
 
 	/* The guest's time stamp counter now. VP's thread, or any one thread while the VP stands. */
 	u64 (*vp_tsc)(struct engine_vp *vp);
+	/*
+	 * What the guest's counter is ahead of the host's. Setting it leaves timers due at the same value
+	 * of the guest's counter. VP stands, any one thread.
+	 */
+	s64 (*vp_tsc_offset)(struct engine_vp *vp);
+	void (*vp_set_tsc_offset)(struct engine_vp *vp, s64 offset);
 
 	/* own_lapic: a message-signalled interrupt, an IOAPIC's too. Any thread. 0 or negative errno. */
 	int (*deliver)(struct engine_vm *vm, u64 address, u32 data);

@@ -78,6 +78,7 @@ int engine_apic_restore(struct vp *vp, const void *block)
 	u8 page[ENGINE_LAPIC_PAGE];
 	struct vp_state state;
 	struct err err = { 0 };
+	s64 offset = engine->vp_tsc_offset(vp->engine_vp);
 	int r = lapic_restore(&vp->lapic, block);
 
 	if (r == 0)
@@ -89,7 +90,14 @@ int engine_apic_restore(struct vp *vp, const void *block)
 	state.tsc_deadline = vp->lapic.deadline;
 	r = engine->vp_set_state(vp->engine_vp, &state, &err);
 	lapic_to_page(&vp->lapic, page);
-	return r < 0 ? r : engine->lapic_set(vp->engine_vp, page);
+	if (r == 0)
+		r = engine->lapic_set(vp->engine_vp, page);
+	/* The deadline again: it is taken only where the timer is in that mode, as the page says. */
+	if (r == 0)
+		r = engine->vp_set_state(vp->engine_vp, &state, &err);
+	if (r == 0)
+		engine->vp_set_tsc_offset(vp->engine_vp, offset);
+	return r;
 }
 
 int engine_apic_reset(struct vp *vp)

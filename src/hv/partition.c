@@ -90,8 +90,22 @@ static void set_running(struct partition *p, bool running)
 	pthread_mutex_unlock(&p->run_lock);
 }
 
+/* Time goes on from where it stood: the counters are put back by what went by, timers are armed. */
+static void let_time_go(struct partition *p)
+{
+	u64 ticks;
+
+	if (!p->clock.stands)
+		return;
+	ticks = guest_clock_go(&p->clock);
+	for (u32 k = 0; k < p->config.vp_count; k++)
+		vp_time_goes(p->vp[k], ticks);
+	chipset_time_goes(&p->chipset);
+}
+
 void partition_run(struct partition *p)
 {
+	let_time_go(p);
 	set_running(p, true);
 }
 
@@ -99,6 +113,7 @@ void partition_stop(struct partition *p)
 {
 	set_running(p, false);
 	wait_outside(p);
+	guest_clock_stop(&p->clock);
 	/* What the worker said before it asked belongs to the state that it will find. */
 	wall_hv_drain_lines(&p->wall);
 }
@@ -345,6 +360,7 @@ static int build(struct partition *p, struct err *err)
 	};
 	int r;
 
+	guest_clock_init(&p->clock);
 	wall_hv_init(&p->wall, &wall);
 	p->self_event = ipc_event_new();
 	if (p->self_event < 0)

@@ -36,6 +36,7 @@
 #include "base/loop.h"
 #include "hv/chipset.h"
 #include "hv/engine.h"
+#include "hv/guest_clock.h"
 #include "hv/io_map.h"
 #include "hv/memory_map.h"
 #include "wall/hv_end.h"
@@ -83,6 +84,7 @@ struct partition {
 	struct io_map io;	  /* changed while all VPs stand */
 	struct chipset chipset;	  /* has its lock */
 	struct wall_hv wall;
+	struct guest_clock clock; /* of all chips; changed while all VPs stand */
 
 	/* run_lock */
 	pthread_mutex_t run_lock;

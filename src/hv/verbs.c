@@ -134,7 +134,7 @@ static int verb_set_clock(struct partition *p, const struct verb *v)
 	if (p->running)
 		return -EBUSY;
 	pthread_mutex_lock(&p->chipset.lock);
-	p->chipset.rtc.offset_ns = offset;
+	mc146818_set_offset(&p->chipset.rtc, offset);
 	pthread_mutex_unlock(&p->chipset.lock);
 	p->reference_ns = v->request->u.clock.reference_ns;
 	return 0;
@@ -143,7 +143,7 @@ static int verb_set_clock(struct partition *p, const struct verb *v)
 static int verb_get_clock(struct partition *p, const struct verb *v)
 {
 	pthread_mutex_lock(&p->chipset.lock);
-	v->reply->u.clock.realtime_offset_ns = p->chipset.rtc.offset_ns;
+	v->reply->u.clock.realtime_offset_ns = mc146818_offset(&p->chipset.rtc);
 	pthread_mutex_unlock(&p->chipset.lock);
 	v->reply->u.clock.reference_ns = p->reference_ns;
 	return 0;

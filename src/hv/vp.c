@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <x86intrin.h>
 
 #include "base/ipc.h"
 #include "hv/bus.h"
@@ -126,28 +127,58 @@ static bool own_lapic(const struct vp *vp)
 	return vp->partition->config.engine->own_lapic;
 }
 
-static void on_apic_alarm(void *owner, u64 when_ns)
+/* Set the timer to timer_when; where time stands, vp_time_goes will. */
+static void arm(struct vp *vp)
 {
-	struct vp *vp = owner;
+	const struct guest_clock *clock = &vp->partition->clock;
 	struct itimerspec t = { 0 };
+	u64 when_ns = vp->timer_when;
 
-	if (!vp->timer_made || vp->timer_when == when_ns || own_lapic(vp))
+	if (!vp->timer_made || clock->stands)
 		return;
-	vp->timer_when = when_ns;
 	if (when_ns != CHIP_NO_ALARM) {
 		/* 0 would disarm; what is past is due at once. */
-		when_ns = max_u64(when_ns, 1);
+		when_ns = max_u64(guest_clock_host_ns(clock, when_ns), 1);
 		t.it_value.tv_sec = (time_t)(when_ns / NS_PER_SEC);
 		t.it_value.tv_nsec = (long)(when_ns % NS_PER_SEC);
 	}
 	timer_settime(vp->timer, TIMER_ABSTIME, &t, NULL);
 }
 
-static u64 on_apic_tsc(void *owner)
+static void on_apic_alarm(void *owner, u64 when_ns)
 {
 	struct vp *vp = owner;
 
-	return vp->partition->config.engine->vp_tsc(vp->engine_vp);
+	if (vp->timer_when == when_ns || own_lapic(vp))
+		return;
+	vp->timer_when = when_ns;
+	arm(vp);
+}
+
+u64 vp_tsc(struct vp *vp)
+{
+	const struct guest_clock *clock = &vp->partition->clock;
+	const struct engine_ops *engine = vp->partition->config.engine;
+
+	return clock->stands
+		       ? clock->stood_tsc + (u64)engine->vp_tsc_offset(vp->engine_vp)
+		       : engine->vp_tsc(vp->engine_vp);
+}
+
+static u64 on_apic_tsc(void *owner)
+{
+	return vp_tsc(owner);
+}
+
+void vp_time_goes(struct vp *vp, u64 ticks)
+{
+	const struct engine_ops *engine = vp->partition->config.engine;
+	s64 offset = engine->vp_tsc_offset(vp->engine_vp);
+
+	engine->vp_set_tsc_offset(vp->engine_vp, (s64)((u64)offset - ticks));
+	vp->new_tsc_offset = (s64)((u64)vp->new_tsc_offset - ticks);
+	if (!own_lapic(vp))
+		arm(vp);
 }
 
 static const struct lapic_ops lapic_ops = {
@@ -192,8 +223,10 @@ static int give_state(struct vp *vp, const struct vp_state *state, struct err *e
 
 	if (r < 0)
 		return r;
-	vp->activity = state->activity;
-	vp->halted = false;
+	/* Who halted is for the engine to know where it sleeps itself. */
+	vp->halted = state->activity == VP_HALTED && !own_lapic(vp);
+	vp->activity = state->activity == VP_HALTED ? VP_RUNNING
+						    : (enum vp_activity)state->activity;
 	return 0;
 }
 
@@ -202,16 +235,32 @@ static void take_new_state(struct vp *vp)
 {
 	struct err err = { 0 };
 
-	if (vp->has_new_state && give_state(vp, &vp->new_state, &err) < 0)
+	if (!vp->has_new_state)
+		return;
+	if (give_state(vp, &vp->new_state, &err) < 0)
 		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: %s", vp->index,
 			      err.text);
+	vp->partition->config.engine->vp_set_tsc_offset(vp->engine_vp,
+							vp->new_tsc_offset);
 	vp->has_new_state = false;
 }
 
 int vp_set_state(struct vp *vp, const struct vp_state *state, struct err *err)
 {
-	if (!atomic_load(&vp->in_access))
-		return give_state(vp, state, err);
+	const struct guest_clock *clock = &vp->partition->clock;
+	const struct engine_ops *engine = vp->partition->config.engine;
+	/* Exact, so that counters which agree go on agreeing, however long we take between VPs. */
+	u64 tsc = clock->stands ? clock->stood_tsc : __rdtsc();
+	s64 offset = (s64)(state->tsc - tsc);
+	int r;
+
+	if (!atomic_load(&vp->in_access)) {
+		r = give_state(vp, state, err);
+		if (r == 0)
+			engine->vp_set_tsc_offset(vp->engine_vp, offset);
+		return r;
+	}
+	vp->new_tsc_offset = offset;
 	vp->new_state = *state;
 	vp->has_new_state = true;
 	vp_signal(vp, VP_SIGNAL_STATE);
@@ -231,15 +280,13 @@ int vp_get_state(struct vp *vp, struct vp_state *ret_state)
 	r = vp->partition->config.engine->vp_get_state(vp->engine_vp, ret_state);
 	if (r < 0)
 		return r;
+	ret_state->tsc = vp_tsc(vp);
 	if (own_lapic(vp))
 		return 0;
 	/* These two live in the LAPIC; its own block carries them back. */
 	ret_state->apic_base = atomic_load(&vp->lapic.base);
 	ret_state->tsc_deadline = vp->lapic.deadline;
-	if (vp->activity == VP_WAIT_SIPI || vp->activity == VP_SHUTDOWN)
-		ret_state->activity = vp->activity;
-	else if (vp->halted)
-		ret_state->activity = VP_HALTED;
+	ret_state->activity = vp->halted ? VP_HALTED : vp->activity;
 	return 0;
 }
 
@@ -267,10 +314,15 @@ void vp_reset(struct vp *vp)
 static void change_state(struct vp *vp, const char *what, const struct vp_state *state,
 			 int r)
 {
+	const struct engine_ops *engine = vp->partition->config.engine;
 	struct err err = { 0 };
+	s64 offset = engine->vp_tsc_offset(vp->engine_vp);
 
 	if (r == 0)
 		r = give_state(vp, state, &err);
+	/* Time went by since the state was taken; the counter does not lose it. */
+	if (r == 0)
+		engine->vp_set_tsc_offset(vp->engine_vp, offset);
 	if (r < 0)
 		partition_end(vp->partition, VM_END_ENGINE, 0, "vp %u: %s: %s", vp->index,
 			      what, err.code ? err.text : err_words(r));
@@ -465,7 +517,7 @@ int vp_new(struct partition *p, vp_index_t index, struct vp **ret_vp, struct err
 		free(vp);
 		return r;
 	}
-	lapic_init(&vp->lapic, &lapic_ops, vp, &host_clock, index, index == 0,
+	lapic_init(&vp->lapic, &lapic_ops, vp, &p->clock.clock, index, index == 0,
 		   p->model.physical_bits, p->config.tsc_hz);
 	*ret_vp = vp;
 	return 0;

@@ -44,8 +44,7 @@ struct vp {
 	_Atomic u32 signals; /* the futex word */
 
 	/* The VP's thread, or the loop's while the VP stands between two runs. */
-	enum vp_activity
-		activity; /* WAIT_SIPI and SHUTDOWN are ours, the rest the engine's */
+	enum vp_activity activity; /* RUNNING, WAIT_SIPI or SHUTDOWN */
 	bool halted;
 
 	/*
@@ -54,6 +53,7 @@ struct vp {
 	 */
 	bool has_new_state;
 	struct vp_state new_state;
+	s64 new_tsc_offset; /* of new_state's TSC */
 
 	/* Own thread writes; inspect reads. */
 	_Atomic bool in_access;
@@ -63,7 +63,7 @@ struct vp {
 	pthread_t thread;
 	bool thread_made, timer_made;
 	timer_t timer;
-	u64 timer_when;
+	u64 timer_when; /* by the guest's clock */
 
 	struct lapic lapic; /* its own rules: lapic.h */
 };
@@ -77,6 +77,11 @@ void vp_free(struct vp *vp);
 /* Any thread. */
 void vp_signal(struct vp *vp, u32 bits);
 void vp_nmi(struct vp *vp);
+
+/* The guest's time stamp counter; it stands while time does. VP's thread, or any while it stands. */
+u64 vp_tsc(struct vp *vp);
+/* Loop thread, all VPs stand: time stood for so many ticks of the host's counter, and goes now. */
+void vp_time_goes(struct vp *vp, u64 ticks);
 
 /* The VP's thread: the highest interrupt that waits, its vector; -1 = none after all. */
 int vp_take_interrupt(struct vp *vp);

@@ -78,6 +78,8 @@ static const unsigned long kvm_requests[] = {
 	KVM_SET_MP_STATE,
 	KVM_GET_LAPIC,
 	KVM_SET_LAPIC,
+	KVM_GET_DEVICE_ATTR, /* of a VP: the offset of its time stamp counter */
+	KVM_SET_DEVICE_ATTR,
 	/* memory: the loop's alone */
 	KVM_SET_USER_MEMORY_REGION,
 	KVM_GET_DIRTY_LOG,

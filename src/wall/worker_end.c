@@ -245,6 +245,50 @@ int worker_get_vp(struct worker_end *end, vp_index_t vp, struct vp_state *ret_st
 	return call(end, &request, NULL, 0, NULL, ret_state, sizeof *ret_state, err);
 }
 
+int worker_set_chip(struct worker_end *end, enum wall_chip chip, u32 index,
+		    const void *block, struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_SET_CHIP };
+
+	request.u.chip.chip = chip;
+	request.u.chip.index = index;
+	return call(end, &request, block, WALL_CHIP_STATE_SIZE, NULL, NULL, 0, err);
+}
+
+int worker_get_chip(struct worker_end *end, enum wall_chip chip, u32 index,
+		    void *ret_block, struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_GET_CHIP };
+
+	request.u.chip.chip = chip;
+	request.u.chip.index = index;
+	return call(end, &request, NULL, 0, NULL, ret_block, WALL_CHIP_STATE_SIZE, err);
+}
+
+int worker_set_clock(struct worker_end *end, const struct worker_clock *clock,
+		     struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_SET_CLOCK };
+
+	request.u.clock.realtime_offset_ns = clock->realtime_offset_ns;
+	request.u.clock.reference_ns = clock->reference_ns;
+	return ask(end, &request, err);
+}
+
+int worker_get_clock(struct worker_end *end, struct worker_clock *ret_clock,
+		     struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_GET_CLOCK };
+	struct wall_reply reply;
+	int r = call(end, &request, NULL, 0, &reply, NULL, 0, err);
+
+	if (r < 0)
+		return r;
+	ret_clock->realtime_offset_ns = reply.u.clock.realtime_offset_ns;
+	ret_clock->reference_ns = reply.u.clock.reference_ns;
+	return 0;
+}
+
 int worker_run(struct worker_end *end, struct err *err)
 {
 	return ask(end, &(struct wall_request){ .verb = WALL_VERB_RUN }, err);

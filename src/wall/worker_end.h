@@ -55,6 +55,19 @@ int worker_set_vp(struct worker_end *end, vp_index_t vp, const struct vp_state *
 		  struct err *err) MUST_CHECK;
 int worker_get_vp(struct worker_end *end, vp_index_t vp, struct vp_state *ret_state,
 		  struct err *err) MUST_CHECK;
+/* A block of a chip: WALL_CHIP_STATE_SIZE bytes. */
+int worker_set_chip(struct worker_end *end, enum wall_chip chip, u32 index,
+		    const void *block, struct err *err) MUST_CHECK;
+int worker_get_chip(struct worker_end *end, enum wall_chip chip, u32 index,
+		    void *ret_block, struct err *err) MUST_CHECK;
+struct worker_clock {
+	s64 realtime_offset_ns; /* guest's real time - host's */
+	u64 reference_ns;
+};
+int worker_set_clock(struct worker_end *end, const struct worker_clock *clock,
+		     struct err *err) MUST_CHECK;
+int worker_get_clock(struct worker_end *end, struct worker_clock *ret_clock,
+		     struct err *err) MUST_CHECK;
 int worker_run(struct worker_end *end, struct err *err) MUST_CHECK;
 int worker_stop(struct worker_end *end, struct err *err) MUST_CHECK;
 int worker_reset(struct worker_end *end, struct err *err) MUST_CHECK;

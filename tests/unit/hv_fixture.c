@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <x86intrin.h>
 
 #include "base/ipc.h"
 
@@ -154,6 +155,7 @@ static int script_set_state(struct engine_vp *vp, const struct vp_state *state,
 
 	(void)err;
 	v->state = *state;
+	v->tsc_offset = (s64)(state->tsc - __rdtsc()); /* as an engine by itself can */
 	v->halted = state->activity == VP_HALTED;
 	v->interrupts_on = state->rflags & 0x200;
 	return 0;
@@ -179,8 +181,17 @@ static void script_count(struct engine_vp *vp, struct hv_stats *io_stats)
 
 static u64 script_tsc(struct engine_vp *vp)
 {
-	(void)vp;
-	return host_clock.monotonic_ns(&host_clock);
+	return __rdtsc() + (u64)((struct script_vp *)vp)->tsc_offset;
+}
+
+static s64 script_tsc_offset(struct engine_vp *vp)
+{
+	return ((struct script_vp *)vp)->tsc_offset;
+}
+
+static void script_set_tsc_offset(struct engine_vp *vp, s64 offset)
+{
+	((struct script_vp *)vp)->tsc_offset = offset;
 }
 
 static const struct engine_ops script_ops = {
@@ -201,6 +212,8 @@ static const struct engine_ops script_ops = {
 	.drop_code = script_drop_code,
 	.drop_write_rights = script_drop_rights,
 	.vp_tsc = script_tsc,
+	.vp_tsc_offset = script_tsc_offset,
+	.vp_set_tsc_offset = script_set_tsc_offset,
 	.vp_count = script_count,
 };
 

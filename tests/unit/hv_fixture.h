@@ -34,6 +34,7 @@ struct script_vp {
 	vp_index_t index;
 	struct machine *machine;
 	struct vp_state state;
+	s64 tsc_offset;
 	bool interrupts_on; /* IF */
 	bool halted;
 	unsigned step; /* the script's own */

@@ -151,3 +151,35 @@ TEST(halted_vp_on_kvm_is_halted_when_it_comes_back)
 	ASSERT_EQ(back.interruptibility, VP_NMI_BLOCKED);
 	rig_stop(&rig);
 }
+
+/* The LAPIC's page came after the deadline, which was lost: the timer was not in its mode yet. */
+TEST(vp_on_kvm_keeps_its_deadline_when_its_counter_is_moved)
+{
+	struct rig rig;
+	const char *why = rig_start(&rig);
+	struct vp_state given, back;
+	struct err err = { 0 };
+	u8 page[ENGINE_LAPIC_PAGE];
+	const u32 svr = 0x1ff, deadline_mode = 0x400ef;
+	s64 offset;
+
+	if (why)
+		SKIP("%s", why);
+	long_mode_state(&given);
+	given.tsc = 5000000000000;
+	given.tsc_deadline = 5000000000000 + 900000000000;
+	ASSERT_EQ(engine_kvm_ops.vp_set_state(rig.vp, &given, &err), 0);
+	ASSERT_EQ(engine_kvm_ops.lapic_get(rig.vp, page), 0);
+	memcpy(page + 0xf0, &svr, 4);
+	memcpy(page + 0x320, &deadline_mode, 4);
+	ASSERT_EQ(engine_kvm_ops.lapic_set(rig.vp, page), 0);
+	ASSERT_EQ(engine_kvm_ops.vp_set_state(rig.vp, &given, &err), 0);
+	offset = engine_kvm_ops.vp_tsc_offset(rig.vp);
+	if (offset == 0)
+		SKIP("this host's KVM shows its guests the host's own counter");
+	engine_kvm_ops.vp_set_tsc_offset(rig.vp, offset - 1000000000);
+	ASSERT_EQ(engine_kvm_ops.vp_tsc_offset(rig.vp), offset - 1000000000);
+	ASSERT_EQ(engine_kvm_ops.vp_get_state(rig.vp, &back), 0);
+	ASSERT_EQ(back.tsc_deadline, given.tsc_deadline);
+	rig_stop(&rig);
+}

@@ -73,5 +73,7 @@ void kvm_vp_kick(struct engine_vp *vp);
 void kvm_vp_interrupt(struct engine_vp *vp, bool pending);
 void kvm_vp_nmi(struct engine_vp *vp);
 u64 kvm_vp_tsc(struct engine_vp *vp);
+s64 kvm_vp_tsc_offset(struct engine_vp *vp);
+void kvm_vp_set_tsc_offset(struct engine_vp *vp, s64 offset);
 bool kvm_vp_can_wake(struct engine_vp *vp);
 void kvm_vp_count(struct engine_vp *vp, struct hv_stats *io_stats);

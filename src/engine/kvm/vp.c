@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <x86intrin.h>
 
 #include "base/log.h"
 
@@ -307,14 +308,49 @@ void kvm_vp_nmi(struct engine_vp *vp)
 		signal_thread(vp);
 }
 
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+#define MSR_TSC 0x10
+#define MSR_TSC_DEADLINE 0x6e0
+
 u64 kvm_vp_tsc(struct engine_vp *vp)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} one = { .head.nmsrs = 1, .entry.index = 0x10 };
+	struct one_msr tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
 
-	return ioctl(vp->fd, KVM_GET_MSRS, &one) == 1 ? one.entry.data : 0;
+	return ioctl(vp->fd, KVM_GET_MSRS, &tsc) == 1 ? tsc.entry.data : 0;
+}
+
+/* Linux 5.16 says the offset itself; before, it is as exact as two readings can be. */
+s64 kvm_vp_tsc_offset(struct engine_vp *vp)
+{
+	u64 offset = 0;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
+					.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (u64)(uintptr_t)&offset };
+
+	if (ioctl(vp->fd, KVM_GET_DEVICE_ATTR, &attr) < 0)
+		offset = kvm_vp_tsc(vp) - __rdtsc();
+	return (s64)offset;
+}
+
+void kvm_vp_set_tsc_offset(struct engine_vp *vp, s64 offset)
+{
+	u64 value = (u64)offset;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
+					.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (u64)(uintptr_t)&value };
+	struct one_msr deadline = { .head.nmsrs = 1, .entry.index = MSR_TSC_DEADLINE };
+	struct one_msr tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+
+	if (ioctl(vp->fd, KVM_SET_DEVICE_ATTR, &attr) < 0) {
+		tsc.entry.data = __rdtsc() + value;
+		(void)ioctl(vp->fd, KVM_SET_MSRS, &tsc);
+	}
+	/* The kernel's timer was set by the old offset: once more by the new one. */
+	if (ioctl(vp->fd, KVM_GET_MSRS, &deadline) == 1 && deadline.entry.data)
+		(void)ioctl(vp->fd, KVM_SET_MSRS, &deadline);
 }
 
 /* KVM sleeps itself when the guest halts. */

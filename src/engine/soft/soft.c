@@ -181,6 +181,17 @@ static u64 soft_vp_tsc(struct engine_vp *vp)
 	return __rdtsc() + (u64)vp->cpu.tsc_offset;
 }
 
+static s64 soft_vp_tsc_offset(struct engine_vp *vp)
+{
+	return vp->cpu.tsc_offset;
+}
+
+/* The LAPIC's timer is hv's, and by its own clock. */
+static void soft_vp_set_tsc_offset(struct engine_vp *vp, s64 offset)
+{
+	vp->cpu.tsc_offset = offset;
+}
+
 static int soft_vp_get_state(struct engine_vp *vp, struct vp_state *ret_state)
 {
 	struct x86_cpu *c = &vp->cpu;
@@ -341,5 +352,7 @@ const struct engine_ops engine_soft_ops = {
 	.drop_code = soft_drop_code,
 	.drop_write_rights = soft_drop_write_rights,
 	.vp_tsc = soft_vp_tsc,
+	.vp_tsc_offset = soft_vp_tsc_offset,
+	.vp_set_tsc_offset = soft_vp_set_tsc_offset,
 	.vp_count = soft_vp_count,
 };

@@ -492,6 +492,26 @@ void mc146818_set_memory(struct mc146818 *rtc, u8 index, u8 value)
 		rtc->memory[index] = value;
 }
 
+s64 mc146818_offset(const struct mc146818 *rtc)
+{
+	const s64 most = 4000000000 - 1; /* 126 years; ns of them fit easily */
+	s64 s = rtc->offset_seconds;
+
+	s = s > most ? most : s < -most ? -most : s;
+	return s * (s64)NS_PER_SEC + rtc->offset_ns;
+}
+
+void mc146818_set_offset(struct mc146818 *rtc, s64 ns)
+{
+	s64 rest = ns % (s64)NS_PER_SEC;
+	u32 now;
+
+	rtc->offset_seconds = ns / (s64)NS_PER_SEC - (rest < 0);
+	rtc->offset_ns = (u32)(rest < 0 ? rest + (s64)NS_PER_SEC : rest);
+	rtc->seen_second = guest_time(rtc, &now);
+	update(rtc);
+}
+
 void mc146818_init(struct mc146818 *rtc, const struct clock *clock,
 		   const struct chip_pin *output, const struct chip_alarm *alarm)
 {

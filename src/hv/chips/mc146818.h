@@ -57,6 +57,13 @@ void mc146818_write(struct mc146818 *rtc, u16 port, u8 value);
 /* Memory as firmware would set it up (sizes of RAM); index 0x0e and up, others are ignored. */
 void mc146818_set_memory(struct mc146818 *rtc, u8 index, u8 value);
 
+/*
+ * What the guest's real time is ahead of the host's, ns. More than fits is cut: the state block has
+ * it all.
+ */
+s64 mc146818_offset(const struct mc146818 *rtc);
+void mc146818_set_offset(struct mc146818 *rtc, s64 ns);
+
 /* Does the index port let NMI through? */
 static inline bool mc146818_nmi_allowed(const struct mc146818 *rtc)
 {
