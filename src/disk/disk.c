@@ -458,6 +458,19 @@ void disk_submit(struct disk *disk, struct disk_request *request)
 int disk_read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
 		     struct err *err)
 {
-	memset(ret_parent, 0, sizeof *ret_parent);
-	return 0;
+	struct storage *storage;
+	struct image *im;
+	int r = storage_open_file(level->fd, true, level->device_block, &storage);
+
+	if (r < 0)
+		return err_set(err, r, "disk '%s': it cannot be read: %s", level->name,
+			       err_words(r));
+	r = image_open(level->format, storage, true, &im, err);
+	if (r == 0) {
+		memset(ret_parent, 0, sizeof *ret_parent);
+		if (im->differencing)
+			r = im->ops->read_parent(im, ret_parent, err);
+		image_abandon(im);
+	}
+	return r < 0 ? err_wrap(err, "disk '%s'", level->name) : 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "disk/vhd.h"
 
 /* Tables that changed are written at the latest when that many pieces of them did. */
 #define MAX_DIRTY_TABLES 2048
@@ -42,6 +43,8 @@ int image_open(enum disk_format format, struct storage *storage, bool read_only,
 		r = raw_open(format, storage, read_only, ret_image, err);
 		break;
 	case DISK_VHD:
+		r = vhd_open(storage, read_only, ret_image, err);
+		break;
 	case DISK_VHDX:
 	case DISK_FORMATS:
 		err_set(err, r, "the format is not known");
@@ -369,9 +372,10 @@ int image_flush(struct image *im)
 		r = im->ops->commit(im);
 	if (r < 0 || covers) {
 		pthread_mutex_lock(&im->lock);
-		if (r < 0)
+		/* No space for a table: nothing is lost, it may be tried again. */
+		if (r < 0 && r != -ENOSPC && r != -ENOMEM)
 			im->failed = true;
-		else
+		else if (r == 0)
 			im->flush_done = covers;
 		pthread_mutex_unlock(&im->lock);
 	}
@@ -391,11 +395,14 @@ int image_resize(struct image *im, u64 size, struct err *err)
 		return err_set(err, -EOPNOTSUPP, "this format cannot be resized");
 	pthread_mutex_lock(&im->commit_lock);
 	pthread_rwlock_wrlock(&im->gate);
+	r = im->failed ? -EIO : im->ops->commit(im);
 	pthread_mutex_lock(&im->lock);
-	if (im->failed)
-		r = err_set(err, -EIO, "a write to the image has failed earlier");
-	else
+	if (r < 0) {
+		im->failed = true;
+		err_set(err, r, "the image cannot be written: %s", err_words(r));
+	} else {
 		r = im->ops->resize(im, size, err);
+	}
 	pthread_mutex_unlock(&im->lock);
 	pthread_rwlock_unlock(&im->gate);
 	pthread_mutex_unlock(&im->commit_lock);

@@ -67,8 +67,11 @@ struct image_ops {
 	int (*resize)(struct image *im, u64 size, struct err *err);
 	/* Everything is committed. Writes "closed" into the file where the format has that. */
 	int (*finish)(struct image *im);
-	/* Look through the tables beyond what opening did. */
+	/* Look through the tables beyond what opening did. NULL: nothing to look at. */
 	void (*check)(struct image *im, struct image_findings *findings);
+	/* differencing: what it says about its parent. */
+	int (*read_parent)(struct image *im, struct disk_parent *ret_parent,
+			   struct err *err);
 	void (*free)(struct image *im);
 };
 

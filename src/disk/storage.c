@@ -26,7 +26,10 @@ int storage_write(struct storage *s, const void *data, u64 size, u64 offset)
 
 int storage_flush(struct storage *s)
 {
-	return s->ops->flush(s);
+	int r = s->ops->flush(s);
+
+	/* Written data for which there is no space after all is lost: no ENOSPC to be tried again. */
+	return r == -ENOSPC ? -EIO : r;
 }
 
 static const u8 zeros[65536];
