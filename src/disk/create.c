@@ -39,6 +39,7 @@ int image_create(struct storage *storage, const struct image_create *create,
 	case DISK_VHD:
 		return vhd_create(storage, create, err);
 	case DISK_VHDX:
+		return vhdx_create(storage, create, err);
 	case DISK_ISO:
 	case DISK_FORMATS:
 		break;

@@ -27,3 +27,5 @@ void image_new_id(u8 *ret_id);
 
 int vhd_create(struct storage *storage, const struct image_create *create,
 	       struct err *err) MUST_CHECK;
+int vhdx_create(struct storage *storage, const struct image_create *create,
+		struct err *err) MUST_CHECK;

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "disk/vhd.h"
+#include "disk/vhdx.h"
 
 /* Tables that changed are written at the latest when that many pieces of them did. */
 #define MAX_DIRTY_TABLES 2048
@@ -46,6 +47,8 @@ int image_open(enum disk_format format, struct storage *storage, bool read_only,
 		r = vhd_open(storage, read_only, ret_image, err);
 		break;
 	case DISK_VHDX:
+		r = vhdx_open(&storage, read_only, ret_image, err);
+		break;
 	case DISK_FORMATS:
 		err_set(err, r, "the format is not known");
 		break;
@@ -203,11 +206,12 @@ int image_extent(struct image *im, u64 offset, u64 max, struct extent *ret_exten
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* One extent. *ret_done: bytes that are seen to. */
 static int write_some(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size,
 		      u64 *ret_done)
 {
 	struct extent e;
-	int r;
+	int r, noted = 0;
 
 	pthread_mutex_lock(&im->lock);
 	r = im->failed ? -EIO : im->ops->begin_write(im, offset, size, &e);
@@ -215,25 +219,27 @@ static int write_some(struct image *im, struct iov_cursor *cursor, u64 offset, u
 	if (r < 0)
 		return r;
 	r = move(im, cursor, e.size, e.offset, im->storage->ops->write);
-	if (r == 0 && im->ops->end_write) {
+	if (im->ops->end_write) {
 		pthread_mutex_lock(&im->lock);
-		r = im->ops->end_write(im, offset, e.size);
+		noted = im->ops->end_write(im, offset, e.size, r == 0);
 		pthread_mutex_unlock(&im->lock);
 	}
 	*ret_done = e.size;
-	return r;
+	return r < 0 ? r : noted;
 }
 
-static int write_level(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size)
+/* Until all is done, or -EAGAIN, or an error; *offset and *size move on. */
+static int write_level(struct image *im, struct iov_cursor *cursor, u64 *offset,
+		       u64 *size)
 {
 	int r = 0;
 
-	while (size > 0 && r == 0) {
+	while (*size > 0 && r == 0) {
 		u64 done = 0;
 
-		r = write_some(im, cursor, offset, size, &done);
-		offset += done;
-		size -= done;
+		r = write_some(im, cursor, *offset, *size, &done);
+		*offset += done;
+		*size -= done;
 	}
 	return r;
 }
@@ -253,14 +259,20 @@ int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 o
 {
 	struct iov_cursor cursor = { .iov = iov, .count = count };
 	u64 size = iov_size(iov, count);
-	int r = -EINVAL;
+	int r;
 
 	if (im->read_only)
 		return -EROFS;
-	pthread_rwlock_rdlock(&im->gate);
-	if (request_fits(im, offset, size))
-		r = write_level(im, &cursor, offset, size);
-	pthread_rwlock_unlock(&im->gate);
+	do {
+		pthread_rwlock_rdlock(&im->gate);
+		r = request_fits(im, offset, size)
+			    ? write_level(im, &cursor, &offset, &size)
+			    : -EINVAL;
+		pthread_rwlock_unlock(&im->gate);
+		/* With the gate open, since a resize holds the commit lock and waits for it. */
+		if (r == -EAGAIN && image_flush(im) < 0)
+			r = -EIO;
+	} while (r == -EAGAIN);
 	return r == 0 ? commit_when_much(im) : r;
 }
 
@@ -268,20 +280,15 @@ int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 o
 static const u8 zeros[ZERO_PIECE];
 
 /* Zeros by writing them. Gate held, in any way. */
-static int write_zeros(struct image *im, u64 offset, u64 size)
+static int write_zeros(struct image *im, u64 offset, u64 size, u64 *ret_done)
 {
-	int r = 0;
+	const struct iovec v = { .iov_base = (void *)(uintptr_t)zeros,
+				 .iov_len = min_u64(size, ZERO_PIECE) };
+	struct iov_cursor cursor = { .iov = &v, .count = 1 };
+	u64 left = v.iov_len;
+	int r = write_level(im, &cursor, &offset, &left);
 
-	while (size > 0 && r == 0) {
-		u64 n = min_u64(size, ZERO_PIECE);
-		const struct iovec v = { .iov_base = (void *)(uintptr_t)zeros,
-					 .iov_len = n };
-		struct iov_cursor cursor = { .iov = &v, .count = 1 };
-
-		r = write_level(im, &cursor, offset, n);
-		offset += n;
-		size -= n;
-	}
+	*ret_done = v.iov_len - left;
 	return r;
 }
 
@@ -294,8 +301,10 @@ static int zero_some(struct image *im, u64 offset, u64 size, bool exact, u64 *re
 	pthread_mutex_unlock(&im->lock);
 	if (r != -EOPNOTSUPP)
 		return r;
+	if (exact)
+		return write_zeros(im, offset, size, ret_done);
 	*ret_done = min_u64(size, ZERO_PIECE);
-	return exact ? write_zeros(im, offset, *ret_done) : 0;
+	return 0;
 }
 
 /*
@@ -310,12 +319,13 @@ static int zero_range(struct image *im, u64 offset, u64 size, bool exact)
 		u64 done = 0;
 
 		pthread_rwlock_wrlock(&im->gate);
-		if (range_inside(offset, size, im->size))
-			r = zero_some(im, offset, size, exact, &done);
-		else
-			r = -EINVAL;
+		r = range_inside(offset, size, im->size)
+			    ? zero_some(im, offset, size, exact, &done)
+			    : -EINVAL;
 		pthread_rwlock_unlock(&im->gate);
-		if (r == 0)
+		if (r == -EAGAIN)
+			r = image_flush(im);
+		else if (r == 0)
 			r = commit_when_much(im);
 		offset += done;
 		size -= done;

@@ -50,15 +50,18 @@ struct image_ops {
 	enum disk_format format;
 	/* offset < size; the extent is cut to max. Lock held. */
 	int (*map)(struct image *im, u64 offset, u64 max, struct extent *ret_extent);
-	/* Give [offset, ...) a place: always EXTENT_HERE. Lock held, gate shared. */
+	/*
+	 * Give [offset, ...) a place: always EXTENT_HERE. -EAGAIN: too much has changed, commit
+	 * first. Lock held, gate shared.
+	 */
 	int (*begin_write)(struct image *im, u64 offset, u64 max,
 			   struct extent *ret_extent);
-	/* The data is there. Lock held. NULL: nothing to note. */
-	int (*end_write)(struct image *im, u64 offset, u64 size);
+	/* done: the data is there; else it could not be written. Lock held. NULL: nothing to note. */
+	int (*end_write)(struct image *im, u64 offset, u64 size, bool done);
 	/*
 	 * Zeros, space given back where possible. *ret_done: bytes that it saw to, from offset.
 	 * exact: all must read as zeros; else blocks that are awkward stay as they are.
-	 * -EOPNOTSUPP: write zeros. Gate exclusive, lock held.
+	 * -EOPNOTSUPP: write zeros. -EAGAIN: commit first. Gate exclusive, lock held.
 	 */
 	int (*zero)(struct image *im, u64 offset, u64 size, bool exact, u64 *ret_done);
 	/* Steps of 4 above, by the thread that holds commit_lock. */

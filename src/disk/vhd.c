@@ -238,13 +238,13 @@ static int block_begin_write(struct image *im, u64 offset, u64 max,
 	return 0;
 }
 
-static int block_end_write(struct image *im, u64 offset, u64 size)
+static int block_end_write(struct image *im, u64 offset, u64 size, bool done)
 {
 	struct vhd *v = vhd_of(im);
 	u64 start;
 	int r;
 
-	if (!im->differencing)
+	if (!im->differencing || !done)
 		return 0;
 	r = block_start(v, offset / im->block_size, &start);
 	if (r < 0 || start == 0)

@@ -20,7 +20,8 @@ static bool work_on(const struct model_kind *kind, u64 seed, unsigned steps)
 			CHECK_OK(model_compare(&m));
 		}
 		if (i == steps / 2)
-			CHECK_OK(model_grow(&m, (kind->size + kind->size / 2) & ~4095ull));
+			CHECK_OK(
+				model_grow(&m, (kind->size + kind->size / 2) & ~4095ull));
 	}
 	CHECK_OK(model_compare(&m));
 	CHECK_OK(model_close(&m));

@@ -10,6 +10,12 @@
 const struct model_kind model_kinds[] = {
 	{ "vhd-fixed", DISK_VHD, IMAGE_FIXED, 2 * MIB, 0, 512, 1 },
 	{ "vhd-dynamic", DISK_VHD, IMAGE_DYNAMIC, 2 * MIB + 512, 64 * KIB, 512, 1 },
+	{ "vhdx-fixed", DISK_VHDX, IMAGE_FIXED, 5 * MIB, MIB, 512, 1 },
+	{ "vhdx-dynamic", DISK_VHDX, IMAGE_DYNAMIC, 5 * MIB + 512, MIB, 512, 1 },
+	{ "vhdx-4096", DISK_VHDX, IMAGE_DYNAMIC, 5 * MIB, 2 * MIB, 4096, 1 },
+	{ "vhdx-differencing", DISK_VHDX, IMAGE_DIFFERENCING, 5 * MIB, MIB, 512, 3 },
+	{ "vhdx-differencing-4096", DISK_VHDX, IMAGE_DIFFERENCING, 5 * MIB, MIB, 4096,
+	  3 },
 	{ "vhd-differencing", DISK_VHD, IMAGE_DIFFERENCING, 2 * MIB, 64 * KIB, 512, 3 },
 };
 const unsigned model_kind_count = ARRAY_COUNT(model_kinds);
