@@ -4,6 +4,7 @@
  * end in the same state. The host is the oracle, since it is the same kind of processor.
  *
  *	generate.c	a block of 1-8 user-mode instructions, and random registers
+ *	flow.c		longer blocks with loops, calls, returns and indirect jumps in them
  *	native.c	a child process that executes batches of blocks on the host
  *	interpreter.c	the same batch by src/x86
  *	compare.c	the differences, the instruction to blame, the words for it
@@ -27,10 +28,18 @@
 #define READ_ONLY_BASE 0x50005000ull
 #define BATCH 128u
 #define CODE_SIZE (BATCH * CODE_SLOT)
-#define BLOCK_INSNS 8u
-#define BLOCK_BYTES (BLOCK_INSNS * 15 + 1)
+#define BLOCK_INSNS 96u
+#define BLOCK_BYTES 408u
 
-enum { ISA_INTEGER = 1, ISA_X87 = 2, ISA_SSE = 4, ISA_AVX = 8, ISA_ALL = 15 };
+/* ISA_FLOW: not instructions, but blocks with control flow in them. */
+enum {
+	ISA_INTEGER = 1,
+	ISA_X87 = 2,
+	ISA_SSE = 4,
+	ISA_AVX = 8,
+	ISA_ALL = 15,
+	ISA_FLOW = 16
+};
 
 struct block_state {
 	u64 gpr[16];
@@ -50,11 +59,12 @@ struct block {
 	u8 code[BLOCK_BYTES + 7];
 	unsigned size; /* with the INT3 */
 	unsigned insns;
-	u8 start[BLOCK_INSNS + 1]; /* offsets of the instructions and of the INT3 */
+	u16 start[BLOCK_INSNS + 1]; /* offsets of the instructions and of the INT3 */
 	bool rep_compare[BLOCK_INSNS];
 	bool x87;	      /* has an x87 instruction */
 	u8 jump[BLOCK_INSNS]; /* of a jump: where in it the displacement is; else 0 */
 	u32 undefined_flags;  /* that may be left undefined */
+	bool flow;	      /* made by flow.c: cannot be cut */
 	struct block_state in;
 };
 
@@ -102,6 +112,25 @@ const char *block_text(const struct block *k, char *text, size_t size);
 const char *insn_name(const struct block *k, unsigned insn);
 /* Why an instruction that decodes is left out; NULL: it is not. For --excluded. */
 void print_excluded(void);
+
+/* ---- between generate.c and flow.c ---- */
+
+#define ARITH 0x8d5u
+
+struct progress {
+	u32 undefined; /* flags that may be undefined now */
+	u32 ever_undefined;
+	bool jumped; /* a jump may skip what follows */
+	/* flow.c's wishes for what add_insn() may choose: */
+	bool no_jumps, no_undefined;
+	bool keep_counters; /* R10 and R12 */
+};
+
+/* One random instruction behind the block's end, recorded in start[]. */
+void add_insn(struct block *k, struct rng *r, unsigned isa, struct progress *p);
+/* The block's instructions for these registers' purposes, at most `room` bytes with the INT3. */
+void generate_flow(struct block *k, struct rng *r, unsigned isa, unsigned room,
+		   struct progress *p);
 
 /* native.c: the batch, and a child that lives on from batch to batch. 0 or negative errno. */
 struct native;

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#define ARITH 0x8d5u
 #define COMPARED_FLAGS (ARITH | 0x400u)
 
 struct sides {
@@ -28,7 +27,7 @@ struct sides {
 };
 
 struct words {
-	char text[4096];
+	char text[16384];
 	size_t size;
 };
 
@@ -155,14 +154,15 @@ static void blame(struct sides *s, struct blocks_run *run, const struct block *k
 	struct words w;
 	unsigned slot = (unsigned)((k->rip - CODE_BASE) / CODE_SLOT);
 	struct block whole = *k;
-	char text[4096];
+	char text[16384];
 	u64 lost = run->lost;
 
-	for (unsigned n = 1; n <= whole.insns; n++) {
+	for (unsigned n = whole.flow ? whole.insns : 1; n <= whole.insns; n++) {
 		b->count = slot + 1;
 		/* The same place, since an address may matter; others run, too, and do no harm. */
 		b->blocks[slot] = whole;
-		block_cut(&b->blocks[slot], n);
+		if (!whole.flow)
+			block_cut(&b->blocks[slot], n);
 		run_both(s, run);
 		if (n == whole.insns &&
 		    equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w))
@@ -172,7 +172,9 @@ static void blame(struct sides *s, struct blocks_run *run, const struct block *k
 			continue;
 		if (n == whole.insns)
 			equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w);
-		printf("difference: %s (seed %llu)\n%s%s", insn_name(&whole, n - 1),
+		printf("difference: %s (seed %llu)\n%s%s",
+		       whole.flow ? "a block with control flow"
+				  : insn_name(&whole, n - 1),
 		       (unsigned long long)whole.seed,
 		       block_text(&b->blocks[slot], text, sizeof(text)), w.text);
 		printf("    cr2 %llx\n    in:",

@@ -2,8 +2,8 @@
 /*
  * fuzz-blocks - random instruction blocks, host against interpreter. See blocks.h.
  *
- *	fuzz-blocks [--seed N] [--count N] [--isa integer|x87|sse|avx|all] [--keep-going]
- *		    [--show N] [--seconds N] [--result FILE] | --excluded
+ *	fuzz-blocks [--seed N] [--count N] [--isa integer|x87|sse|avx|all|flow|integer-flow]
+ *		    [--keep-going] [--show N] [--seconds N] [--result FILE] | --excluded
  *
  * A block has a seed; a run takes the whole batches of 128 that the seeds N to N + COUNT - 1 lie in,
  * so a run can be continued where another ended, and --seed S --count 1 repeats block S among its
@@ -25,7 +25,9 @@ static bool parse_isa(const char *word, unsigned *ret_isa)
 		      { "x87", ISA_X87 },
 		      { "sse", ISA_SSE },
 		      { "avx", ISA_AVX },
-		      { "all", ISA_ALL } };
+		      { "all", ISA_ALL },
+		      { "flow", ISA_ALL | ISA_FLOW },
+		      { "integer-flow", ISA_INTEGER | ISA_FLOW } };
 
 	for (unsigned k = 0; k < ARRAY_COUNT(table); k++) {
 		if (strcmp(table[k].name, word) == 0) {
@@ -85,7 +87,7 @@ int main(int argc, char **argv)
 			isa = optarg;
 			if (!parse_isa(isa, &run.isa)) {
 				fprintf(stderr, "fuzz-blocks: --isa is integer, x87, "
-						"sse, avx or all\n");
+						"sse, avx, all, flow or integer-flow\n");
 				return 2;
 			}
 			break;

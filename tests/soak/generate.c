@@ -323,14 +323,6 @@ static void encode(struct encoding *e, struct rng *r, unsigned isa)
 
 /* ---- blocks ------------------------------------------------------------------------------------------ */
 
-#define ARITH 0x8d5u
-
-struct progress {
-	u32 undefined; /* flags that may be undefined now */
-	u32 ever_undefined;
-	bool jumped; /* a jump may skip what follows */
-};
-
 /* Shifts and rotates leave flags alone when the count is 0, which the table cannot say. */
 static bool may_keep_flags(const ZydisDecodedInstruction *insn)
 {
@@ -362,7 +354,7 @@ static bool flags_fit(const ZydisDecodedInstruction *insn, struct progress *p)
 		undefined = ARITH & ~0x40u;
 		break;
 	}
-	if (tested & p->undefined)
+	if (tested & p->undefined || (undefined && p->no_undefined))
 		return false;
 	if (!may_keep_flags(insn) && !p->jumped)
 		p->undefined &= ~defined;
@@ -388,10 +380,24 @@ static bool has_byte(const ZydisDecodedInstruction *insn, u8 one, u8 other)
 	return false;
 }
 
+static bool writes_counter(const ZydisDecodedOperand *op)
+{
+	ZydisRegister whole;
+
+	if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
+		return false;
+	whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64,
+						 op->reg.value);
+	return whole == ZYDIS_REGISTER_R10 || whole == ZYDIS_REGISTER_R12;
+}
+
 static bool acceptable(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *op,
-		       unsigned isa)
+		       unsigned isa, const struct progress *p)
 {
 	if (!(isa_of(insn) & isa))
+		return false;
+	if (p->no_jumps && insn->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
 		return false;
 	if (excluded_why(insn) && !is_short_jump(insn))
 		return false;
@@ -418,6 +424,8 @@ static bool acceptable(const ZydisDecodedInstruction *insn, const ZydisDecodedOp
 		    ZydisRegisterGetClass(op[k].reg.value) == ZYDIS_REGCLASS_SEGMENT &&
 		    op[k].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
 			return false;
+		if (p->keep_counters && writes_counter(&op[k]))
+			return false;
 	}
 	if (insn->attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
 		return false;
@@ -434,7 +442,7 @@ static unsigned pick_isa(struct rng *r, unsigned isa)
 	}
 }
 
-static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progress *p)
+void add_insn(struct block *k, struct rng *r, unsigned isa, struct progress *p)
 {
 	for (;;) {
 		struct encoding e;
@@ -445,7 +453,7 @@ static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progre
 		encode(&e, r, one);
 		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, e.bytes, e.size, &insn,
 							 op)) ||
-		    !acceptable(&insn, op, one) || !flags_fit(&insn, p))
+		    !acceptable(&insn, op, one, p) || !flags_fit(&insn, p))
 			continue;
 		u8 *at = k->code + k->size;
 
@@ -465,8 +473,9 @@ static void add_insn(struct block *k, struct rng *r, unsigned isa, struct progre
 		k->rep_compare[k->insns] = insn.attributes & (ZYDIS_ATTRIB_HAS_REPE |
 							      ZYDIS_ATTRIB_HAS_REPNE);
 		k->x87 |= isa_of(&insn) == ISA_X87;
-		k->start[k->insns++] = (u8)k->size;
+		k->start[k->insns++] = (u16)k->size;
 		k->size += insn.length;
+		p->ever_undefined |= p->undefined;
 		return;
 	}
 }
@@ -629,6 +638,25 @@ void generate_memory(struct batch *b, u64 seed)
 		random_vector(&r, b->read_only + k, 32);
 }
 
+/* Up to eight instructions; jumps go forward. */
+static void generate_straight(struct block *k, struct rng *r, unsigned isa,
+			      struct progress *p)
+{
+	unsigned count = 1 + (unsigned)rng_below(r, 8);
+
+	for (unsigned n = 0; n < count; n++)
+		add_insn(k, r, isa, p);
+	k->start[k->insns] = (u16)k->size;
+	k->code[k->size++] = 0xcc;
+	for (unsigned n = 0; n < count; n++) {
+		if (!k->jump[n])
+			continue;
+		unsigned to = n + 1 + (unsigned)rng_below(r, count - n);
+
+		k->code[k->start[n] + k->jump[n]] = (u8)(k->start[to] - k->start[n + 1]);
+	}
+}
+
 void generate_block(struct block *k, unsigned slot, u64 seed, unsigned isa)
 {
 	struct rng r;
@@ -642,21 +670,19 @@ void generate_block(struct block *k, unsigned slot, u64 seed, unsigned isa)
 				  ? 880 + (unsigned)rng_below(&r, 144)
 				  : 160 + (unsigned)rng_below(&r, 700);
 
-	k->rip = CODE_BASE + slot * CODE_SLOT + offset;
-	unsigned count = 1 + (unsigned)rng_below(&r, BLOCK_INSNS);
+	if (isa & ISA_FLOW) { /* longer ones, up to where the next one may begin */
+		unsigned room = CODE_SLOT + 160 - offset;
 
-	for (unsigned n = 0; n < count; n++) {
-		add_insn(k, &r, isa, &p);
-		p.ever_undefined |= p.undefined;
-	}
-	k->start[k->insns] = (u8)k->size;
-	k->code[k->size++] = 0xcc;
-	for (unsigned n = 0; n < count; n++) {
-		if (!k->jump[n])
-			continue;
-		unsigned to = n + 1 + (unsigned)rng_below(&r, count - n);
-
-		k->code[k->start[n] + k->jump[n]] = (u8)(k->start[to] - k->start[n + 1]);
+		if (slot % 4 != 3) {
+			offset = 160 + (unsigned)rng_below(&r, 440);
+			room = BLOCK_BYTES;
+		}
+		k->rip = CODE_BASE + slot * CODE_SLOT + offset;
+		generate_flow(k, &r, isa & ISA_ALL,
+			      room < BLOCK_BYTES ? room : BLOCK_BYTES, &p);
+	} else {
+		k->rip = CODE_BASE + slot * CODE_SLOT + offset;
+		generate_straight(k, &r, isa, &p);
 	}
 	/* A fault may come at any of them, so whatever was undefined once may be at the end. */
 	k->undefined_flags = p.ever_undefined;

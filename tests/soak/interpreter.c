@@ -95,7 +95,10 @@ static void put64(struct interpreter *t, u64 address, u64 v)
 	memcpy(t->ram + address, &v, 8);
 }
 
-static void map_page(struct interpreter *t, u64 linear, u64 gpa, bool writable)
+/* Rights of a leaf entry: data is not executable, as in the child. */
+static const u64 executable = 5, read_write = 7 | 1ull << 63, read_only = 5 | 1ull << 63;
+
+static void map_page(struct interpreter *t, u64 linear, u64 gpa, u64 rights)
 {
 	u64 table = TABLES;
 
@@ -109,7 +112,7 @@ static void map_page(struct interpreter *t, u64 linear, u64 gpa, bool writable)
 		}
 		table = entry & ~0xfffull;
 	}
-	put64(t, table + 8 * (linear >> 12 & 511), gpa | 5 | (writable ? 2 : 0));
+	put64(t, table + 8 * (linear >> 12 & 511), gpa | rights);
 }
 
 static void make_memory(struct interpreter *t)
@@ -126,13 +129,12 @@ static void make_memory(struct interpreter *t)
 	};
 
 	for (u64 a = 0; a < CODE_SIZE; a += 4096)
-		map_page(t, CODE_BASE + a, CODE_GPA + a, false);
+		map_page(t, CODE_BASE + a, CODE_GPA + a, executable);
 	for (u64 a = 0; a < WINDOW_SIZE; a += 4096)
-		map_page(t, WINDOW_BASE + a, WINDOW_GPA + a, true);
-	map_page(t, READ_ONLY_BASE, READ_ONLY_GPA, false);
-	for (u64 a = 0; a < 0x40000; a += 4096) {
-		map_page(t, KERNEL + a, a, true);
-	}
+		map_page(t, WINDOW_BASE + a, WINDOW_GPA + a, read_write);
+	map_page(t, READ_ONLY_BASE, READ_ONLY_GPA, read_only);
+	for (u64 a = 0; a < 0x40000; a += 4096)
+		map_page(t, KERNEL + a, a, 3);
 	/* The kernel's pages are not the user's: take U away from the top. */
 	u64 top;
 

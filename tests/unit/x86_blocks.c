@@ -30,6 +30,9 @@ CASE(x86_blocks_of_x87_instructions_end_as_on_the_host, ISA_X87)
 CASE(x86_blocks_of_sse_instructions_end_as_on_the_host, ISA_SSE)
 CASE(x86_blocks_of_avx_instructions_end_as_on_the_host, ISA_AVX)
 CASE(x86_blocks_of_all_instructions_end_as_on_the_host, ISA_ALL)
+CASE(x86_blocks_with_loops_and_calls_end_as_on_the_host, ISA_INTEGER | ISA_FLOW)
+CASE(x86_blocks_with_control_flow_and_all_instructions_end_as_on_the_host,
+     ISA_ALL | ISA_FLOW)
 
 /*
  * The host's kernel forgot the x87 pointers in the middle of a block, and that was taken for a
