@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A logical unit: a disk or a DVD drive that executes SCSI commands on a disk (disk/disk.h). It
+ * knows no transport: storvsp and the ATAPI drive hand it commands and get back status, sense and
+ * how much data moved.
+ *
+ *	1. scsi_unit_new
+ *	2. scsi_unit_execute, any number at a time
+ *	3. scsi_unit_free	when nothing is in flight
+ *
+ * What the guest may know of the disk's state: a change of size, of the medium, a reset, are told
+ * as unit attentions with the next command.
+ *
+ * Everything on the loop's thread. Data of commands that are parsed (UNMAP, PERSISTENT RESERVE OUT)
+ * is copied once before it is looked at: the guest may change it meanwhile.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "scsi/command.h"
+
+/* What one UNMAP may name, and how much one WRITE SAME may write. */
+#define SCSI_MAX_UNMAP_DESCRIPTORS 256
+#define SCSI_MAX_WRITE_SAME_BYTES (32u << 20)
+#define SCSI_MAX_ATTENTIONS 4
+
+struct scsi_unit_config {
+	bool dvd;
+	struct disk *disk; /* DVD: NULL where the drive is empty. Stays the caller's */
+	u8 id[16]; /* for a disk without one of its own; stable over the VM's life */
+};
+
+/* Registrations and the one reservation; there is one initiator: the VM. */
+struct scsi_reservation {
+	u64 key; /* 0: not registered */
+	u32 generation;
+	bool held;
+	u8 type;
+};
+
+struct scsi_unit_counters {
+	u64 commands, reads, writes, flushes, unmaps, failures;
+	u64 read_bytes, written_bytes;
+};
+
+struct scsi_unit {
+	bool dvd;
+	struct disk *disk;
+	u8 id[16];
+	unsigned in_flight;
+	u16 attention[SCSI_MAX_ATTENTIONS]; /* oldest first */
+	unsigned attention_count;
+	struct scsi_reservation reservation;
+	/* DVD */
+	bool tray_locked;
+	u8 media_event; /* for GET EVENT STATUS: 0 none, 2 new medium, 3 removed */
+	/* The guest pressed eject; NULL: it stays. */
+	void (*on_eject)(void *owner, struct scsi_unit *unit);
+	void *owner;
+	struct scsi_unit_counters counters;
+};
+
+int scsi_unit_new(const struct scsi_unit_config *config, struct scsi_unit **ret_unit)
+	MUST_CHECK;
+void scsi_unit_free(struct scsi_unit *unit);
+
+void scsi_unit_execute(struct scsi_unit *unit, struct scsi_command *command);
+
+/* Tell the guest with its next command; one of a kind waits at a time. */
+void scsi_unit_attention(struct scsi_unit *unit, u16 additional_sense);
+/* Another medium or none (NULL); nothing is in flight. -EBUSY, -EINVAL (no DVD drive). */
+int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk) MUST_CHECK;
+/* Bus or unit reset by the guest: reservations of the old kind go, and it hears of it. */
+void scsi_unit_reset(struct scsi_unit *unit);
+
+/* Lines of text; returns the length that it would have. */
+size_t scsi_unit_inspect(const struct scsi_unit *unit, char *text, size_t size);
