@@ -36,6 +36,8 @@
 #define BOARD_PORT_RESET 0xcf9	     /* FADT: RESET_REG; a byte inside the former */
 #define BOARD_PORT_PCI_DATA 0xcfc    /* 4 ports */
 
+#define BOARD_PORT_TEST_HYPERV 0x3000 /* 4 bytes */
+
 #define BOARD_GPA_IOAPIC 0xfec00000u
 #define BOARD_GPA_LAPIC 0xfee00000u
 #define BOARD_GPA_TEST_LATCH 0xff000000u /* 64 KiB */
