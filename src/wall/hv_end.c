@@ -255,6 +255,46 @@ void wall_hv_on_event(struct wall_hv *end)
 		return;
 	wall_hv_drain_lines(end);
 	drain_flushes(end);
+	end->config.ops->events(end->config.owner);
+}
+
+static void take_events_of(struct wall_hv *end, vp_index_t vp,
+			   void (*signal)(void *owner, vp_index_t vp, unsigned word,
+					  u64 flags),
+			   void *owner)
+{
+	struct wall_synic *synic = &end->config.control->synic[vp];
+
+	for (unsigned word = 0; word < ARRAY_COUNT(synic->pending); word++) {
+		u64 flags;
+
+		if (!atomic_load_explicit(&synic->pending[word], memory_order_relaxed))
+			continue;
+		flags = atomic_exchange(&synic->pending[word], 0);
+		if (flags)
+			signal(owner, vp, word, flags);
+	}
+}
+
+void wall_hv_take_events(struct wall_hv *end,
+			 void (*signal)(void *owner, vp_index_t vp, unsigned word,
+					u64 flags),
+			 void *owner)
+{
+	struct wall_control *control = end->config.control;
+
+	for (unsigned k = 0; k < ARRAY_COUNT(control->signalled); k++) {
+		/* First this, then pending: an event that comes between the two sets it anew. */
+		u64 vps = atomic_exchange(&control->signalled[k], 0);
+
+		while (vps) {
+			unsigned vp = k * 64 + (unsigned)__builtin_ctzll(vps);
+
+			vps &= vps - 1;
+			if (vp < end->config.vp_count)
+				take_events_of(end, vp, signal, owner);
+		}
+	}
 }
 
 /* ---- accesses ------------------------------------------------------------------------------- */

@@ -40,6 +40,11 @@ struct wall_hv_ops {
 	void (*msi)(void *owner, u64 address, u32 data);
 	/* Loop thread; the range lies inside RAM. Returns when nobody executes older code. */
 	void (*drop_code)(void *owner, u64 first_page, u64 count);
+	/*
+	 * Loop thread: some VP may have events (wall.h: signalled). The owner takes them with
+	 * wall_hv_take_events when the VM runs, else later.
+	 */
+	void (*events)(void *owner);
 	/* Any thread, once: the VM has to end. how is a sentence. */
 	void (*lied)(void *owner, const char *how);
 	/* Loop thread: the verbs socket was closed. */
@@ -84,6 +89,14 @@ void wall_hv_on_verbs(struct wall_hv *end);
 void wall_hv_on_event(struct wall_hv *end);
 /* Apply the lines that were in the ring when called. Any thread that holds no other lock. */
 void wall_hv_drain_lines(struct wall_hv *end);
+
+/*
+ * The events of all VPs, 64 flags a call: word * 64 on. Any one thread at a time.
+ */
+void wall_hv_take_events(struct wall_hv *end,
+			 void (*signal)(void *owner, vp_index_t vp, unsigned word,
+					u64 flags),
+			 void *owner);
 
 /*
  * Ask the worker and sleep until it has answered. kind and size are ours, count * size <=

@@ -208,7 +208,8 @@ enum wall_verb {
 	WALL_VERB_IO_RANGE,	 /* u.io_range: ports or addresses that the worker answers */
 	WALL_VERB_PCI_PRESENT,	 /* u.pci: 256-bit map of bus 0 device/function that exist */
 	WALL_VERB_DOORBELL,	 /* u.doorbell + 1 eventfd (or none to remove) */
-	WALL_VERB_POST,		 /* u.post: a SynIC message */
+	WALL_VERB_POST,		 /* u.post: a SynIC message; -EAGAIN: its queue is full, and
+				  * access_event is rung when it no longer is */
 	WALL_VERB_RUN,		 /* start or resume the VPs */
 	WALL_VERB_STOP,		 /* stop them; answered when the last one stands */
 	WALL_VERB_RESET,	 /* chips and VPs to their power-on state; needs STOP before */
@@ -236,6 +237,9 @@ enum wall_chip {
 	WALL_CHIP_I8042,
 	WALL_CHIP_FW_CFG, /* selector and offset */
 	WALL_CHIP_PCI,	  /* the address latch */
+	WALL_CHIP_GUEST_INTERFACE, /* synthetic MSRs of the partition */
+	WALL_CHIP_SYNIC,	   /* index = VP: SynIC registers, timers; before its queue */
+	WALL_CHIP_SYNIC_QUEUE,	   /* index = 2 * VP, 2 * VP + 1: messages that wait */
 	WALL_CHIP_COUNT,
 };
 #define WALL_CHIP_STATE_SIZE 2048
