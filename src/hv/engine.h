@@ -61,6 +61,22 @@ struct engine_slot {
 
 #define ENGINE_LAPIC_PAGE 1024
 
+/* What a hypercall sees of a processor. */
+struct engine_call {
+	u64 gpr[GPR_COUNT];
+	bool wide;	 /* 64-bit code */
+	bool privileged; /* protected mode, privilege level 0 */
+};
+
+/* Translations that have to go: of these pages, or all, in every address space. */
+#define ENGINE_FLUSH_PAGES 16
+struct engine_flush {
+	const u64 *vps; /* a bit a VP */
+	bool all;
+	unsigned count;
+	gva_t page[ENGINE_FLUSH_PAGES];
+};
+
 /* An IOAPIC pin's entry as the message that it sends; valid = not masked. */
 struct engine_route {
 	bool valid;
@@ -127,6 +143,19 @@ struct engine_ops {
 
 	/* Somebody took marks out of the dirty map: cached write rights go. Returns as drop_code. */
 	void (*drop_write_rights)(struct engine_vm *vm);
+
+	/*
+	 * A hypercall's registers, within a call of this VP's bus (an instruction that is none of
+	 * memory's), on its thread. Set takes the general registers alone.
+	 */
+	void (*vp_call_get)(struct engine_vp *vp, struct engine_call *ret_call);
+	void (*vp_call_set)(struct engine_vp *vp, const struct engine_call *call);
+
+	/*
+	 * When this returns, none of the VPs uses an older translation. Within a call of a VP's bus.
+	 * NULL: the engine has no such power.
+	 */
+	void (*flush_tlb)(struct engine_vm *vm, const struct engine_flush *flush);
 
 	/* The guest's time stamp counter now. VP's thread, or any one thread while the VP stands. */
 	u64 (*vp_tsc)(struct engine_vp *vp);

@@ -515,6 +515,19 @@ void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu)
 	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
 }
 
+void x86_drop_post_translations(struct x86_vm *vm, unsigned cpu, const gva_t *pages,
+				unsigned count)
+{
+	struct x86_drop *d = &vm->drop[cpu];
+
+	if (count == 0 || count > X86_DROP_PAGES - d->gva_count)
+		d->translations = true;
+	for (unsigned n = 0; n < count && !d->translations; n++)
+		d->gva[d->gva_count++] = pages[n];
+	atomic_fetch_add(&d->asked, 1);
+	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
+}
+
 void x86_drop_handle(struct x86_cpu *c)
 {
 	struct x86_vm *vm = c->vm;
@@ -539,6 +552,14 @@ void x86_drop_handle(struct x86_cpu *c)
 	}
 	if (d->write_rights)
 		x86_tlb_drop_write_rights(c);
+	if (d->translations) {
+		x86_tlb_flush_all(c);
+	} else {
+		for (unsigned n = 0; n < d->gva_count; n++)
+			x86_tlb_flush_page(c, d->gva[n]);
+	}
+	d->translations = false;
+	d->gva_count = 0;
 	d->count = 0;
 	d->all_code = false;
 	d->write_rights = false;

@@ -31,6 +31,7 @@
 
 #define X86_VPS_MAX 64
 #define X86_DROP_QUEUE 32
+#define X86_DROP_PAGES 32
 
 /* What others ask a VP to drop; lock of the VM. */
 struct x86_drop {
@@ -38,8 +39,11 @@ struct x86_drop {
 	unsigned count;
 	bool all_code;	   /* queue overflow, or the map changed */
 	bool write_rights; /* all write tags */
-	_Atomic u64 asked; /* requests posted so far */
-	_Atomic u64 done;  /* the value of asked that was handled last */
+	bool translations; /* all of them */
+	gva_t gva[X86_DROP_PAGES];
+	unsigned gva_count; /* translations of these pages */
+	_Atomic u64 asked;  /* requests posted so far */
+	_Atomic u64 done;   /* the value of asked that was handled last */
 };
 
 struct x86_vm {
@@ -81,6 +85,10 @@ void x86_drop_handle(struct x86_cpu *c);
 /* Post to one VP. REQUIRES(vm->code_lock). */
 void x86_drop_post_page(struct x86_vm *vm, unsigned cpu, u64 ram_page);
 void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu);
+
+/* Translations of these pages in every address space; count 0 = of all. */
+void x86_drop_post_translations(struct x86_vm *vm, unsigned cpu, const gva_t *pages,
+				unsigned count);
 
 void x86_drop_post_all_code(struct x86_vm *vm, unsigned cpu);
 /* Something that a waiter for drops looks at has changed. */

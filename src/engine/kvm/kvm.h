@@ -53,6 +53,9 @@ struct engine_vp {
 	_Atomic bool extint; /* vp_interrupt: the 8259 has something */
 	_Atomic bool nmi;
 
+	/* as kvm_vp_call_get found them */
+	struct kvm_regs call_regs;
+
 	/* counters; own thread writes */
 	u64 exits, interrupts;
 };
@@ -60,6 +63,9 @@ struct engine_vp {
 int kvm_state_get(struct engine_vp *vp, struct vp_state *ret_state) MUST_CHECK;
 int kvm_state_set(struct engine_vp *vp, const struct vp_state *state, struct err *err)
 	MUST_CHECK;
+
+void kvm_vp_call_get(struct engine_vp *vp, struct engine_call *ret_call);
+void kvm_vp_call_set(struct engine_vp *vp, const struct engine_call *call);
 
 int kvm_cpuid_set(struct engine_vp *vp) MUST_CHECK;
 

@@ -421,3 +421,30 @@ int kvm_state_set(struct engine_vp *vp, const struct vp_state *state, struct err
 			       vp->index, what, err_words(r));
 	return 0;
 }
+
+/* ---- a hypercall ------------------------------------------------------------------------------ */
+
+void kvm_vp_call_get(struct engine_vp *vp, struct engine_call *ret_call)
+{
+	struct kvm_regs regs = { 0 };
+	struct kvm_sregs sregs = { 0 };
+
+	*ret_call = (struct engine_call){ 0 };
+	if (ioctl(vp->fd, KVM_GET_REGS, &regs) < 0 ||
+	    ioctl(vp->fd, KVM_GET_SREGS, &sregs) < 0)
+		return; /* not privileged: nothing comes of it */
+	vp->call_regs = regs;
+	gpr_from_kvm(&regs, ret_call->gpr);
+	ret_call->wide = sregs.cs.l && sregs.efer & BIT(10);
+	ret_call->privileged = (sregs.cr0 & 1) && sregs.ss.dpl == 0 &&
+			       !(regs.rflags & BIT(17));
+}
+
+void kvm_vp_call_set(struct engine_vp *vp, const struct engine_call *call)
+{
+	struct kvm_regs regs = vp->call_regs;
+
+	/* RIP stays at the OUT: KVM steps over it at the next entry, if it still stands there. */
+	gpr_to_kvm(call->gpr, &regs);
+	(void)ioctl(vp->fd, KVM_SET_REGS, &regs);
+}

@@ -192,6 +192,20 @@ static void soft_vp_set_tsc_offset(struct engine_vp *vp, s64 offset)
 	vp->cpu.tsc_offset = offset;
 }
 
+static void soft_vp_call_get(struct engine_vp *vp, struct engine_call *ret_call)
+{
+	const struct x86_cpu *c = &vp->cpu;
+
+	memcpy(ret_call->gpr, c->r, sizeof ret_call->gpr);
+	ret_call->wide = c->mode & X86_MODE_LONG;
+	ret_call->privileged = (c->s.cr0 & 1) && c->cpl == 0;
+}
+
+static void soft_vp_call_set(struct engine_vp *vp, const struct engine_call *call)
+{
+	memcpy(vp->cpu.r, call->gpr, sizeof call->gpr);
+}
+
 static int soft_vp_get_state(struct engine_vp *vp, struct vp_state *ret_state)
 {
 	struct x86_cpu *c = &vp->cpu;
@@ -291,6 +305,23 @@ static void soft_drop_write_rights(struct engine_vm *vm)
 	wait_for_drops(vm, tickets);
 }
 
+static void soft_flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
+{
+	struct x86_vm *x = &vm->x86;
+	u64 tickets[X86_VPS_MAX] = { 0 };
+
+	pthread_mutex_lock(&x->code_lock);
+	for (unsigned v = 0; v < x->cpu_count; v++) {
+		if (!x->cpu[v] || !(flush->vps[v / 64] & BIT64(v % 64)))
+			continue;
+		x86_drop_post_translations(x, v, flush->page,
+					   flush->all ? 0 : flush->count);
+		tickets[v] = atomic_load(&x->drop[v].asked);
+	}
+	pthread_mutex_unlock(&x->code_lock);
+	wait_for_drops(vm, tickets);
+}
+
 static bool drop_is_done(struct engine_vm *vm, unsigned v, u64 ticket)
 {
 	struct x86_cpu *c = vm->x86.cpu[v];
@@ -351,6 +382,9 @@ const struct engine_ops engine_soft_ops = {
 	.vp_set_state = soft_vp_set_state,
 	.drop_code = soft_drop_code,
 	.drop_write_rights = soft_drop_write_rights,
+	.vp_call_get = soft_vp_call_get,
+	.vp_call_set = soft_vp_call_set,
+	.flush_tlb = soft_flush_tlb,
 	.vp_tsc = soft_vp_tsc,
 	.vp_tsc_offset = soft_vp_tsc_offset,
 	.vp_set_tsc_offset = soft_vp_set_tsc_offset,
