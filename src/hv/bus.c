@@ -2,6 +2,7 @@
 /* The partition as engines see it; see bus.h. */
 #include "hv/bus.h"
 
+#include "hv/hypercall.h"
 #include "hv/partition.h"
 #include "hv/vp.h"
 
@@ -74,6 +75,8 @@ static bool bus_msr_read(void *owner, u32 index, u64 *ret_value)
 {
 	struct vp *vp = owner;
 
+	if (index >= HV_MSR_FIRST && index <= HV_MSR_LAST)
+		return guest_interface_msr_read(vp, index, ret_value);
 	return lapic_msr_read(&vp->lapic, index, ret_value);
 }
 
@@ -81,6 +84,8 @@ static bool bus_msr_write(void *owner, u32 index, u64 value)
 {
 	struct vp *vp = owner;
 
+	if (index >= HV_MSR_FIRST && index <= HV_MSR_LAST)
+		return guest_interface_msr_write(vp, index, value);
 	return lapic_msr_write(&vp->lapic, index, value);
 }
 
@@ -112,14 +117,17 @@ static void bus_eoi(void *owner, u8 vector)
 
 static bool bus_hypercall(void *owner)
 {
-	(void)owner;
-	return false; /* none are offered, so VMCALL is what it is on a bare machine: #UD */
+	return hypercall_by_instruction(owner);
 }
 
 static void bus_cpuid(void *owner, u32 leaf, u32 subleaf, u32 ret_regs[4])
 {
 	struct vp *vp = owner;
 
+	if (leaf >= HV_CPUID_BASE && leaf < HV_CPUID_BASE + 0x100) {
+		guest_interface_cpuid(vp->partition, leaf, ret_regs);
+		return;
+	}
 	x86_cpuid(&vp->partition->model, vp->index, leaf, subleaf, ret_regs);
 }
 

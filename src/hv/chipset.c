@@ -474,6 +474,9 @@ int chipset_set_state(struct chipset *c, u32 chip, u32 index, const void *block)
 		r = pci_address_restore(&c->pci, block);
 		break;
 	case WALL_CHIP_LAPIC:
+	case WALL_CHIP_GUEST_INTERFACE: /* verbs.c: not of the board */
+	case WALL_CHIP_SYNIC:
+	case WALL_CHIP_SYNIC_QUEUE:
 	case WALL_CHIP_COUNT:
 		break;
 	}
@@ -521,6 +524,9 @@ int chipset_get_state(struct chipset *c, u32 chip, u32 index, void *block)
 	case WALL_CHIP_PCI:
 		pci_address_save(&c->pci, block);
 		break;
+	case WALL_CHIP_GUEST_INTERFACE:
+	case WALL_CHIP_SYNIC:
+	case WALL_CHIP_SYNIC_QUEUE:
 	case WALL_CHIP_COUNT:
 		r = -EINVAL;
 		break;

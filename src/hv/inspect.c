@@ -31,6 +31,7 @@ static void inspect_vm(struct partition *p, struct inspect *out)
 		inspect_line(out, "vm.end", "%s", p->end_text);
 	inspect_line(out, "vm.engine", "%s", p->config.engine->name);
 	inspect_line(out, "vm.vps", "%u", p->config.vp_count);
+	guest_interface_inspect(p, out);
 	inspect_line(out, "wall.verbs", "%llu", (unsigned long long)p->wall.verbs);
 	inspect_line(out, "wall.accesses", "%llu", (unsigned long long)p->wall.accesses);
 	inspect_line(out, "wall.posted", "%llu", (unsigned long long)p->wall.posted);
@@ -119,6 +120,7 @@ static void inspect_vp(struct partition *p, u32 index, struct inspect *out)
 		     (unsigned long long)vp->exits_mmio,
 		     (unsigned long long)vp->exits_worker);
 	lapic_inspect(&vp->lapic, out);
+	vp_inspect_synthetic(vp, out);
 }
 
 static void inspect_memory(struct partition *p, struct inspect *out)
@@ -179,6 +181,7 @@ void partition_stats(struct partition *p, struct hv_stats *ret_stats)
 		sum.exits_pio += p->vp[k]->exits_pio;
 		sum.exits_mmio += p->vp[k]->exits_mmio;
 		sum.exits_worker += p->vp[k]->exits_worker;
+		sum.hypercalls += p->vp[k]->port_calls; /* the others are the engine's */
 	}
 	sum.first_entry_ns = atomic_load(&p->first_entry_ns);
 	*ret_stats = sum;

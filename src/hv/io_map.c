@@ -7,6 +7,8 @@
 
 #include "base/checked.h"
 #include "base/ipc.h"
+#include "hv/hypercall.h"
+#include "hv/hyperv_testdev.h"
 #include "hv/partition.h"
 #include "hv/vp.h"
 
@@ -24,6 +26,8 @@ enum port_class {
 	PORT_FW_CFG,
 	PORT_DEBUG,
 	PORT_TEST,
+	PORT_HYPERV_TEST,
+	PORT_HYPERCALL,
 	PORT_WORKER,
 	PORT_WORKER_POSTED,
 };
@@ -51,6 +55,8 @@ static const struct {
 	{ BOARD_PORT_PCI_DATA, 4, PORT_PCI_DATA },
 	{ BOARD_PORT_FW_CFG, 2, PORT_FW_CFG },
 	{ BOARD_PORT_DEBUG_TEXT, 1, PORT_DEBUG },
+	{ HYPERCALL_PORT_SIGNAL, 4, PORT_HYPERCALL },
+	{ HYPERCALL_PORT, 1, PORT_HYPERCALL },
 };
 
 static const struct {
@@ -80,6 +86,8 @@ static void put_chips(struct io_map *map)
 		put_ports(map, BOARD_PORT_DEBUG_EXIT, 1, PORT_DEBUG);
 	for (unsigned k = 0; config->test_devices && k < ARRAY_COUNT(test_port); k++)
 		put_ports(map, test_port[k].first, test_port[k].count, PORT_TEST);
+	if (config->test_devices)
+		put_ports(map, BOARD_PORT_TEST_HYPERV, 4, PORT_HYPERV_TEST);
 }
 
 /* May the worker answer at this port? */
@@ -92,7 +100,8 @@ static bool worker_may_have(const struct io_map *map, u32 port)
 		       chip_port[k].class == PORT_DEBUG ||
 		       chip_port[k].class == PORT_PCI_DATA;
 	}
-	return map->port[port] != PORT_TEST && map->port[port] != PORT_DEBUG;
+	return map->port[port] != PORT_TEST && map->port[port] != PORT_HYPERV_TEST &&
+	       map->port[port] != PORT_DEBUG;
 }
 
 static void rebuild(struct io_map *map)
@@ -314,21 +323,45 @@ static void on_slow(void *owner, bool slow)
 	atomic_fetch_add(&p->slow_now, slow ? 1 : -1u);
 }
 
-/* Ask the worker; the VP is outside until it may go on, and sees the lines that moved. */
+/* The VP is outside while the worker has its question, and then sees the lines that moved. */
+static void access_begins(struct vp *vp)
+{
+	atomic_fetch_add_explicit(&vp->exits_worker, 1, memory_order_relaxed);
+	atomic_store(&vp->access_since_ns, host_clock.monotonic_ns(&host_clock));
+	atomic_store(&vp->in_access, true);
+	partition_step_out(vp->partition);
+}
+
+static void access_ends(struct vp *vp)
+{
+	(void)partition_step_in(vp->partition);
+	atomic_store(&vp->in_access, false);
+	wall_hv_drain_lines(&vp->partition->wall);
+}
+
 static void ask_worker(struct vp *vp, enum wall_access_kind kind, u64 address,
 		       unsigned size, unsigned count, void *data)
 {
 	struct partition *p = vp->partition;
 
-	atomic_fetch_add_explicit(&vp->exits_worker, 1, memory_order_relaxed);
-	atomic_store(&vp->access_since_ns, host_clock.monotonic_ns(&host_clock));
-	atomic_store(&vp->in_access, true);
-	partition_step_out(p);
+	access_begins(vp);
 	(void)wall_hv_access(&p->wall, vp->index, kind, address, size, count, data,
 			     on_slow, p);
-	(void)partition_step_in(p);
-	atomic_store(&vp->in_access, false);
-	wall_hv_drain_lines(&p->wall);
+	access_ends(vp);
+}
+
+enum hv_status io_map_post_message(struct vp *vp, u32 connection, u32 type,
+				   const void *payload, u32 size)
+{
+	struct partition *p = vp->partition;
+	struct wall_message m = { .connection = connection, .type = type, .size = size };
+	u16 status = HV_INVALID_CONNECTION;
+
+	memcpy(m.payload, payload, size);
+	access_begins(vp);
+	(void)wall_hv_post_message(&p->wall, vp->index, &m, on_slow, p, &status);
+	access_ends(vp);
+	return (enum hv_status)status;
 }
 
 static u64 ones(unsigned size)
@@ -406,6 +439,8 @@ static u32 chip_read(struct chipset *c, u8 class, u16 port, unsigned size)
 		return pc_testdev_read(c->testdev, port, size);
 	case PORT_NOBODY:
 	case PORT_PCI_DATA:
+	case PORT_HYPERV_TEST:
+	case PORT_HYPERCALL:
 	case PORT_WORKER:
 	case PORT_WORKER_POSTED:
 		break;
@@ -451,6 +486,8 @@ static void chip_write(struct chipset *c, u8 class, u16 port, unsigned size, u32
 		return;
 	case PORT_NOBODY:
 	case PORT_PCI_DATA:
+	case PORT_HYPERV_TEST:
+	case PORT_HYPERCALL:
 	case PORT_WORKER:
 	case PORT_WORKER_POSTED:
 		return;
@@ -510,6 +547,13 @@ void io_map_pio_write(struct vp *vp, u16 port, unsigned size, u32 value)
 	case PORT_WORKER_POSTED:
 		ask_write(vp, WALL_PIO_WRITE, address, size, value,
 			  class == PORT_WORKER_POSTED);
+		return;
+	case PORT_HYPERCALL:
+		(void)hypercall_by_port(vp, port, size, value);
+		return;
+	case PORT_HYPERV_TEST:
+		if (size == 4)
+			hyperv_testdev_write(vp->partition, value);
 		return;
 	}
 	if (size > 1 && bytewise(class)) {

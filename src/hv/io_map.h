@@ -17,6 +17,7 @@
 
 #include <stdatomic.h>
 
+#include "abi/hv_tlfs.h"
 #include "base/types.h"
 #include "wall/wall.h"
 
@@ -75,3 +76,6 @@ u64 io_map_mmio_read(struct vp *vp, gpa_t gpa, unsigned size);
 void io_map_mmio_write(struct vp *vp, gpa_t gpa, unsigned size, u64 value);
 /* Ring the connection's event; false: there is none. */
 bool io_map_ring_connection(struct vp *vp, u64 connection);
+/* Hand the worker a message that the guest posts; the guest's status. */
+enum hv_status io_map_post_message(struct vp *vp, u32 connection, u32 type,
+				   const void *payload, u32 size);

@@ -103,10 +103,32 @@ static void let_time_go(struct partition *p)
 	chipset_time_goes(&p->chipset);
 }
 
+static void on_wall_events(void *owner, vp_index_t vp, unsigned word, u64 flags)
+{
+	struct partition *p = owner;
+
+	synic_signal_word(&p->vp[vp]->synic, HV_SINT_VMBUS, word, flags);
+}
+
+void partition_take_events(struct partition *p)
+{
+	if (p->running)
+		wall_hv_take_events(&p->wall, on_wall_events, p);
+}
+
 void partition_run(struct partition *p)
 {
+	if (p->running)
+		return;
+	guest_interface_run(p);
 	let_time_go(p);
 	set_running(p, true);
+	/* What came while the VPs stood; and timers by the time that starts anew. */
+	partition_take_events(p);
+	for (u32 k = 0; k < p->config.vp_count; k++) {
+		synic_look(&p->vp[k]->synic);
+		vp_signal(p->vp[k], VP_SIGNAL_TIMER);
+	}
 }
 
 void partition_stop(struct partition *p)
@@ -114,6 +136,7 @@ void partition_stop(struct partition *p)
 	set_running(p, false);
 	wait_outside(p);
 	guest_clock_stop(&p->clock);
+	guest_interface_stop(p);
 	/* What the worker said before it asked belongs to the state that it will find. */
 	wall_hv_drain_lines(&p->wall);
 }
@@ -126,6 +149,9 @@ int partition_reset(struct partition *p)
 	for (u32 k = 0; k < p->config.vp_count; k++)
 		vp_reset(p->vp[k]);
 	chipset_reset(&p->chipset);
+	guest_interface_reset(p);
+	if (p->hyperv_test)
+		hyperv_testdev_reset(p);
 	atomic_store(&p->reset_asked, false);
 	partition_unpause(p);
 	return 0;
@@ -140,6 +166,10 @@ void partition_end(struct partition *p, enum vm_end end, u32 code, const char *f
 
 	pthread_mutex_lock(&p->end_lock);
 	first = !atomic_load(&p->ended);
+	/* However it goes after it said that it crashed: that is what happened. */
+	if (atomic_load(&p->guest.crashed) &&
+	    (end == VM_END_POWER_OFF || end == VM_END_TRIPLE_FAULT))
+		end = VM_END_CRASH;
 	if (first) {
 		p->end = end;
 		p->end_code = code;
@@ -159,8 +189,30 @@ void partition_end(struct partition *p, enum vm_end end, u32 code, const char *f
 	ipc_event_ring(p->self_event);
 }
 
+static void end_crashed(void *owner)
+{
+	struct partition *p = owner;
+
+	partition_end(p, VM_END_CRASH, 0, "parameters 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx",
+		      (unsigned long long)p->guest.crash[0],
+		      (unsigned long long)p->guest.crash[1],
+		      (unsigned long long)p->guest.crash[2],
+		      (unsigned long long)p->guest.crash[3],
+		      (unsigned long long)p->guest.crash[4]);
+}
+
+void partition_guest_crashed(struct partition *p)
+{
+	if (!atomic_exchange(&p->guest.crashed, true))
+		ipc_event_ring(p->self_event);
+}
+
 void partition_ask_reset(struct partition *p)
 {
+	if (atomic_load(&p->guest.crashed)) {
+		end_crashed(p);
+		return;
+	}
 	if (atomic_exchange(&p->reset_asked, true))
 		return;
 	set_running(p, false);
@@ -268,10 +320,19 @@ static void on_self(void *owner, unsigned events)
 					      atomic_load(&p->first_entry_ns));
 	}
 	do_remaps(p);
+	if (!p->crash_seen && atomic_load(&p->guest.crashed)) {
+		p->crash_seen = true;
+		loop_alarm_set(&p->crash_alarm, host_clock.monotonic_ns(&host_clock) +
+							GUEST_CRASH_GRACE_NS);
+	}
 	if (atomic_load(&p->ended)) {
 		on_end(p);
 	} else if (atomic_load(&p->reset_asked)) {
 		wait_outside(p);
+		if (!p->running) {
+			guest_clock_stop(&p->clock);
+			guest_interface_stop(p);
+		}
 		atomic_store(&p->reset_asked, false);
 		p->config.events->guest_reset(p->config.owner);
 	}
@@ -342,6 +403,7 @@ static int watch(struct partition *p, struct err *err)
 		r = loop_watch_add(loop, p->config.hv_event, LOOP_READ, on_hv_event, p,
 				   &p->hv_event_watch);
 	loop_alarm_init(loop, &p->end_alarm, tell_end, p);
+	loop_alarm_init(loop, &p->crash_alarm, end_crashed, p);
 	return r < 0 ? err_set(err, r, "cannot watch the worker: %s", err_words(r)) : 0;
 }
 
@@ -370,6 +432,12 @@ static int build(struct partition *p, struct err *err)
 	if (!p->vp || io_map_init(&p->io, p) < 0)
 		return err_set(err, -ENOMEM, "no memory for the virtual machine");
 	x86_model_init(&p->model, config->vp_count, config->tsc_hz);
+	guest_interface_init(p);
+	if (config->test_devices) {
+		p->hyperv_test = calloc(1, sizeof *p->hyperv_test);
+		if (!p->hyperv_test)
+			return err_set(err, -ENOMEM, "no memory for the test devices");
+	}
 	memory_map_init(&p->memory, config->region, config->code_map, config->dirty_map);
 	r = make_vps(p, err);
 	if (r < 0)
@@ -452,8 +520,10 @@ void partition_free(struct partition *p)
 	}
 	loop_watch_remove(p->self_watch);
 	forget_worker(p);
-	if (p->end_alarm.loop)
+	if (p->end_alarm.loop) {
 		loop_alarm_set(&p->end_alarm, UINT64_MAX);
+		loop_alarm_set(&p->crash_alarm, UINT64_MAX);
+	}
 	chipset_done(&p->chipset);
 	for (u32 k = 0; p->vp && k < p->config.vp_count; k++)
 		vp_free(p->vp[k]);
@@ -461,6 +531,8 @@ void partition_free(struct partition *p)
 		p->config.engine->vm_free(p->engine_vm);
 	io_map_done(&p->io);
 	wall_hv_done(&p->wall);
+	guest_interface_done(p);
+	free(p->hyperv_test);
 	if (p->self_event >= 0)
 		close(p->self_event);
 	free(p->vp);

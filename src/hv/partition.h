@@ -23,8 +23,8 @@
  *	the worker does. A halted VP counts as INSIDE (it may wake any moment): it is told to
  *	step out like one that executes.
  *
- * Lock order: wall_hv.lines_lock, chipset lock, a LAPIC's lock, run_lock. The last holds nothing
- * else and calls nobody.
+ * Lock order: wall_hv.lines_lock, chipset lock, a SynIC's lock, a LAPIC's lock, run_lock. The last
+ * holds nothing else and calls nobody.
  */
 #pragma once
 
@@ -37,6 +37,8 @@
 #include "hv/chipset.h"
 #include "hv/engine.h"
 #include "hv/guest_clock.h"
+#include "hv/guest_interface.h"
+#include "hv/hyperv_testdev.h"
 #include "hv/io_map.h"
 #include "hv/memory_map.h"
 #include "wall/hv_end.h"
@@ -85,6 +87,8 @@ struct partition {
 	struct chipset chipset;	  /* has its lock */
 	struct wall_hv wall;
 	struct guest_clock clock; /* of all chips; changed while all VPs stand */
+	struct guest_interface guest;	    /* has its lock */
+	struct hyperv_testdev *hyperv_test; /* NULL without --test-devices; chipset lock */
 
 	/* run_lock */
 	pthread_mutex_t run_lock;
@@ -115,10 +119,10 @@ struct partition {
 	/* Loop thread. */
 	struct loop_watch *verbs_watch, *hv_event_watch, *self_watch;
 	struct loop_alarm end_alarm; /* the console takes the guest's last words */
+	struct loop_alarm crash_alarm;
 	u64 end_deadline_ns;
-	bool end_seen, end_told, first_entry_told;
+	bool end_seen, end_told, first_entry_told, crash_seen;
 	bool worker_gone; /* or it lied: its descriptors are no longer watched */
-	u64 reference_ns; /* of the clock block */
 
 	/* Counters, any thread. */
 	_Atomic u64 slow_accesses;
@@ -138,6 +142,8 @@ void partition_unpause(struct partition *p);
 /* The worker's verbs. Loop thread. */
 void partition_run(struct partition *p);
 void partition_stop(struct partition *p);
+/* The worker has events for VPs: deliver them if the VM runs. Loop thread. */
+void partition_take_events(struct partition *p);
 /* Chips, VPs, map and ranges as after partition_new. Stopped before. Loop thread. */
 int partition_reset(struct partition *p) MUST_CHECK;
 
@@ -145,6 +151,9 @@ int partition_reset(struct partition *p) MUST_CHECK;
 void partition_end(struct partition *p, enum vm_end end, u32 code, const char *fmt, ...)
 	PRINTF(4, 5);
 void partition_ask_reset(struct partition *p);
+
+/* The guest said that it crashed: the VM ends with the guest, or soon. VP's thread. */
+void partition_guest_crashed(struct partition *p);
 
 /* The guest page was to be unmapped and mapped again (test device): ask, any lock but run_lock;
  * then, on the VP's thread with no lock held, wait until it was done. */

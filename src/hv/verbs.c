@@ -106,12 +106,53 @@ static int verb_get_vp(struct partition *p, const struct verb *v)
 	return r;
 }
 
+static int set_chip(struct partition *p, u32 chip, u32 index, const void *block)
+{
+	switch (chip) {
+	case WALL_CHIP_GUEST_INTERFACE:
+		return index == 0 ? guest_interface_restore(p, block) : -EINVAL;
+	case WALL_CHIP_SYNIC:
+		return index < p->config.vp_count
+			       ? vp_restore_synthetic(p->vp[index], block)
+			       : -EINVAL;
+	case WALL_CHIP_SYNIC_QUEUE:
+		return index / 2 < p->config.vp_count
+			       ? synic_restore_queue(&p->vp[index / 2]->synic, index % 2,
+						     block)
+			       : -EINVAL;
+	default:
+		return chipset_set_state(&p->chipset, chip, index, block);
+	}
+}
+
+static int get_chip(struct partition *p, u32 chip, u32 index, void *ret_block)
+{
+	switch (chip) {
+	case WALL_CHIP_GUEST_INTERFACE:
+		if (index > 0)
+			return -EINVAL;
+		guest_interface_save(p, ret_block);
+		return 0;
+	case WALL_CHIP_SYNIC:
+		if (index >= p->config.vp_count)
+			return -EINVAL;
+		vp_save_synthetic(p->vp[index], ret_block);
+		return 0;
+	case WALL_CHIP_SYNIC_QUEUE:
+		if (index / 2 >= p->config.vp_count)
+			return -EINVAL;
+		synic_save_queue(&p->vp[index / 2]->synic, index % 2, ret_block);
+		return 0;
+	default:
+		return chipset_get_state(&p->chipset, chip, index, ret_block);
+	}
+}
+
 static int verb_set_chip(struct partition *p, const struct verb *v)
 {
 	if (p->running)
 		return -EBUSY;
-	return chipset_set_state(&p->chipset, v->request->u.chip.chip,
-				 v->request->u.chip.index, v->block);
+	return set_chip(p, v->request->u.chip.chip, v->request->u.chip.index, v->block);
 }
 
 static int verb_get_chip(struct partition *p, const struct verb *v)
@@ -119,8 +160,7 @@ static int verb_get_chip(struct partition *p, const struct verb *v)
 	int r;
 
 	partition_pause(p);
-	r = chipset_get_state(&p->chipset, v->request->u.chip.chip,
-			      v->request->u.chip.index, v->ret_block);
+	r = get_chip(p, v->request->u.chip.chip, v->request->u.chip.index, v->ret_block);
 	partition_unpause(p);
 	return r;
 }
@@ -136,7 +176,7 @@ static int verb_set_clock(struct partition *p, const struct verb *v)
 	pthread_mutex_lock(&p->chipset.lock);
 	mc146818_set_offset(&p->chipset.rtc, offset);
 	pthread_mutex_unlock(&p->chipset.lock);
-	p->reference_ns = v->request->u.clock.reference_ns;
+	reference_time_set(&p->guest.time, v->request->u.clock.reference_ns / 100);
 	return 0;
 }
 
@@ -145,7 +185,9 @@ static int verb_get_clock(struct partition *p, const struct verb *v)
 	pthread_mutex_lock(&p->chipset.lock);
 	v->reply->u.clock.realtime_offset_ns = mc146818_offset(&p->chipset.rtc);
 	pthread_mutex_unlock(&p->chipset.lock);
-	v->reply->u.clock.reference_ns = p->reference_ns;
+	partition_pause(p);
+	v->reply->u.clock.reference_ns = 100 * guest_interface_time(p->vp[0]);
+	partition_unpause(p);
 	return 0;
 }
 
@@ -197,12 +239,16 @@ static int verb_doorbell(struct partition *p, const struct verb *v)
 	return r;
 }
 
-/* There is no SynIC to post to yet. */
 static int verb_post(struct partition *p, const struct verb *v)
 {
-	(void)p;
-	(void)v;
-	return -EOPNOTSUPP;
+	u32 vp = v->request->u.post.vp, sint = v->request->u.post.sint;
+	u32 type = v->request->u.post.type, size = v->request->u.post.size;
+
+	if (vp >= p->config.vp_count || sint >= HV_SINTS || size > HV_MESSAGE_PAYLOAD ||
+	    type == HV_MESSAGE_NONE || type >> 31)
+		return -EINVAL;
+	return synic_post(&p->vp[vp]->synic, sint, type, 0, v->request->u.post.payload,
+			  size, p->running);
 }
 
 static int verb_run(struct partition *p, const struct verb *v)
@@ -300,6 +346,11 @@ static void on_drop_code(void *owner, u64 first_page, u64 count)
 	p->config.engine->drop_code(p->engine_vm, first_page, count);
 }
 
+static void on_events(void *owner)
+{
+	partition_take_events(owner);
+}
+
 static void on_lied(void *owner, const char *how)
 {
 	partition_end(owner, VM_END_WORKER_LIED, 0, "the worker broke the contract: %s",
@@ -316,6 +367,7 @@ const struct wall_hv_ops partition_wall_ops = {
 	.line = on_line,
 	.msi = on_msi,
 	.drop_code = on_drop_code,
+	.events = on_events,
 	.lied = on_lied,
 	.gone = on_gone,
 };

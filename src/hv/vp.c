@@ -145,14 +145,23 @@ static void arm(struct vp *vp)
 	timer_settime(vp->timer, TIMER_ABSTIME, &t, NULL);
 }
 
+void vp_set_alarm(struct vp *vp, enum vp_alarm which, u64 when_ns)
+{
+	vp->alarm[which] = when_ns;
+	for (unsigned k = 0; k < VP_ALARM_COUNT; k++)
+		when_ns = min_u64(when_ns, vp->alarm[k]);
+	if (vp->timer_when == when_ns)
+		return;
+	vp->timer_when = when_ns;
+	arm(vp);
+}
+
 static void on_apic_alarm(void *owner, u64 when_ns)
 {
 	struct vp *vp = owner;
 
-	if (vp->timer_when == when_ns || own_lapic(vp))
-		return;
-	vp->timer_when = when_ns;
-	arm(vp);
+	if (!own_lapic(vp))
+		vp_set_alarm(vp, VP_ALARM_LAPIC, when_ns);
 }
 
 u64 vp_tsc(struct vp *vp)
@@ -177,8 +186,7 @@ void vp_time_goes(struct vp *vp, u64 ticks)
 
 	engine->vp_set_tsc_offset(vp->engine_vp, (s64)((u64)offset - ticks));
 	vp->new_tsc_offset = (s64)((u64)vp->new_tsc_offset - ticks);
-	if (!own_lapic(vp))
-		arm(vp);
+	arm(vp);
 }
 
 static const struct lapic_ops lapic_ops = {
@@ -297,6 +305,7 @@ void vp_reset(struct vp *vp)
 	int r;
 
 	atomic_fetch_and(&vp->signals, VP_SLEEPING | VP_SIGNAL_STOP);
+	vp_synthetic_reset(vp);
 	lapic_reset(&vp->lapic);
 	vp_state_reset(&state, vp->index == 0);
 	r = vp_set_state(vp, &state, &err);
@@ -407,7 +416,11 @@ static void handle_signals(struct vp *vp)
 		take_apic_signals(vp);
 	if (bits & VP_SIGNAL_TIMER) {
 		vp->timer_when = CHIP_NO_ALARM;
-		lapic_on_alarm(&vp->lapic);
+		for (unsigned k = 0; k < VP_ALARM_COUNT; k++)
+			vp->alarm[k] = CHIP_NO_ALARM;
+		if (!own_lapic(vp))
+			lapic_on_alarm(&vp->lapic);
+		stimer_look(&vp->stimers);
 	}
 }
 
@@ -510,7 +523,8 @@ int vp_new(struct partition *p, vp_index_t index, struct vp **ret_vp, struct err
 	*vp = (struct vp){ .partition = p,
 			   .index = index,
 			   .activity = VP_WAIT_SIPI,
-			   .timer_when = CHIP_NO_ALARM };
+			   .timer_when = CHIP_NO_ALARM,
+			   .alarm = { CHIP_NO_ALARM, CHIP_NO_ALARM } };
 	r = p->config.engine->vp_new(p->engine_vm, index, &hv_bus_ops, vp, &vp->engine_vp,
 				     err);
 	if (r < 0) {
@@ -519,6 +533,7 @@ int vp_new(struct partition *p, vp_index_t index, struct vp **ret_vp, struct err
 	}
 	lapic_init(&vp->lapic, &lapic_ops, vp, &p->clock.clock, index, index == 0,
 		   p->model.physical_bits, p->config.tsc_hz);
+	vp_synthetic_init(vp);
 	*ret_vp = vp;
 	return 0;
 }
@@ -556,6 +571,7 @@ void vp_free(struct vp *vp)
 		return;
 	if (vp->timer_made)
 		timer_delete(vp->timer);
+	vp_synthetic_done(vp);
 	vp->partition->config.engine->vp_free(vp->engine_vp);
 	free(vp);
 }

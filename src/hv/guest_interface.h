@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a guest that knows Hyper-V finds (TLFS): CPUID leaves, and the synthetic MSRs, of which those
+ * of the partition live here and those of a VP in synic.h, stimer.h and struct vp. Hypercalls are
+ * hypercall.h's.
+ *
+ *	profile		stimers, flush and IPI calls, APIC MSRs, AutoEOI
+ *	soft		offered
+ *	KVM, portable	not: its LAPICs are the kernel's, which does timers and IPIs faster, and
+ *			nothing outside of it flushes another processor's translations
+ *
+ * A crash that the guest reports (HV_MSR_CRASH_CTL) does not end the VM at once: the guest
+ * writes its dump, closes its devices and perhaps resets itself. It ends when the guest does, or
+ * GUEST_CRASH_GRACE_NS later.
+ *
+ * Threads: MSRs on the VP's own; cpuid any; the rest on the loop's while all VPs stand. `lock` is
+ * for the partition's registers; under it guest RAM is written and code dropped, nothing else is locked.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "abi/hv_tlfs.h"
+#include "hv/chips/chip.h"
+#include "hv/reference_time.h"
+
+struct partition;
+struct vp;
+
+#define GUEST_CRASH_GRACE_NS 5000000000ull
+#define HV_CRASH_PARAMETERS 5
+
+struct guest_interface {
+	pthread_mutex_t lock;
+	_Atomic u64 os_id;     /* written under the lock */
+	_Atomic u64 hypercall; /* written under the lock */
+	u64 reference_tsc;
+	u32 sequence;
+	u64 crash[HV_CRASH_PARAMETERS];
+	_Atomic bool crashed;
+	/* Changed while all VPs stand. */
+	struct reference_time time;
+};
+
+void guest_interface_init(struct partition *p);
+void guest_interface_done(struct partition *p);
+void guest_interface_reset(struct partition *p);
+
+/* Reference time goes, or stands. */
+void guest_interface_run(struct partition *p);
+void guest_interface_stop(struct partition *p);
+/* Reference time in units of 100 ns; the VP's thread. */
+u64 guest_interface_time(struct vp *vp);
+
+/* Leaves 0x40000000-0x400000ff. */
+void guest_interface_cpuid(const struct partition *p, u32 leaf, u32 ret_regs[4]);
+
+/* False: #GP. */
+bool guest_interface_msr_read(struct vp *vp, u32 index, u64 *ret_value);
+bool guest_interface_msr_write(struct vp *vp, u32 index, u64 value);
+
+/* Has the guest made its hypercall page? */
+bool guest_interface_calls(struct partition *p);
+
+/* Block of WALL_CHIP_STATE_SIZE bytes. -EINVAL and nothing changed. */
+void guest_interface_save(struct partition *p, void *block);
+int guest_interface_restore(struct partition *p, const void *block) MUST_CHECK;
+void guest_interface_inspect(struct partition *p, struct inspect *out);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The SynIC and the synthetic timers of a VP, and what they reach; see vp.h. */
+#include <errno.h>
+
+#include "base/ipc.h"
+#include "hv/engine_apic.h"
+#include "hv/guest_ram.h"
+#include "hv/partition.h"
+#include "hv/vp.h"
+
+#define NS_PER_UNIT (NS_PER_SEC / HV_TIME_UNITS_PER_SEC)
+/* No alarm is set further away: sums stay in range, and it is looked at again then. */
+#define FURTHEST_NS (1000000 * NS_PER_SEC)
+
+void vp_interrupt(struct vp *vp, u8 vector)
+{
+	struct partition *p = vp->partition;
+	struct apic_message m = { .destination = vp->index, .vector = vector };
+
+	if (p->config.engine->own_lapic)
+		(void)engine_apic_send(&p->chipset, &m);
+	else
+		(void)lapic_accept(&vp->lapic, &m);
+}
+
+/* ---- the SynIC --------------------------------------------------------------------------------- */
+
+static u8 *on_page(void *owner, gpa_t gpa)
+{
+	struct vp *vp = owner;
+
+	return guest_ram_page(vp->partition, gpa);
+}
+
+static void on_wrote(void *owner, gpa_t gpa)
+{
+	struct vp *vp = owner;
+
+	guest_ram_wrote(vp->partition, gpa);
+}
+
+static void on_interrupt(void *owner, u8 vector)
+{
+	vp_interrupt(owner, vector);
+}
+
+/* An engine's own LAPIC knows no such vectors: the guest was told not to use them. */
+static void on_auto_eoi(void *owner, u8 vector, bool on)
+{
+	struct vp *vp = owner;
+
+	if (!vp->partition->config.engine->own_lapic)
+		lapic_set_auto_eoi(&vp->lapic, vector, on);
+}
+
+static void on_room(void *owner)
+{
+	struct vp *vp = owner;
+
+	ipc_event_ring(vp->partition->wall.config.access_event);
+}
+
+static u64 on_now(void *owner)
+{
+	return guest_interface_time(owner);
+}
+
+static const struct synic_ops synic_ops = {
+	.page = on_page,
+	.wrote = on_wrote,
+	.interrupt = on_interrupt,
+	.auto_eoi = on_auto_eoi,
+	.room = on_room,
+	.now = on_now,
+};
+
+/* ---- timers ------------------------------------------------------------------------------------ */
+
+static void on_alarm(void *owner, u64 when)
+{
+	struct vp *vp = owner;
+	const struct clock *clock = &vp->partition->clock.clock;
+	u64 now = guest_interface_time(vp), ns = FURTHEST_NS;
+
+	if (when == STIMER_NEVER) {
+		vp_set_alarm(vp, VP_ALARM_STIMER, CHIP_NO_ALARM);
+		return;
+	}
+	if (when <= now)
+		ns = 0;
+	else if (when - now < FURTHEST_NS / NS_PER_UNIT)
+		ns = (when - now) * NS_PER_UNIT;
+	vp_set_alarm(vp, VP_ALARM_STIMER, clock->monotonic_ns(clock) + ns);
+}
+
+static bool on_message(void *owner, unsigned timer, unsigned sint, u64 expiry)
+{
+	struct vp *vp = owner;
+
+	return synic_timer_message(&vp->synic, timer, sint, expiry);
+}
+
+static void on_cancel(void *owner, unsigned timer)
+{
+	struct vp *vp = owner;
+
+	synic_timer_cancel(&vp->synic, timer);
+}
+
+static const struct stimer_ops stimer_ops = {
+	.now = on_now,
+	.alarm = on_alarm,
+	.interrupt = on_interrupt,
+	.message = on_message,
+	.cancel = on_cancel,
+};
+
+/* ---- connections ------------------------------------------------------------------------------- */
+
+enum hv_status vp_post_message(struct vp *vp, u32 connection, u32 type,
+			       const void *payload, u32 size)
+{
+	enum hv_status status;
+
+	if (vp->partition->hyperv_test &&
+	    hyperv_testdev_message(vp->partition, connection, type, payload, size,
+				   &status))
+		return status;
+	return io_map_post_message(vp, connection, type, payload, size);
+}
+
+enum hv_status vp_signal_event(struct vp *vp, u32 connection)
+{
+	enum hv_status status;
+
+	if (vp->partition->hyperv_test &&
+	    hyperv_testdev_event(vp->partition, connection, &status))
+		return status;
+	return io_map_ring_connection(vp, connection) ? HV_SUCCESS
+						      : HV_INVALID_CONNECTION;
+}
+
+/* ---- life -------------------------------------------------------------------------------------- */
+
+void vp_synthetic_init(struct vp *vp)
+{
+	synic_init(&vp->synic, &synic_ops, vp);
+	stimer_init(&vp->stimers, &stimer_ops, vp);
+}
+
+void vp_synthetic_done(struct vp *vp)
+{
+	synic_done(&vp->synic);
+}
+
+void vp_synthetic_reset(struct vp *vp)
+{
+	synic_reset(&vp->synic);
+	stimer_reset(&vp->stimers);
+	vp->assist_page = 0;
+}
+
+#define STATE_VERSION 1
+
+struct synthetic_state {
+	struct chip_state_head head;
+	struct synic_state synic;
+	struct stimer_state stimer[HV_STIMERS];
+	le64 assist_page;
+} PACKED;
+_Static_assert(sizeof(struct synthetic_state) <= WALL_CHIP_STATE_SIZE, "fits its block");
+
+void vp_save_synthetic(struct vp *vp, void *ret_block)
+{
+	struct synthetic_state state = { .assist_page = le64_of(vp->assist_page) };
+
+	synic_save(&vp->synic, &state.synic);
+	stimer_save(&vp->stimers, state.stimer);
+	chip_state_finish(ret_block, STATE_VERSION, &state, sizeof state);
+}
+
+int vp_restore_synthetic(struct vp *vp, const void *block)
+{
+	struct synthetic_state state;
+	struct stimers before = vp->stimers;
+	int r;
+
+	if (!chip_state_take(block, STATE_VERSION, &state, sizeof state))
+		return -EINVAL;
+	r = stimer_restore(&vp->stimers, state.stimer);
+	if (r == 0)
+		r = synic_restore(&vp->synic, &state.synic);
+	if (r < 0)
+		vp->stimers = before;
+	else
+		vp->assist_page = le64_get(state.assist_page);
+	return r;
+}
+
+void vp_inspect_synthetic(struct vp *vp, struct inspect *out)
+{
+	synic_inspect(&vp->synic, out);
+	stimer_inspect(&vp->stimers, out);
+	inspect_line(out, "assist page", "0x%llx", (unsigned long long)vp->assist_page);
+}
