@@ -179,6 +179,26 @@ static void script_count(struct engine_vp *vp, struct hv_stats *io_stats)
 	io_stats->instructions += ((struct script_vp *)vp)->calls;
 }
 
+static void script_call_get(struct engine_vp *vp, struct engine_call *ret_call)
+{
+	struct script_vp *v = (struct script_vp *)vp;
+
+	*ret_call = v->call;
+}
+
+static void script_call_set(struct engine_vp *vp, const struct engine_call *call)
+{
+	((struct script_vp *)vp)->call = *call;
+}
+
+static void script_flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
+{
+	(void)vm;
+	the_machine->flush = *flush;
+	the_machine->flush_vps = flush->vps[0];
+	atomic_fetch_add(&the_machine->flushes, 1);
+}
+
 static u64 script_tsc(struct engine_vp *vp)
 {
 	return __rdtsc() + (u64)((struct script_vp *)vp)->tsc_offset;
@@ -211,6 +231,9 @@ static const struct engine_ops script_ops = {
 	.vp_set_state = script_set_state,
 	.drop_code = script_drop_code,
 	.drop_write_rights = script_drop_rights,
+	.vp_call_get = script_call_get,
+	.vp_call_set = script_call_set,
+	.flush_tlb = script_flush_tlb,
 	.vp_tsc = script_tsc,
 	.vp_tsc_offset = script_tsc_offset,
 	.vp_set_tsc_offset = script_set_tsc_offset,

@@ -37,7 +37,8 @@ struct script_vp {
 	s64 tsc_offset;
 	bool interrupts_on; /* IF */
 	bool halted;
-	unsigned step; /* the script's own */
+	struct engine_call call; /* registers of a hypercall */
+	unsigned step;		 /* the script's own */
 	_Atomic bool kicked, interrupt;
 	_Atomic u32 nmis_waiting;
 	/* what happened */
@@ -69,6 +70,9 @@ struct machine {
 	u32 end_code;
 	char end_text[256];
 	_Atomic u64 drops, dropped_first, dropped_count, maps_changed;
+	_Atomic u32 flushes;
+	struct engine_flush flush; /* the last one */
+	u64 flush_vps;
 };
 
 /* NULL when it cannot be made (the reason was noted as a failure). */

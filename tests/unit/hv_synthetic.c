@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's synthetic MSRs and hypercalls, and through them the worker: messages and events. */
+#include "hv_fixture.h"
+
+#include <sys/eventfd.h>
+
+#include "base/ipc.h"
+#include "hv/hypercall.h"
+#include "wall/worker_end.h"
+
+#define MESSAGES 0x200000ull
+#define EVENTS 0x201000ull
+#define CALLS 0x202000ull
+#define INPUT 0x203000ull
+#define TIME 0x204000ull
+#define VECTOR 0x53u
+
+static bool wrmsr(struct script_vp *vp, u32 index, u64 value)
+{
+	return vp->bus->msr_write(vp->bus_vp, index, value);
+}
+
+static u64 rdmsr(struct script_vp *vp, u32 index)
+{
+	u64 v = 0;
+
+	EXPECT(vp->bus->msr_read(vp->bus_vp, index, &v));
+	return v;
+}
+
+/* What a guest does first. */
+static void open_guest(struct script_vp *vp)
+{
+	script_open_lapic(vp);
+	vp->call = (struct engine_call){ .wide = true, .privileged = true };
+	EXPECT(wrmsr(vp, HV_MSR_GUEST_OS_ID, 0x8100ull << 48));
+	EXPECT(wrmsr(vp, HV_MSR_HYPERCALL, CALLS | 1));
+	EXPECT(wrmsr(vp, HV_MSR_SIMP, MESSAGES | 1));
+	EXPECT(wrmsr(vp, HV_MSR_SIEFP, EVENTS | 1));
+	EXPECT(wrmsr(vp, HV_MSR_SINT0 + HV_SINT_VMBUS, VECTOR));
+	EXPECT(wrmsr(vp, HV_MSR_SCONTROL, 1));
+}
+
+static u64 call(struct script_vp *vp, u64 word, u64 input, u64 output)
+{
+	vp->call.gpr[R_CX] = word;
+	vp->call.gpr[R_DX] = input;
+	vp->call.gpr[R_8] = output;
+	EXPECT(vp->bus->hypercall(vp->bus_vp));
+	return vp->call.gpr[R_AX];
+}
+
+static enum script_result open_and_halt(struct script_vp *vp)
+{
+	if (vp->step++ == 0)
+		open_guest(vp);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+/* ---- from the worker ----------------------------------------------------------------------------- */
+
+static int post(struct machine *m, u32 vp, u32 sint, u32 type, u32 size)
+{
+	struct wall_request request = { .verb = WALL_VERB_POST };
+
+	request.u.post.vp = vp;
+	request.u.post.sint = sint;
+	request.u.post.type = type;
+	request.u.post.size = size;
+	memset(request.u.post.payload, 0xab, sizeof request.u.post.payload);
+	return fake_worker_verb(m->worker, &request, NULL, -1, NULL, NULL);
+}
+
+TEST(message_of_the_worker_wakes_the_guest_and_lies_in_its_slot)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct hv_message *slot;
+
+	ASSERT(m);
+	slot = (struct hv_message *)(m->worker->ram + MESSAGES) + HV_SINT_VMBUS;
+	m->script[0] = open_and_halt;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(post(m, 0, HV_SINT_VMBUS, 1, 40), 0);
+	WAIT_FOR(m->vp[0]->taken_count > 0);
+	ASSERT_EQ(m->vp[0]->taken, VECTOR);
+	ASSERT_EQ(le32_get(slot->type), 1);
+	ASSERT_EQ(slot->payload_size, 40);
+	ASSERT_EQ(slot->payload[39], 0xab);
+}
+
+TEST(message_to_nobody_is_refused)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+
+	ASSERT(m);
+	ASSERT_ERR(post(m, 1, 2, 1, 40), EINVAL);
+	ASSERT_ERR(post(m, 0, 16, 1, 40), EINVAL);
+	ASSERT_ERR(post(m, 0, 2, 0, 40), EINVAL);
+	ASSERT_ERR(post(m, 0, 2, 0x80000010, 40), EINVAL);
+	ASSERT_ERR(post(m, 0, 2, 1, 241), EINVAL);
+}
+
+TEST(message_posted_while_the_vm_stands_arrives_when_it_runs)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct hv_message *slot;
+
+	ASSERT(m);
+	slot = (struct hv_message *)(m->worker->ram + MESSAGES) + HV_SINT_VMBUS;
+	m->script[0] = open_and_halt;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(post(m, 0, HV_SINT_VMBUS, 1, 40), 0);
+	ASSERT_EQ(le32_get(slot->type), 0);
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->taken_count > 0);
+	ASSERT_EQ(le32_get(slot->type), 1);
+}
+
+static struct worker_end *worker_of(struct machine *m)
+{
+	struct worker_end_config config = { .control = m->worker->control,
+					    .vp_count = m->worker->vp_count,
+					    .verbs = m->worker->worker_verbs,
+					    .access_event = m->worker->access_event,
+					    .hv_event = m->worker->hv_event };
+	struct worker_end *end = NULL;
+
+	EXPECT_EQ(worker_end_open(&config, &end), 0);
+	return end;
+}
+
+/* It would wait for a startup message. */
+static bool start_vp(struct machine *m, u32 index)
+{
+	struct wall_request request = { .verb = WALL_VERB_SET_VP };
+	struct vp_state state;
+
+	vp_state_reset(&state, true);
+	request.u.vp.index = index;
+	CHECK_EQ(fake_worker_verb(m->worker, &request, &state, -1, NULL, NULL), 0);
+	return true;
+}
+
+TEST(event_of_the_worker_sets_its_flag_and_interrupts)
+{
+	AUTO_MACHINE struct machine *m = machine_new(2);
+	struct worker_end *end;
+
+	ASSERT(m);
+	end = worker_of(m);
+	ASSERT(end);
+	ASSERT_OK(start_vp(m, 1));
+	m->script[1] = open_and_halt;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[1]->result[7]);
+	ASSERT_EQ(worker_signal_event(end, 1, 2047), 0);
+	WAIT_FOR(m->vp[1]->taken_count > 0);
+	ASSERT_EQ(m->vp[1]->taken, VECTOR);
+	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256 + 255], 0x80);
+	ASSERT_ERR(worker_signal_event(end, 2, 1), EINVAL);
+	ASSERT_ERR(worker_signal_event(end, 0, 0), EINVAL);
+	ASSERT_ERR(worker_signal_event(end, 0, 2048), EINVAL);
+	worker_end_close(end);
+}
+
+TEST(event_that_came_while_the_vm_stood_is_not_lost)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct worker_end *end;
+
+	ASSERT(m);
+	end = worker_of(m);
+	m->script[0] = open_and_halt;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(worker_signal_event(end, 0, 5), 0);
+	/* hv's loop has seen the bell once this was answered. */
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256], 0);
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->taken_count > 0);
+	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256], 0x20);
+	worker_end_close(end);
+}
+
+/* ---- to the worker -------------------------------------------------------------------------------- */
+
+static enum script_result signal_connection(struct script_vp *vp)
+{
+	if (vp->step++ == 0) {
+		open_guest(vp);
+		vp->result[0] = call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 77, 0);
+		vp->result[1] = call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 78, 0);
+		vp->result[2] =
+			call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 77 | 1ull << 32, 0);
+		/* The same by the hypercall page's port. */
+		vp->call.gpr[R_9] = 99;
+		vp->bus->pio_write(vp->bus_vp, HYPERCALL_PORT_SIGNAL, 4, 77);
+		vp->result[3] = vp->call.gpr[R_9];
+		vp->bus->pio_write(vp->bus_vp, HYPERCALL_PORT_SIGNAL, 4, 78);
+		vp->result[4] = vp->call.gpr[R_9];
+		vp->result[7] = 1;
+	}
+	return SCRIPT_HALT;
+}
+
+TEST(signal_event_rings_the_descriptor_of_its_connection)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct worker_end *end;
+	struct err err = { 0 };
+	int event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	u64 count = 0;
+
+	ASSERT(m);
+	end = worker_of(m);
+	ASSERT_EQ(worker_connect_event(end, 77, event, &err), 0);
+	ASSERT_ERR(worker_connect_event(end, 77, event, &err), EEXIST);
+	m->script[0] = signal_connection;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(m->vp[0]->result[0], HV_SUCCESS);
+	ASSERT_EQ(m->vp[0]->result[1], HV_INVALID_CONNECTION);
+	ASSERT_EQ(m->vp[0]->result[2], HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->vp[0]->result[3], HV_SUCCESS);
+	ASSERT_EQ(m->vp[0]->result[4], HV_INVALID_CONNECTION);
+	ASSERT_EQ(read(event, &count, 8), 8);
+	ASSERT_EQ(count, 2);
+	ASSERT_EQ(worker_disconnect_event(end, 77, &err), 0);
+	worker_end_close(end);
+	close(event);
+}
+
+static void take_message(void *owner, struct fake_worker *w, vp_index_t vp,
+			 struct wall_access *slot)
+{
+	struct wall_message m;
+
+	memcpy(&m, slot->data, sizeof m);
+	w->accesses += slot->kind == WALL_MESSAGE && slot->address == 4 && m.type == 1 &&
+		       m.size == 240 && m.payload[239] == 0x5a;
+	m.status = HV_NO_BUFFERS;
+	memcpy(slot->data, &m, sizeof m);
+}
+
+static enum script_result post_to_worker(struct script_vp *vp)
+{
+	struct hv_post_message m = { .connection = le32_of(4),
+				     .type = le32_of(1),
+				     .size = le32_of(240) };
+	u8 *ram = vp->machine->worker->ram;
+
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	open_guest(vp);
+	memset(m.payload, 0x5a, sizeof m.payload);
+	memcpy(ram + INPUT, &m, sizeof m);
+	vp->result[0] = call(vp, HV_POST_MESSAGE, INPUT, 0);
+	m.size = le32_of(241);
+	memcpy(ram + INPUT, &m, sizeof m);
+	vp->result[1] = call(vp, HV_POST_MESSAGE, INPUT, 0);
+	vp->result[2] = call(vp, HV_POST_MESSAGE, INPUT + 4, 0);
+	vp->result[3] = call(vp, HV_POST_MESSAGE, INPUT + 0xf08, 0);
+	vp->result[4] = call(vp, HV_POST_MESSAGE | HV_CALL_FAST, INPUT, 0);
+	vp->result[5] = call(vp, HV_POST_MESSAGE, 0xfee00000, 0);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(post_message_is_answered_by_the_worker_and_badly_made_ones_are_not_sent)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+
+	ASSERT(m);
+	m->worker->on_access = take_message;
+	ASSERT_EQ(fake_worker_start(m->worker), 0);
+	m->script[0] = post_to_worker;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(m->vp[0]->result[0], HV_NO_BUFFERS);
+	ASSERT_EQ(m->vp[0]->result[1], HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->vp[0]->result[2], HV_INVALID_ALIGNMENT);
+	ASSERT_EQ(m->vp[0]->result[3], HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->vp[0]->result[4], HV_INVALID_INPUT);
+	ASSERT_EQ(m->vp[0]->result[5], HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->worker->accesses, 2); /* it came, and was as it should be */
+}
+
+/* ---- other calls ------------------------------------------------------------------------------------ */
+
+static enum script_result make_calls(struct script_vp *vp)
+{
+	u8 *ram = vp->machine->worker->ram;
+	struct hv_send_ipi ipi = { .vector = le32_of(0x61), .processors = le64_of(3) };
+	struct hv_flush flush = { .processors = le64_of(5) };
+	le64 list[2] = { le64_of(0x7000), le64_of(0x9001) };
+
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	EXPECT(!vp->bus->hypercall(vp->bus_vp)); /* no page yet: #UD */
+	open_guest(vp);
+	vp->result[0] = call(vp, 0x4242, 0, 0);
+	vp->result[1] = call(vp, HV_SEND_IPI | HV_CALL_FAST | BIT64(27), 0x61, 2);
+	vp->result[2] = call(vp, HV_SEND_IPI | HV_CALL_FAST, 15, 2);
+	memcpy(ram + INPUT, &ipi, sizeof ipi);
+	vp->result[3] = call(vp, HV_SEND_IPI, INPUT, 0);
+	memcpy(ram + INPUT, &flush, sizeof flush);
+	memcpy(ram + INPUT + sizeof flush, list, sizeof list);
+	vp->result[4] = call(vp, HV_FLUSH_LIST | 2ull << HV_CALL_REPS_SHIFT, INPUT, 0);
+	vp->result[5] = call(vp, HV_FLUSH_LIST, INPUT, 0);
+	vp->call.privileged = false;
+	EXPECT(!vp->bus->hypercall(vp->bus_vp));
+	vp->call.privileged = true;
+	vp->call.wide = false;
+	vp->call.gpr[R_DX] = 0;
+	vp->call.gpr[R_AX] = 0x4242;
+	EXPECT(vp->bus->hypercall(vp->bus_vp));
+	vp->result[6] = vp->call.gpr[R_DX] << 32 | vp->call.gpr[R_AX];
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(calls_are_checked_and_reach_other_processors)
+{
+	AUTO_MACHINE struct machine *m = machine_new(3);
+
+	ASSERT(m);
+	m->script[0] = make_calls;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(m->vp[0]->result[0], HV_INVALID_CODE);
+	ASSERT_EQ(m->vp[0]->result[1], HV_INVALID_INPUT);
+	ASSERT_EQ(m->vp[0]->result[2], HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->vp[0]->result[3], HV_SUCCESS);
+	WAIT_FOR(m->vp[0]->taken_count > 0);
+	ASSERT_EQ(m->vp[0]->taken, 0x61);
+	ASSERT_EQ(m->vp[0]->result[4], 2ull << HV_CALL_REPS_SHIFT);
+	ASSERT_EQ(m->flushes, 1);
+	ASSERT_EQ(m->flush_vps, 5);
+	ASSERT_EQ(m->flush.count, 3);
+	ASSERT_EQ(m->flush.page[0], 0x7000);
+	ASSERT_EQ(m->flush.page[2], 0xa000);
+	ASSERT_EQ(m->vp[0]->result[5], HV_INVALID_INPUT);
+	ASSERT_EQ(m->vp[0]->result[6], HV_INVALID_CODE);
+}
+
+/* ---- registers ------------------------------------------------------------------------------------- */
+
+static enum script_result read_registers(struct script_vp *vp)
+{
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	/* Linux makes the page of the time before it says who it is. */
+	EXPECT(wrmsr(vp, HV_MSR_REFERENCE_TSC, TIME | 1));
+	EXPECT(wrmsr(vp, HV_MSR_HYPERCALL, CALLS | 1));
+	vp->result[0] = rdmsr(vp, HV_MSR_HYPERCALL);
+	EXPECT(wrmsr(vp, HV_MSR_GUEST_OS_ID, 1));
+	EXPECT(wrmsr(vp, HV_MSR_HYPERCALL, CALLS | 1));
+	vp->result[1] = rdmsr(vp, HV_MSR_HYPERCALL);
+	EXPECT(wrmsr(vp, HV_MSR_GUEST_OS_ID, 0));
+	vp->result[2] = rdmsr(vp, HV_MSR_HYPERCALL);
+	vp->result[3] = rdmsr(vp, HV_MSR_VP_INDEX);
+	vp->result[4] = rdmsr(vp, HV_MSR_TIME_REF_COUNT);
+	vp->result[5] = rdmsr(vp, HV_MSR_TSC_FREQUENCY);
+	vp->result[6] = vp->bus->msr_write(vp->bus_vp, HV_MSR_VP_INDEX, 0) ||
+			vp->bus->msr_write(vp->bus_vp, HV_MSR_TIME_REF_COUNT, 0) ||
+			vp->bus->msr_write(vp->bus_vp, 0x400001ff, 0);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(registers_of_the_partition_are_as_the_guest_wrote_them)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct hv_reference_tsc_page page;
+
+	ASSERT(m);
+	m->script[0] = read_registers;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(m->vp[0]->result[0], CALLS);
+	ASSERT_EQ(m->vp[0]->result[1], CALLS | 1);
+	ASSERT_EQ(m->vp[0]->result[2], CALLS);
+	ASSERT_EQ(m->vp[0]->result[3], 0);
+	ASSERT(m->vp[0]->result[4] > 0);
+	ASSERT(m->vp[0]->result[4] < 20 * 10000000);
+	ASSERT_EQ(m->vp[0]->result[5], NS_PER_SEC);
+	ASSERT_EQ(m->vp[0]->result[6], 0);
+	memcpy(&page, m->worker->ram + TIME, sizeof page);
+	ASSERT(le32_get(page.sequence) != 0);
+	ASSERT(le64_get(page.scale) != 0);
+}
+
+static void get_time(struct machine *m, u64 *ret_ns)
+{
+	struct wall_request request = { .verb = WALL_VERB_GET_CLOCK };
+	struct wall_reply reply = { 0 };
+
+	EXPECT_EQ(fake_worker_verb(m->worker, &request, NULL, -1, &reply, NULL), 0);
+	*ret_ns = reply.u.clock.reference_ns;
+}
+
+TEST(reference_time_goes_on_from_where_it_was_stopped_or_set)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct wall_request set = { .verb = WALL_VERB_SET_CLOCK };
+	struct hv_reference_tsc_page before, after;
+	u64 stood, later;
+
+	ASSERT(m);
+	m->script[0] = read_registers;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	memcpy(&before, m->worker->ram + TIME, sizeof before);
+	get_time(m, &stood);
+	usleep(2000);
+	get_time(m, &later);
+	ASSERT_EQ(later, stood);
+	set.u.clock.reference_ns = 3600 * NS_PER_SEC;
+	ASSERT_EQ(fake_worker_verb(m->worker, &set, NULL, -1, NULL, NULL), 0);
+	ASSERT_EQ(machine_run(m), 0);
+	get_time(m, &later);
+	ASSERT(later >= 3600 * NS_PER_SEC && later < 3620 * NS_PER_SEC);
+	memcpy(&after, m->worker->ram + TIME, sizeof after);
+	ASSERT(le32_get(after.sequence) != le32_get(before.sequence));
+	ASSERT(le64_get(after.offset) != le64_get(before.offset));
+}
+
+static enum script_result crash(struct script_vp *vp)
+{
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	EXPECT(wrmsr(vp, HV_MSR_CRASH_P0, 0xdead));
+	EXPECT(wrmsr(vp, HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY));
+	EXPECT(wrmsr(vp, HV_MSR_RESET, 1));
+	return SCRIPT_HALT;
+}
+
+TEST(guest_that_resets_itself_after_a_crash_has_crashed)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+
+	ASSERT(m);
+	m->script[0] = crash;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->ends > 0);
+	ASSERT_EQ(m->end, VM_END_CRASH);
+	ASSERT(strstr(m->end_text, "0xdead"));
+	ASSERT_EQ(m->resets, 0);
+}
+
+TEST(state_of_the_guests_interface_comes_back_through_the_wall)
+{
+	static const u32 chips[] = { WALL_CHIP_GUEST_INTERFACE, WALL_CHIP_SYNIC,
+				     WALL_CHIP_SYNIC_QUEUE };
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	u8 block[WALL_CHIP_STATE_SIZE], again[WALL_CHIP_STATE_SIZE];
+
+	ASSERT(m);
+	m->script[0] = open_and_halt;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(post(m, 0, HV_SINT_VMBUS, 1, 40), 0);
+	for (unsigned k = 0; k < ARRAY_COUNT(chips); k++) {
+		struct wall_request get = { .verb = WALL_VERB_GET_CHIP };
+		struct wall_request set = { .verb = WALL_VERB_SET_CHIP };
+		struct wall_request reset = { .verb = WALL_VERB_SET_CHIP };
+		u8 empty[WALL_CHIP_STATE_SIZE] = { 0 };
+
+		get.u.chip.chip = set.u.chip.chip = reset.u.chip.chip = chips[k];
+		ASSERT_EQ(fake_worker_verb(m->worker, &get, NULL, -1, NULL, block), 0);
+		ASSERT_ERR(fake_worker_verb(m->worker, &reset, empty, -1, NULL, NULL),
+			   EINVAL);
+		set.u.chip.index = 2;
+		ASSERT_ERR(fake_worker_verb(m->worker, &set, block, -1, NULL, NULL),
+			   EINVAL);
+		set.u.chip.index = 0;
+		if (chips[k] == WALL_CHIP_SYNIC_QUEUE)
+			ASSERT(block[4] == 0); /* restoring the registers emptied it */
+		ASSERT_EQ(fake_worker_verb(m->worker, &set, block, -1, NULL, NULL), 0);
+		ASSERT_EQ(fake_worker_verb(m->worker, &get, NULL, -1, NULL, again), 0);
+		ASSERT_MEM(block, again, sizeof block);
+	}
+}
