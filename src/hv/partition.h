@@ -86,8 +86,8 @@ struct partition {
 	struct io_map io;	  /* changed while all VPs stand */
 	struct chipset chipset;	  /* has its lock */
 	struct wall_hv wall;
-	struct guest_clock clock; /* of all chips; changed while all VPs stand */
-	struct guest_interface guest;	    /* has its lock */
+	struct guest_clock clock;     /* of all chips; changed while all VPs stand */
+	struct guest_interface guest; /* has its lock */
 	struct hyperv_testdev *hyperv_test; /* NULL without --test-devices; chipset lock */
 
 	/* run_lock */
