@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random instruction blocks, executed by the host's processor and by the interpreter: both must
- * end in the same state. The host is the oracle, since it is the same kind of processor.
+ * Random instruction blocks, executed by the host's processor, by the interpreter and by the
+ * translator: all must end in the same state. The host is the oracle, since it is the same kind of
+ * processor.
  *
  *	generate.c	a block of 1-8 user-mode instructions, and random registers
  *	flow.c		longer blocks with loops, calls, returns and indirect jumps in them
  *	native.c	a child process that executes batches of blocks on the host
- *	interpreter.c	the same batch by src/x86
+ *	interpreter.c	the same batch by src/x86, with and without its translator
  *	compare.c	the differences, the instruction to blame, the words for it
  *	fuzz_blocks.c	the program: --seed, --count, --isa
  *
@@ -76,14 +77,17 @@ struct outcome {
 	u8 window[WINDOW_SIZE];
 };
 
-/* What both sides share; the native child has it mapped, too. */
+/* Ours. */
+enum { INTERPRETER, TRANSLATOR, ENGINES };
+
+/* What all sides share; the native child has it mapped, too. */
 struct batch {
 	unsigned count;
 	u8 code[CODE_SIZE] __attribute__((aligned(4096)));
 	u8 window[WINDOW_SIZE]; /* before each block */
 	u8 read_only[4096];
 	struct block blocks[BATCH];
-	struct outcome native[BATCH], ours[BATCH];
+	struct outcome native[BATCH], ours[ENGINES][BATCH];
 	volatile unsigned current; /* which block the child is at */
 	unsigned disturb; /* interrupt the child this often, in microseconds; 0: no */
 };
@@ -143,9 +147,11 @@ void native_close(struct native *n);
 
 /* interpreter.c */
 struct interpreter;
-int interpreter_start(struct batch *b, struct interpreter **ret_interpreter);
+int interpreter_start(struct batch *b, unsigned engine,
+		      struct interpreter **ret_interpreter);
 void interpreter_run(struct interpreter *t);
 void interpreter_stop(struct interpreter *t);
+u64 interpreter_translations(const struct interpreter *t);
 
 /* compare.c */
 struct blocks_run {
@@ -159,6 +165,7 @@ struct blocks_run {
 	unsigned disturb;
 	/* results */
 	u64 done, differences, instructions, lost;
+	u64 translations; /* regions that the translator made; 0: there is none */
 	u64 forgotten; /* blocks in which the host's kernel forgot the x87 pointers; see compare.c */
 	u64 vectors[33];
 };

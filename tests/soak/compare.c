@@ -22,9 +22,11 @@
 
 struct sides {
 	struct native *native;
-	struct interpreter *interpreter;
+	struct interpreter *ours[ENGINES]; /* NULL: not here */
 	struct batch *b;
 };
+
+static const char *const engine_names[ENGINES] = { "interpreter", "translator" };
 
 struct words {
 	char text[16384];
@@ -131,13 +133,16 @@ static bool equal(const struct block *k, const struct outcome *n, const struct o
 	return w->size == 0;
 }
 
-static void run_both(struct sides *s, struct blocks_run *run)
+static void run_all(struct sides *s, struct blocks_run *run)
 {
 	s->b->disturb = run->disturb;
 	for (unsigned k = 0; k < s->b->count; k++)
 		block_place(s->b, k);
 	native_begin(s->native, 0);
-	interpreter_run(s->interpreter);
+	for (unsigned n = 0; n < ENGINES; n++) {
+		if (s->ours[n])
+			interpreter_run(s->ours[n]);
+	}
 	while (!native_finish(s->native)) {
 		run->lost++;
 		if (s->b->current + 1 >= s->b->count)
@@ -147,8 +152,8 @@ static void run_both(struct sides *s, struct blocks_run *run)
 }
 
 /* Which instruction it is: the shortest beginning of the block that differs. */
-static void blame(struct sides *s, struct blocks_run *run, const struct block *k,
-		  const char *first)
+static void blame(struct sides *s, struct blocks_run *run, unsigned engine,
+		  const struct block *k, const char *first)
 {
 	struct batch *b = s->b;
 	struct words w;
@@ -163,16 +168,17 @@ static void blame(struct sides *s, struct blocks_run *run, const struct block *k
 		b->blocks[slot] = whole;
 		if (!whole.flow)
 			block_cut(&b->blocks[slot], n);
-		run_both(s, run);
+		run_all(s, run);
 		if (n == whole.insns &&
-		    equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w))
+		    equal(&b->blocks[slot], &b->native[slot], &b->ours[engine][slot], &w))
 			printf("not seen again when run alone: it was\n%s", first);
 		if (n < whole.insns &&
-		    equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w))
+		    equal(&b->blocks[slot], &b->native[slot], &b->ours[engine][slot], &w))
 			continue;
 		if (n == whole.insns)
-			equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w);
-		printf("difference: %s (seed %llu)\n%s%s",
+			equal(&b->blocks[slot], &b->native[slot], &b->ours[engine][slot],
+			      &w);
+		printf("difference of the %s: %s (seed %llu)\n%s%s", engine_names[engine],
 		       whole.flow ? "a block with control flow"
 				  : insn_name(&whole, n - 1),
 		       (unsigned long long)whole.seed,
@@ -213,7 +219,7 @@ static void make_batch(struct batch *b, const struct blocks_run *run, u64 first)
 
 /* Does the host, not disturbed, end block `slot` of the batch as we did? Afterwards native[slot] is the
  * last of its outcomes. */
-static bool equal_when_run_again(struct sides *s, unsigned slot)
+static bool equal_when_run_again(struct sides *s, unsigned engine, unsigned slot)
 {
 	struct batch *b = s->b;
 	unsigned count = b->count;
@@ -226,7 +232,8 @@ static bool equal_when_run_again(struct sides *s, unsigned slot)
 		native_begin(s->native, slot);
 		if (!native_finish(s->native))
 			break;
-		same = equal(&b->blocks[slot], &b->native[slot], &b->ours[slot], &w);
+		same = equal(&b->blocks[slot], &b->native[slot], &b->ours[engine][slot],
+			     &w);
 	}
 	b->count = count;
 	return same;
@@ -235,7 +242,8 @@ static bool equal_when_run_again(struct sides *s, unsigned slot)
 static void judge(struct sides *s, struct blocks_run *run)
 {
 	struct batch *b = s->b;
-	struct block different[BATCH];
+	static struct block different[BATCH];
+	static unsigned engine_of[BATCH];
 	static char first[BATCH][1000];
 	unsigned count = 0;
 	struct words w;
@@ -245,48 +253,71 @@ static void judge(struct sides *s, struct blocks_run *run)
 
 		run->instructions += b->blocks[k].insns;
 		run->vectors[v >= 0 && v < 32 ? v : 32]++;
-		if (!equal(&b->blocks[k], &b->native[k], &b->ours[k], &w)) {
-			if (b->blocks[k].x87 && equal_when_run_again(s, k)) {
+		for (unsigned n = 0; n < ENGINES; n++) {
+			if (!s->ours[n] ||
+			    equal(&b->blocks[k], &b->native[k], &b->ours[n][k], &w))
+				continue;
+			if (b->blocks[k].x87 && equal_when_run_again(s, n, k)) {
 				run->forgotten++;
 				continue;
 			}
 			snprintf(first[count], sizeof(first[0]), "%.990s", w.text);
+			engine_of[count] = n;
 			different[count++] = b->blocks[k];
+			break;
 		}
 	}
 	run->done += b->count;
 	run->differences += count;
 	for (unsigned k = 0; k < count && run->show; k++, run->show--)
-		blame(s, run, &different[k], first[k]);
+		blame(s, run, engine_of[k], &different[k], first[k]);
+}
+
+static int start(struct sides *s)
+{
+	int r = native_open(&s->native, &s->b);
+
+	if (r < 0)
+		return r;
+	r = interpreter_start(s->b, INTERPRETER, &s->ours[INTERPRETER]);
+	if (r < 0)
+		return r;
+	r = interpreter_start(s->b, TRANSLATOR, &s->ours[TRANSLATOR]);
+	return r == -ENOTSUP ? 0 : r;
+}
+
+static void stop(struct sides *s, struct blocks_run *run)
+{
+	for (unsigned n = 0; n < ENGINES; n++) {
+		if (!s->ours[n])
+			continue;
+		run->translations += interpreter_translations(s->ours[n]);
+		interpreter_stop(s->ours[n]);
+	}
+	if (s->native)
+		native_close(s->native);
 }
 
 int blocks_compare(struct blocks_run *run)
 {
-	struct sides s;
+	struct sides s = { 0 };
 	double end = seconds_now() + run->seconds;
-	int r = native_open(&s.native, &s.b);
+	int r;
 
-	if (r < 0)
-		return r;
 	/* Whole batches, so that a seed always makes the same block at the same place. */
 	run->count = (run->seed % BATCH + run->count + BATCH - 1) / BATCH * BATCH;
 	run->seed -= run->seed % BATCH;
 	generate_init();
-	r = interpreter_start(s.b, &s.interpreter);
-	if (r < 0) {
-		native_close(s.native);
-		return r;
-	}
-	for (u64 first = 0; first < run->count; first += BATCH) {
+	r = start(&s);
+	for (u64 first = 0; r == 0 && first < run->count; first += BATCH) {
 		make_batch(s.b, run, first);
-		run_both(&s, run);
+		run_all(&s, run);
 		judge(&s, run);
 		if (run->differences && !run->keep_going)
 			break;
 		if (run->seconds > 0 && seconds_now() > end)
 			break;
 	}
-	interpreter_stop(s.interpreter);
-	native_close(s.native);
-	return 0;
+	stop(&s, run);
+	return r;
 }

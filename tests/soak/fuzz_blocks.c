@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz-blocks - random instruction blocks, host against interpreter. See blocks.h.
+ * fuzz-blocks - random instruction blocks, host against interpreter and translator. See blocks.h.
  *
  *	fuzz-blocks [--seed N] [--count N] [--isa integer|x87|sse|avx|all|flow|integer-flow]
  *		    [--keep-going] [--show N] [--seconds N] [--result FILE] | --excluded
@@ -120,10 +120,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("%llu blocks, %llu instructions, %llu differences, %llu lost, "
-	       "%llu with pointers forgotten by the host, %.1f CPU s; ended by:",
+	       "%llu translations, %llu with pointers forgotten by the host, %.1f CPU s; "
+	       "ended by:",
 	       (unsigned long long)run.done, (unsigned long long)run.instructions,
 	       (unsigned long long)run.differences, (unsigned long long)run.lost,
-	       (unsigned long long)run.forgotten,
+	       (unsigned long long)run.translations, (unsigned long long)run.forgotten,
 	       (double)(clock() - start) / CLOCKS_PER_SEC);
 	for (unsigned k = 0; k < 33; k++)
 		if (run.vectors[k])

@@ -2,7 +2,8 @@
 /*
  * Blocks by src/x86: one processor in 64-bit mode at CPL 3, with the pages of blocks.h and the
  * selectors that Linux gives its processes. Each exception's handler is a HLT at CPL 0, so
- * that delivery is tested, too. See blocks.h.
+ * that delivery is tested, too. The translator's processor translates each block when it is first
+ * met, or, in other batches, a little later. See blocks.h.
  */
 #include "blocks.h"
 
@@ -15,6 +16,12 @@
 #include "x86/mmu.h"
 #include "x86/run.h"
 #include "x86/vector.h"
+#if __has_include("x86/jit/jit.h")
+#include "x86/jit/jit.h"
+#define HAVE_TRANSLATOR 1
+#else
+#define HAVE_TRANSLATOR 0
+#endif
 
 #define RAM_SIZE 0x200000u
 #define KERNEL 0xffffffff80000000ull /* RAM, for CPL 0 alone */
@@ -37,6 +44,8 @@ struct interpreter {
 	_Atomic u8 *code_map;
 	struct vp_state pristine;
 	unsigned tables; /* used so far */
+	unsigned engine;
+	u64 batches;
 };
 
 /* ---- the bus ------------------------------------------------------------------------------------------ */
@@ -182,15 +191,52 @@ static void make_state(struct interpreter *t)
 }
 
 /* A block that never ends, by a bug of ours, is kicked out. */
-static struct x86_cpu *watched;
+static struct x86_cpu *watched[ENGINES];
 
 static void on_alarm(int number)
 {
-	if (watched)
-		atomic_fetch_or(&watched->attention, X86_ATTN_KICK);
+	for (unsigned n = 0; n < ENGINES; n++) {
+		if (watched[n])
+			atomic_fetch_or(&watched[n]->attention, X86_ATTN_KICK);
+	}
 }
 
-int interpreter_start(struct batch *b, struct interpreter **ret_interpreter)
+#if HAVE_TRANSLATOR
+static int translator_start(struct x86_cpu *c)
+{
+	struct err err;
+	int r = x86_jit_new(c, 16 << 20, &err);
+
+	return r < 0 ? r : x86_jit_thread_start(c);
+}
+
+static void enter(struct interpreter *t)
+{
+	if (t->engine == TRANSLATOR)
+		x86_jit_run_begin(&t->cpu);
+}
+
+u64 interpreter_translations(const struct interpreter *t)
+{
+	return t->cpu.jit.made;
+}
+#else
+static int translator_start(struct x86_cpu *c)
+{
+	return -ENOTSUP;
+}
+
+static void enter(struct interpreter *t) {}
+
+u64 interpreter_translations(const struct interpreter *t)
+{
+	return 0;
+}
+#endif
+
+/* -ENOTSUP: there is no such engine here. */
+int interpreter_start(struct batch *b, unsigned engine,
+		      struct interpreter **ret_interpreter)
 {
 	struct interpreter *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -201,6 +247,7 @@ int interpreter_start(struct batch *b, struct interpreter **ret_interpreter)
 	if (t == MAP_FAILED)
 		return -ENOMEM;
 	t->b = b;
+	t->engine = engine;
 	t->ram = aligned_alloc(4096, RAM_SIZE);
 	t->window = aligned_alloc(4096, WINDOW_SIZE);
 	t->code_map = calloc(1, PAGES);
@@ -223,13 +270,15 @@ int interpreter_start(struct batch *b, struct interpreter **ret_interpreter)
 		r = x86_cache_new(c);
 	if (r == 0)
 		r = x86_vector_open(&err);
+	if (r == 0 && engine == TRANSLATOR)
+		r = translator_start(c);
 	if (r < 0)
 		return r;
 	x86_system_init(c);
 	x86_vector_init(c);
 	t->vm.cpu[0] = c;
 	t->vm.cpu_count = 1;
-	watched = c;
+	watched[engine] = c;
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &second, NULL);
 	*ret_interpreter = t;
@@ -241,7 +290,10 @@ void interpreter_stop(struct interpreter *t)
 	struct itimerval never = { { 0, 0 }, { 0, 0 } };
 
 	setitimer(ITIMER_REAL, &never, NULL);
-	watched = NULL;
+	watched[t->engine] = NULL;
+#if HAVE_TRANSLATOR
+	x86_jit_free(&t->cpu);
+#endif
 	x86_cache_free(&t->cpu);
 	x86_mmu_free(&t->cpu);
 	x86_vm_done(&t->vm);
@@ -320,13 +372,17 @@ static void note(struct interpreter *t, struct outcome *o)
 
 void interpreter_run(struct interpreter *t)
 {
+#if HAVE_TRANSLATOR
+	x86_jit_threshold = (u32)(t->batches++ % 4);
+#endif
 	x86_cache_flush(&t->cpu);
 	for (unsigned k = 0; k < t->b->count; k++) {
-		struct outcome *o = &t->b->ours[k];
+		struct outcome *o = &t->b->ours[t->engine][k];
 		enum x86_exit e;
 
 		load(t, &t->b->blocks[k].in);
 		x86_vector_enter(&t->cpu);
+		enter(t);
 		/* The alarm kicks at any time: only one that comes twice in a block means anything. */
 		for (int kicks = 0;
 		     (e = x86_run(&t->cpu)) == X86_EXIT_KICKED && kicks < 3;)
