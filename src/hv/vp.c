@@ -72,7 +72,7 @@ static void on_timer_signal(int number, siginfo_t *info, void *context)
 static int make_timer(struct vp *vp)
 {
 	struct sigaction action = { .sa_sigaction = on_timer_signal,
-				    .sa_flags = SA_SIGINFO };
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID,
 				  .sigev_signo = TIMER_SIGNAL,
 				  .sigev_value.sival_ptr = vp };

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "x86/decode.h"
+#include "x86/jit/jit.h"
 #include "x86/mmu.h"
 
 #define ARENA_SIZE (8u << 20)
@@ -49,7 +50,7 @@ static bool still_marked(const struct x86_cpu *c, u64 ram_page);
 static u64 lines_of(unsigned offset, unsigned size);
 static void insert(struct x86_cache *k, struct x86_block *b);
 static void drop_page(struct x86_cpu *c, u64 ram_page);
-static void kill_block(struct x86_cache *k, struct x86_block *b);
+static void kill_block(struct x86_cpu *c, struct x86_block *b);
 static void fetch_bytes(struct x86_cpu *c, const struct x86_fetch *f, unsigned offset,
 			u8 *to, unsigned size);
 
@@ -189,6 +190,7 @@ static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable)
 		.mode = mode,
 		.ram_page = f.cacheable ? f.ram_page : X86_NO_RAM_PAGE,
 		.ram_page2 = X86_NO_RAM_PAGE,
+		.heat = x86_jit_threshold ? x86_jit_threshold : 1,
 	};
 	unsigned max = mode & X86_MODE_STEP || !f.cacheable ? 1 : X86_BLOCK_MAX;
 	bool keep = f.cacheable;
@@ -288,6 +290,20 @@ static bool add_insn(struct x86_cpu *c, struct x86_block *b, const u8 *bytes,
 	b->bytes = (u16)(b->bytes + length);
 	c->decoded++;
 	return true;
+}
+
+bool x86_record_refused(const struct x86_insn *i)
+{
+	return i->fn == raise_ud || i->fn == raise_gp;
+}
+
+struct x86_block *x86_block_lookup(struct x86_cpu *c, gpa_t gpa, u32 mode)
+{
+	for (struct x86_block *b = c->cache->hash[hash_of(gpa, mode)]; b;
+	     b = b->next_hash)
+		if (b->gpa == gpa && b->mode == mode && b->ram_page2 == X86_NO_RAM_PAGE)
+			return b;
+	return NULL;
 }
 
 static void finish(struct x86_block *b)
@@ -401,6 +417,7 @@ void x86_cache_flush(struct x86_cpu *c)
 	c->link = NULL;
 	c->block = NULL;
 	c->code_flushes++;
+	x86_jit_flush(c);
 }
 
 /* ---- dropping --------------------------------------------------------------------------------- */
@@ -445,7 +462,7 @@ static void drop_page(struct x86_cpu *c, u64 ram_page)
 
 		if (b->ram_page == ram_page) {
 			*at = b->next_page;
-			kill_block(k, b);
+			kill_block(c, b);
 		} else {
 			at = &b->next_page;
 		}
@@ -457,7 +474,7 @@ static void drop_page(struct x86_cpu *c, u64 ram_page)
 
 		if (b->ram_page2 == ram_page || b->dead) {
 			*at = b->next_page2;
-			kill_block(k, b);
+			kill_block(c, b);
 		} else {
 			at = &b->next_page2;
 		}
@@ -465,15 +482,19 @@ static void drop_page(struct x86_cpu *c, u64 ram_page)
 	/* A block that is not kept, or not yet inserted, may be executing: it dies as well. */
 	if (c->block && !c->block->dead &&
 	    (c->block->ram_page == ram_page || c->block->ram_page2 == ram_page))
-		kill_block(k, c->block);
+		kill_block(c, c->block);
 	c->code_flushes++;
 }
 
-static void kill_block(struct x86_cache *k, struct x86_block *b)
+static void kill_block(struct x86_cpu *c, struct x86_block *b)
 {
+	struct x86_cache *k = c->cache;
+
 	if (b->dead)
 		return;
 	b->dead = 1;
+	if (b->region)
+		x86_jit_block_killed(c, b);
 	for (unsigned n = 0; n <= b->count; n++)
 		b->insn[n].fn = x86_dead_record;
 	for (struct x86_block **at = &k->hash[hash_of(b->gpa, b->mode)]; *at;
@@ -540,12 +561,12 @@ void x86_drop_handle(struct x86_cpu *c)
 
 		for (unsigned n = 0; n < 1u << HASH_BITS; n++) {
 			while (k->hash[n])
-				kill_block(k, k->hash[n]);
+				kill_block(c, k->hash[n]);
 		}
 		memset(k->page, 0, sizeof(k->page));
 		memset(k->page2, 0, sizeof(k->page2));
 		if (c->block)
-			kill_block(k, c->block);
+			kill_block(c, c->block);
 	} else {
 		for (unsigned n = 0; n < d->count; n++)
 			drop_page(c, d->page[n]);

@@ -76,6 +76,12 @@ void x86_cache_free(struct x86_cpu *c);
  */
 struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable);
 
+/* A block that is decoded already, tracked, and lies in one page; else NULL. */
+struct x86_block *x86_block_lookup(struct x86_cpu *c, gpa_t gpa, u32 mode);
+
+/* A record of bytes that are no instruction: it raises #UD or #GP. */
+bool x86_record_refused(const struct x86_insn *i);
+
 /* Everything this VP has decoded; between blocks only. */
 void x86_cache_flush(struct x86_cpu *c);
 

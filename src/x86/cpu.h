@@ -134,11 +134,15 @@ struct x86_block {
 	u64 ram_page;		     /* of the first byte, X86_NO_RAM_PAGE in ROM */
 	u64 ram_page2;		     /* of the last byte where it crosses, else X86_NO_RAM_PAGE */
 	struct x86_block *next_page2;
-	u32 dead; /* 1: dropped */
-	u32 once; /* 1: not kept, valid for one execution only */
+	u8 dead;    /* 1: dropped */
+	u8 once;    /* 1: not kept, valid for one execution only */
+	u16 spare;
+	u32 heat;   /* entries until it is translated */
+	u32 region; /* its translation: jit.h; 0: none */
+	u32 spare2;
 	struct x86_insn insn[];
 };
-_Static_assert(sizeof(struct x86_block) == 64, "records start on a cache line");
+_Static_assert(sizeof(struct x86_block) % 8 == 0, "records are aligned");
 #define X86_NO_RAM_PAGE UINT64_MAX
 
 /* Where a RIP goes on: direct-mapped, valid for one key (mode, address space, generation). */
@@ -147,7 +151,7 @@ _Static_assert(sizeof(struct x86_block) == 64, "records start on a cache line");
 struct x86_jump_entry {
 	u64 rip, key;
 	struct x86_block *block;
-	u64 reserved;
+	u64 code; /* host address of its translation, or jit.no_code */
 };
 
 /* ---- software TLB ---------------------------------------------------------------------------
@@ -202,6 +206,26 @@ struct x86_event {
 	u32 code;
 };
 
+struct x86_jit;
+
+/* The translator's part of a processor, reached by translated code through the GS base; jit.h. */
+struct x86_jit_state {
+	u64 rip_page; /* RIP of the first byte of the page being executed */
+	u64 target;   /* of the indirect branch under way */
+	u64 ret;      /* a host address to go on at */
+	u64 t1;	      /* a scratch register's value, for C */
+	u64 host_sp;  /* the stack that was left */
+	u64 no_code;  /* jump[].code of blocks without a translation */
+	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
+	u32 site;	      /* where translated code left */
+	u32 link;	      /* site whose jump may be linked to the region entered next */
+	u8 vector_live;	      /* XMM, YMM, MXCSR are in the host's registers */
+	bool skip;	      /* the next record is interpreted, its translation notwithstanding */
+	bool ready;	      /* the thread has what translated code needs */
+	u64 made;	      /* counter: regions */
+	struct x86_jit *own;
+};
+
 struct x86_cpu {
 	/* hot: the first cache lines */
 	u64 r[R_FILE];
@@ -224,6 +248,7 @@ struct x86_cpu {
 	const struct x86_insn *next; /* builds without tail calls: what the loop steps to */
 	u64 instructions;	     /* counter; whole blocks at their start */
 	u64 *link; /* link slot of the branch that left to the loop, or NULL */
+	struct x86_jit_state jit;
 	struct x86_tlb_entry tlb[X86_TLB_COUNT];
 	struct x86_jump_entry jump[X86_JUMP_COUNT];
 
@@ -743,12 +768,17 @@ static ALWAYS_INLINE void x86_check_target(struct x86_cpu *c, const struct x86_i
 		x86_check_target_slow(c, i, rip);
 }
 
+/* jit.c: what a block's last entry before its translation goes to. */
+extern const struct x86_insn x86_hot_record;
+
 static ALWAYS_INLINE const struct x86_insn *x86_enter(struct x86_cpu *c,
 						      struct x86_block *block, u64 rip)
 {
 	c->r[R_BLOCK] = rip;
 	c->block = block;
 	c->instructions += block->count;
+	if (UNLIKELY(--block->heat == 0))
+		return &x86_hot_record;
 	return block->insn;
 }
 

@@ -4,12 +4,19 @@
 
 #include <pthread.h>
 
+#include "x86/jit/jit.h"
+
 /* By width of code: 16, 32, 64 bits. */
 static ZydisDecoder decoders[3];
 static pthread_once_t decoders_once = PTHREAD_ONCE_INIT;
 
 static void decoders_init(void);
 static bool choose(const struct x86_decoded *d, struct x86_insn *i);
+
+static const ZydisDecoder *decoder_of(u32 mode)
+{
+	return &decoders[mode & X86_MODE_LONG ? 2 : mode & X86_MODE_D ? 1 : 0];
+}
 
 int x86_decode_one(struct x86_cpu *c, const u8 *bytes, unsigned size, u32 mode,
 		   u16 offset, struct x86_insn *ret_insn)
@@ -19,10 +26,8 @@ int x86_decode_one(struct x86_cpu *c, const u8 *bytes, unsigned size, u32 mode,
 
 	pthread_once(&decoders_once, decoders_init);
 
-	const ZydisDecoder *decoder = &decoders[mode & X86_MODE_LONG ? 2
-						: mode & X86_MODE_D  ? 1
-								     : 0];
-	ZyanStatus status = ZydisDecoderDecodeFull(decoder, bytes, size, &d.insn, d.op);
+	ZyanStatus status =
+		ZydisDecoderDecodeFull(decoder_of(mode), bytes, size, &d.insn, d.op);
 
 	if (!ZYAN_SUCCESS(status)) {
 		if (status == ZYDIS_STATUS_NO_MORE_DATA)
@@ -59,7 +64,18 @@ int x86_decode_one(struct x86_cpu *c, const u8 *bytes, unsigned size, u32 mode,
 	if (d.insn.attributes & ZYDIS_ATTRIB_HAS_REPNE)
 		i->flags |= X86_INSN_REPNE;
 
-	return choose(&d, i) ? d.insn.length : 0;
+	if (!choose(&d, i))
+		return 0;
+	if (c->jit.own && !x86_jit_knows(&d))
+		i->flags |= X86_INSN_ENDS;
+	return d.insn.length;
+}
+
+bool x86_decode_raw(u32 mode, const u8 *bytes, unsigned size,
+		    ZydisDecodedInstruction *ret_insn, ZydisDecodedOperand *ret_op)
+{
+	return ZYAN_SUCCESS(
+		ZydisDecoderDecodeFull(decoder_of(mode), bytes, size, ret_insn, ret_op));
 }
 
 /* Ask the families; most frequent first. */

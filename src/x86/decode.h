@@ -42,6 +42,10 @@ struct x86_decoded {
 	u8 ssz; /* width of the stack pointer in bits */
 };
 
+/* Zydis alone: the instruction's parts. false: not an instruction of this mode. */
+bool x86_decode_raw(u32 mode, const u8 *bytes, unsigned size,
+		    ZydisDecodedInstruction *ret_insn, ZydisDecodedOperand *ret_op);
+
 /* Longest block, in instructions. */
 #define X86_BLOCK_MAX 64
 

@@ -160,6 +160,7 @@ static void run_block(struct x86_cpu *c)
 				.rip = rip,
 				.key = c->jump_key,
 				.block = b,
+				.code = c->jit.no_code,
 			};
 			x86_fetch_remembered(c, x86_fetch_linear(c, rip));
 		} else {

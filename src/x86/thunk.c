@@ -17,6 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "x86/jit/jit.h"
 #include "x86/vector.h"
 
 /*
@@ -328,6 +329,8 @@ static void on_sigfpe(int number, siginfo_t *info, void *context)
 	greg_t *g = m->gregs;
 	u64 at = (u64)g[REG_RIP] - (u64)(uintptr_t)arena.run_view;
 
+	if (at >= ARENA_SIZE && x86_jit_signal(context))
+		return;
 	if (at >= ARENA_SIZE) {
 		/* Our own bug, or a signal from outside: as if we were not here. */
 		signal(number, SIG_DFL);
@@ -350,7 +353,7 @@ static void on_sigfpe(int number, siginfo_t *info, void *context)
 static void install_handler(void)
 {
 	struct sigaction action = { .sa_sigaction = on_sigfpe,
-				    .sa_flags = SA_SIGINFO | SA_RESTART };
+				    .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGFPE, &action, NULL);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
+#include "x86/jit/jit.h"
 #include "x86/mmu.h"
 #include "x86/run.h"
 #include "x86/vector.h"
@@ -76,9 +77,21 @@ static void soft_vp_free(struct engine_vp *vp)
 		return;
 	if (vp->vm->x86.cpu[vp->cpu.index] == &vp->cpu)
 		vp->vm->x86.cpu[vp->cpu.index] = NULL;
+	x86_jit_free(&vp->cpu);
 	x86_cache_free(&vp->cpu);
 	x86_mmu_free(&vp->cpu);
 	munmap(vp, sizeof(*vp));
+}
+
+/* A VP's share of min(64 MiB, RAM/8). */
+static size_t code_memory(const struct engine_vm *vm)
+{
+	u64 all = vm->config.ram_size / 8;
+
+	if (all > 64u << 20)
+		all = 64u << 20;
+	all /= vm->config.vp_count;
+	return all < 1u << 20 ? 1u << 20 : (size_t)all;
 }
 
 static int soft_vp_new(struct engine_vm *vm, vp_index_t index,
@@ -107,6 +120,11 @@ static int soft_vp_new(struct engine_vm *vm, vp_index_t index,
 		return err_set(err, -ENOMEM, "no memory for the caches of processor %u",
 			       index);
 	}
+	if (vm->config.kind == HV_ENGINE_SOFT &&
+	    x86_jit_new(&vp->cpu, code_memory(vm), err) < 0) {
+		soft_vp_free(vp);
+		return -ENOMEM;
+	}
 	x86_system_init(&vp->cpu);
 	x86_vector_init(&vp->cpu);
 	vp_state_reset(&vp->cpu.s, index == 0);
@@ -121,7 +139,7 @@ static int soft_vp_new(struct engine_vm *vm, vp_index_t index,
 
 static int soft_vp_thread_start(struct engine_vp *vp)
 {
-	return 0;
+	return x86_jit_thread_start(&vp->cpu);
 }
 
 /* ---- running ---------------------------------------------------------------------------------- */
@@ -133,6 +151,7 @@ static enum engine_exit soft_vp_run(struct engine_vp *vp)
 
 	soft_vp_returns(vp);
 	x86_vector_enter(c);
+	x86_jit_run_begin(c);
 	result = x86_run(c);
 	x86_vector_leave(c);
 	soft_vp_leaves(vp);

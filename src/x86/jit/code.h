@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Translations as they lie in memory: regions, and sites, the places where translated code comes
+ * back to us. Shared by translate.c, which writes them, and jit.c, which enters and leaves.
+ * Thread: the VP's.
+ */
+#pragma once
+
+#include "x86/jit/region.h"
+
+enum jit_site_kind {
+	JIT_SITE_RECORD, /* go on with block->insn[record] in the interpreter */
+	JIT_SITE_JUMP,	 /* go on at page offset rip */
+	JIT_SITE_LOOKUP, /* go on at jit.target; block->insn[record] is the branch */
+	JIT_SITE_WRITTEN, /* a page of code was written to; then as JUMP, or LOOKUP if rip < 0 */
+	JIT_SITE_FAULT, /* the host's exception at `patch`: as RECORD */
+};
+
+struct jit_site {
+	struct x86_block *block;
+	u32 region;
+	s32 rip;
+	u32 patch; /* JUMP: offset in the code memory of the jump to rewrite, 0: none */
+	u16 record;
+	u8 kind;
+	u8 direct; /* JUMP: to the entry that takes flags in the host's register */
+	s32 disp;  /* WRITTEN: where, reg + disp; size 0: anywhere in the page */
+	u16 size;
+	u8 reg;
+	u8 flags_in_host; /* FAULT */
+	u8 t0, t1;	  /* FAULT: the scratch registers */
+	s32 stack; /* LOOKUP: bytes that RET has popped (CALL: -8), or JIT_NO_REDO */
+};
+
+struct jit_region {
+	u32 start, end; /* offsets in the code memory */
+	u32 entry, direct;
+	u32 dead_entry, dead_direct; /* stubs that entries of a dead region jump to */
+	struct x86_block *head;
+	x86_fn head_fn; /* the interpreter's first handler */
+	u32 first_site, site_count;
+	bool dead;
+};
+
+#define JIT_NO_REDO INT32_MIN /* a direct jump: its target was made from RIP */
+
+#define JIT_SITES_MAX (1u << 20)
+#define JIT_REGIONS_MAX (1u << 17)
+
+/* A VP's translations; c->jit.own. */
+struct x86_jit {
+	u8 *write_view; /* of our part of the code memory */
+	const u8 *run_view;
+	size_t size, used;
+	struct jit_region *regions;
+	u32 region_count; /* [0] is not used */
+	struct jit_site *sites;
+	u32 site_count;
+	/* Offsets of routines in the code memory. */
+	u32 enter, load_vectors, leave_tail, to_interpreter;
+	u32 leave[16][16]
+		 [2]; /* by scratch pair and where the flags are; 0: not yet written */
+	bool full;
+	struct jit_plan plan; /* scratch */
+	u8 staging[1 << 16];
+};
+
+/* A routine that stores the guest's registers and returns to C; flags_in_host: the flags as well. */
+u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in_host);
+
+u32 jit_site_new(struct x86_cpu *c, const struct jit_site *site);
+
+/* Code for the plan; NULL: no space, or too large. */
+struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *plan);

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Translated code at work: its memory, the way in, the ways out, and how it dies. See jit.h.
+ * Thread: the VP's, but x86_jit_new and x86_jit_free.
+ */
+#include "x86/jit/jit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "x86/cache.h"
+#include "x86/jit/code.h"
+#include "x86/mmu.h"
+
+#define SEAL_FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE, Linux 5.1 */
+#define HWCAP2_FSGSBASE_BIT 2u
+#define SIGNAL_STACK_SIZE (64u << 10)
+
+u32 x86_jit_threshold = 40;
+
+/* Whose translated code this thread runs: for signals. */
+static __thread struct x86_cpu *running;
+
+static void routines_write(struct x86_cpu *c);
+static void on_signal(int number, siginfo_t *info, void *context);
+
+/* ---- life -------------------------------------------------------------------------------------- */
+
+static bool host_can(void)
+{
+	return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT &&
+	       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+}
+
+/* Written through one mapping, executed through another: never both in one. */
+static int map_twice(struct x86_jit *j, struct err *err)
+{
+	AUTO_CLOSE int fd =
+		memfd_create("tabique-translations", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)j->size) < 0)
+		return err_set(err, -errno, "memory for translated code: %s",
+			       err_words(-errno));
+	j->write_view = mmap(NULL, j->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (j->write_view == MAP_FAILED) {
+		j->write_view = NULL;
+		return err_set(err, -errno, "map memory for translated code: %s",
+			       err_words(-errno));
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | SEAL_FUTURE_WRITE) < 0)
+		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK);
+
+	void *run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+
+	if (run == MAP_FAILED || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL) < 0)
+		return err_set(err, -errno, "map translated code to run it: %s",
+			       err_words(-errno));
+	j->run_view = run;
+	return 0;
+}
+
+static void *reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void release(void *p, size_t size)
+{
+	if (p)
+		munmap(p, size);
+}
+
+int x86_jit_new(struct x86_cpu *c, size_t size, struct err *err)
+{
+	struct x86_jit *j;
+	int r;
+
+	if (!host_can())
+		return 0;
+	j = reserve(sizeof(*j));
+	if (!j)
+		return err_set(err, -ENOMEM, "no memory for the translator");
+	c->jit.own = j;
+	j->size = (size + 4095) & ~(size_t)4095;
+	j->regions = reserve(JIT_REGIONS_MAX * sizeof(*j->regions));
+	j->sites = reserve(JIT_SITES_MAX * sizeof(*j->sites));
+	r = j->regions && j->sites
+		    ? map_twice(j, err)
+		    : err_set(err, -ENOMEM, "no memory for the translator's tables");
+	if (r < 0) {
+		x86_jit_free(c);
+		return r;
+	}
+	routines_write(c);
+	return 0;
+}
+
+void x86_jit_free(struct x86_cpu *c)
+{
+	struct x86_jit *j = c->jit.own;
+
+	if (!j)
+		return;
+	release(j->write_view, j->size);
+	release((void *)(uintptr_t)j->run_view, j->size);
+	release(j->regions, JIT_REGIONS_MAX * sizeof(*j->regions));
+	release(j->sites, JIT_SITES_MAX * sizeof(*j->sites));
+	release(j, sizeof(*j));
+	c->jit.own = NULL;
+}
+
+int x86_jit_thread_start(struct x86_cpu *c)
+{
+	struct sigaction action = { .sa_sigaction = on_signal,
+				    .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	stack_t stack = { .ss_size = SIGNAL_STACK_SIZE };
+
+	if (!c->jit.own)
+		return 0;
+	/* The thread's own until it ends. */
+	stack.ss_sp = reserve(SIGNAL_STACK_SIZE);
+	if (!stack.ss_sp || sigaltstack(&stack, NULL) < 0)
+		return -ENOMEM;
+	sigemptyset(&action.sa_mask);
+	if (sigaction(SIGSEGV, &action, NULL) < 0 || sigaction(SIGBUS, &action, NULL) < 0)
+		return -errno;
+	c->jit.ready = true;
+	return 0;
+}
+
+void x86_jit_run_begin(struct x86_cpu *c)
+{
+	if (!c->jit.ready)
+		return;
+	running = c;
+	__asm__ volatile("wrgsbase %0" : : "r"(c));
+}
+
+void x86_jit_flush(struct x86_cpu *c)
+{
+	if (c->jit.own)
+		routines_write(c);
+}
+
+/* ---- routines ---------------------------------------------------------------------------------- */
+
+static struct jit_code routine_begin(struct x86_jit *j)
+{
+	return (struct jit_code){ .start = j->staging,
+				  .at = j->staging,
+				  .end = j->staging + sizeof(j->staging),
+				  .origin = (u64)(uintptr_t)j->run_view + j->used };
+}
+
+static u32 routine_end(struct x86_jit *j, struct jit_code *k)
+{
+	const u32 at = (u32)j->used;
+
+	memcpy(j->write_view + at, k->start, jit_offset(k));
+	j->used = (j->used + jit_offset(k) + 15) & ~(size_t)15;
+	return at;
+}
+
+static struct jit_mem field_reg(unsigned n)
+{
+	struct jit_mem m = JIT_FIELD(r);
+
+	m.disp += (s32)(8 * n);
+	return m;
+}
+
+static const u8 saved_by_callee[] = { JIT_BX, JIT_BP, 12, 13, 14, 15 };
+
+/* void enter(struct x86_cpu *c, const void *target): flags are in their slot, R10 and R11 theirs. */
+static void write_enter(struct x86_jit *j)
+{
+	struct jit_code k = routine_begin(j);
+	const struct jit_mem host_sp = JIT_FIELD(jit.host_sp);
+
+	for (unsigned n = 0; n < ARRAY_COUNT(saved_by_callee); n++) {
+		if (saved_by_callee[n] & 8)
+			jit_u8(&k, 0x41);
+		jit_u8(&k, 0x50 | (saved_by_callee[n] & 7));
+	}
+	jit_store(&k, &host_sp, JIT_SP);
+	jit_move(&k, 11, JIT_SI);
+	for (unsigned n = 0; n < 16; n++) {
+		const struct jit_mem m = field_reg(n);
+
+		if (n != 10 && n != 11)
+			jit_load(&k, n, &m);
+	}
+	jit_op_reg(&k, 0xff, false, 4, 11);
+	j->enter = routine_end(j, &k);
+}
+
+/* VEX moves of all sixteen registers. */
+static void vector_moves(struct jit_code *k, bool load)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		struct jit_mem m = JIT_FIELD(v);
+
+		m.disp += (s32)(32 * n);
+		jit_u8(k, 0x65);
+		jit_u8(k, 0xc5);
+		jit_u8(k, (n < 8 ? 0x80u : 0) | 0x7c);
+		jit_u8(k, load ? 0x10 : 0x11);
+		jit_u8(k, 0x04 | (n & 7) << 3);
+		jit_u8(k, 0x25);
+		jit_u32(k, (u32)m.disp);
+	}
+}
+
+/* LDMXCSR 2, STMXCSR 3 */
+static void mxcsr_move(struct jit_code *k, unsigned ext, const struct jit_mem *m)
+{
+	jit_op_mem(k, 0x0fae, false, ext, m);
+}
+
+static void store_imm8(struct jit_code *k, const struct jit_mem *m, unsigned v)
+{
+	jit_op_mem(k, 0xc6, false, 0, m);
+	jit_u8(k, v);
+}
+
+/* Flags are in their slot or dead; back to jit.ret. */
+static void write_load_vectors(struct x86_jit *j)
+{
+	struct jit_code k = routine_begin(j);
+	const struct jit_mem live = JIT_FIELD(jit.vector_live);
+	const struct jit_mem swap = JIT_FIELD(mxcsr_swap);
+	const struct jit_mem mxcsr = JIT_FIELD(mxcsr);
+	const struct jit_mem ret = JIT_FIELD(jit.ret);
+
+	store_imm8(&k, &live, 1);
+	vector_moves(&k, true);
+	jit_test_mem8(&k, &swap);
+	const u32 over = jit_jump_forward(&k, 4);
+
+	mxcsr_move(&k, 2, &mxcsr);
+	jit_land(&k, over);
+	jit_jump_mem(&k, &ret);
+	j->load_vectors = routine_end(j, &k);
+}
+
+/* The second half of leaving: vectors, our stack, our registers. */
+static void write_leave_tail(struct x86_jit *j)
+{
+	static const u8 vzeroupper[] = { 0xc5, 0xf8, 0x77 };
+	struct jit_code k = routine_begin(j);
+	const struct jit_mem live = JIT_FIELD(jit.vector_live);
+	const struct jit_mem swap = JIT_FIELD(mxcsr_swap);
+	const struct jit_mem mxcsr = JIT_FIELD(mxcsr);
+	const struct jit_mem host_mxcsr = JIT_FIELD(host_mxcsr);
+	const struct jit_mem host_sp = JIT_FIELD(jit.host_sp);
+
+	jit_test_mem8(&k, &live);
+	const u32 none = jit_jump_forward(&k, 4);
+
+	store_imm8(&k, &live, 0);
+	vector_moves(&k, false);
+	jit_bytes(&k, vzeroupper, sizeof(vzeroupper));
+	jit_test_mem8(&k, &swap);
+	const u32 usual = jit_jump_forward(&k, 4);
+
+	mxcsr_move(&k, 3, &mxcsr);
+	mxcsr_move(&k, 2, &host_mxcsr);
+	jit_land(&k, usual);
+	jit_land(&k, none);
+	jit_load(&k, JIT_SP, &host_sp);
+	for (unsigned n = ARRAY_COUNT(saved_by_callee); n-- > 0;) {
+		if (saved_by_callee[n] & 8)
+			jit_u8(&k, 0x41);
+		jit_u8(&k, 0x58 | (saved_by_callee[n] & 7));
+	}
+	jit_u8(&k, 0xc3);
+	j->leave_tail = routine_end(j, &k);
+}
+
+u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in_host)
+{
+	struct x86_jit *j = c->jit.own;
+	const unsigned a = t0 < t1 ? t0 : t1, b = t0 < t1 ? t1 : t0;
+	u32 *at = &j->leave[a][b][flags_in_host];
+
+	if (!*at) {
+		struct jit_code k = routine_begin(j);
+		const struct jit_mem flags = JIT_FIELD(flags);
+
+		for (unsigned n = 0; n < 16; n++) {
+			const struct jit_mem m = field_reg(n);
+
+			if (n != a && n != b)
+				jit_store(&k, &m, n);
+		}
+		if (flags_in_host) {
+			jit_flags_to_ax(&k);
+			jit_u8(&k, 0x66);
+			jit_op_mem(&k, 0x89, false, JIT_AX, &flags);
+		}
+		jit_jump(&k, JIT_ALWAYS, (u64)(uintptr_t)j->run_view + j->leave_tail);
+		*at = routine_end(j, &k);
+	}
+	return (u64)(uintptr_t)j->run_view + *at;
+}
+
+/* For the table of jumps: this block has no translation. The target is in jit.target. */
+static void write_to_interpreter(struct x86_cpu *c)
+{
+	struct x86_jit *j = c->jit.own;
+	const u64 leave = jit_leave_routine(c, 10, 11, false);
+	struct jit_code k = routine_begin(j);
+	const struct jit_mem m = JIT_FIELD(jit.site);
+
+	jit_store_imm32(&k, &m, 0, false);
+	jit_jump(&k, JIT_ALWAYS, leave);
+	j->to_interpreter = routine_end(j, &k);
+	c->jit.no_code = (u64)(uintptr_t)j->run_view + j->to_interpreter;
+}
+
+static void routines_write(struct x86_cpu *c)
+{
+	struct x86_jit *j = c->jit.own;
+
+	j->used = 0;
+	j->region_count = 1;
+	j->site_count = 1; /* [0]: a jump whose target is in jit.target */
+	j->sites[0] = (struct jit_site){ .kind = JIT_SITE_LOOKUP, .stack = JIT_NO_REDO };
+	j->full = false;
+	memset(j->leave, 0, sizeof(j->leave));
+	c->jit.link = 0;
+	write_enter(j);
+	write_load_vectors(j);
+	write_leave_tail(j);
+	jit_leave_routine(c, 10, 11, false);
+	jit_leave_routine(c, 10, 11, true);
+	write_to_interpreter(c);
+}
+
+/* ---- making ------------------------------------------------------------------------------------ */
+
+u32 jit_site_new(struct x86_cpu *c, const struct jit_site *site)
+{
+	struct x86_jit *j = c->jit.own;
+
+	if (j->site_count == JIT_SITES_MAX) {
+		j->full = true;
+		return 0;
+	}
+	j->sites[j->site_count] = *site;
+	return j->site_count++;
+}
+
+static bool nearly_full(const struct x86_jit *j)
+{
+	return j->full || j->used + sizeof(j->staging) > j->size ||
+	       j->site_count + 4096 > JIT_SITES_MAX ||
+	       j->region_count + 1 == JIT_REGIONS_MAX;
+}
+
+static void make_region(struct x86_cpu *c, struct x86_block *b)
+{
+	struct x86_jit *j = c->jit.own;
+
+	if (!jit_plan_make(c, b, &j->plan))
+		return;
+	struct jit_region *r = jit_translate(c, &j->plan);
+
+	if (!r)
+		return;
+	r->head_fn = b->insn[0].fn;
+	b->insn[0].fn = x86_jit_enter;
+	b->region = (u32)(r - j->regions);
+	c->jit.made++;
+}
+
+void x86_jit_hot(struct x86_cpu *c, const struct x86_insn *i)
+{
+	struct x86_block *b = c->block;
+	struct x86_jit *j = c->jit.own;
+
+	if (j && c->jit.ready && !b->region && !b->once && !b->dead) {
+		if (nearly_full(j)) {
+			const u64 rip = c->r[R_BLOCK];
+
+			x86_cache_flush(c);
+			X86_LEAVE(c, i, rip);
+		}
+		make_region(c, b);
+	}
+	const struct x86_insn *first = b->insn;
+
+	X86_RUN(c, first);
+}
+
+const struct x86_insn x86_hot_record = { .fn = x86_jit_hot };
+
+static void patch_jump(struct x86_jit *j, u32 at, u32 target)
+{
+	const u32 distance = target - (at + 4);
+
+	memcpy(j->write_view + at, &distance, 4);
+}
+
+static void entry_to(struct x86_jit *j, u32 at, u32 target)
+{
+	j->write_view[at] = 0xe9;
+	patch_jump(j, at + 1, target);
+}
+
+void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
+{
+	struct x86_jit *j = c->jit.own;
+	struct jit_region *r = &j->regions[b->region];
+
+	r->dead = true;
+	entry_to(j, r->direct, r->dead_direct);
+	if (r->entry != r->direct)
+		entry_to(j, r->entry, r->dead_entry);
+	b->region = 0;
+}
+
+/* ---- running ----------------------------------------------------------------------------------- */
+
+static u64 run_address(const struct x86_jit *j, u32 at)
+{
+	return (u64)(uintptr_t)j->run_view + at;
+}
+
+/* The jump that led here may come directly from now on, if both lie in the same page. */
+static void link_jump(struct x86_cpu *c, const struct jit_region *to)
+{
+	struct x86_jit *j = c->jit.own;
+	const struct jit_site *s = &j->sites[c->jit.link];
+	const struct jit_region *from = &j->regions[s->region];
+
+	c->jit.link = 0;
+	if (from->dead || from->head->mode != to->head->mode ||
+	    (from->head->gpa ^ to->head->gpa) >> 12 ||
+	    (to->head->gpa & 0xfff) != (u64)s->rip)
+		return;
+	patch_jump(j, s->patch, s->direct ? to->direct : to->entry);
+}
+
+static void resume_at(struct x86_cpu *c, struct x86_block *b, unsigned record)
+{
+	c->block = b;
+	c->r[R_BLOCK] = c->jit.rip_page + (b->gpa & 0xfff);
+	if (record == 0 && b->insn[0].fn == x86_jit_enter)
+		c->jit.skip = true;
+	c->instructions += b->count - record;
+	c->next = &b->insn[record];
+}
+
+/* A store met a page of code: `jit.t1` points to its byte in the code map. */
+static void handle_written(struct x86_cpu *c, const struct jit_site *s)
+{
+	const _Atomic u8 *code = (const _Atomic u8 *)(uintptr_t)c->jit.t1;
+
+	if (s->size) {
+		const gva_t a = c->r[s->reg] + (u64)(s64)s->disp;
+
+		x86_code_hit(c, code, (unsigned)a & 0xfff, s->size);
+	} else {
+		x86_code_hit(c, code, 0, 4096);
+	}
+}
+
+static void leave_to(struct x86_cpu *c, u64 rip)
+{
+	c->rip = rip;
+	c->next = NULL;
+}
+
+/* An indirect branch that goes nowhere: as if it had not begun, then by the interpreter. */
+static void redo_branch(struct x86_cpu *c, const struct jit_site *s)
+{
+	c->r[JIT_SP] -= (u64)(s64)s->stack;
+	resume_at(c, s->block, s->record);
+}
+
+static NOINLINE void enter_region(struct x86_cpu *c)
+{
+	struct x86_jit *j = c->jit.own;
+	const struct jit_region *r = &j->regions[c->block->region];
+	const u64 rip = c->r[R_BLOCK];
+	struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
+
+	if (c->jit.link)
+		link_jump(c, r);
+	if (e->rip == rip && e->key == c->jump_key)
+		e->code = run_address(j, r->entry);
+	c->link = NULL;
+	c->jit.rip_page = rip & ~0xfffull;
+	((void (*)(struct x86_cpu *, u64))(uintptr_t)run_address(j, j->enter))(
+		c, run_address(j, r->entry));
+
+	const struct jit_site *s = &j->sites[c->jit.site];
+
+	switch ((enum jit_site_kind)s->kind) {
+	case JIT_SITE_RECORD:
+	case JIT_SITE_FAULT:
+		resume_at(c, s->block, s->record);
+		break;
+	case JIT_SITE_JUMP:
+		c->jit.link = s->patch ? c->jit.site : 0;
+		leave_to(c, c->jit.rip_page + (u64)(s64)s->rip);
+		break;
+	case JIT_SITE_LOOKUP:
+		if (s->stack != JIT_NO_REDO && !x86_is_canonical(c->jit.target))
+			redo_branch(c, s);
+		else
+			leave_to(c, c->jit.target);
+		break;
+	case JIT_SITE_WRITTEN: {
+		const u64 next = s->rip < 0 ? c->jit.target
+					    : c->jit.rip_page + (u64)(s64)s->rip;
+
+		handle_written(c, s);
+		leave_to(c, next);
+		break;
+	}
+	}
+}
+
+static NOINLINE void enter_original(struct x86_cpu *c, const struct x86_insn *i)
+{
+	c->jit.skip = false;
+	c->jit.own->regions[c->block->region].head_fn(c, i);
+}
+
+void x86_jit_enter(struct x86_cpu *c, const struct x86_insn *i)
+{
+	if (UNLIKELY(c->jit.skip))
+		enter_original(c, i);
+	else
+		enter_region(c);
+}
+
+/* ---- exceptions of the host in translated code ------------------------------------------------- */
+
+static const struct jit_site *fault_site(const struct x86_jit *j, u32 at)
+{
+	u32 low = 1, high = j->region_count;
+
+	while (high - low > 1) {
+		const u32 middle = low + (high - low) / 2;
+
+		if (j->regions[middle].start <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	const struct jit_region *r = &j->regions[low];
+
+	if (low >= j->region_count)
+		return NULL;
+	for (u32 n = r->first_site; n < r->first_site + r->site_count; n++)
+		if (j->sites[n].kind == JIT_SITE_FAULT && j->sites[n].patch == at)
+			return &j->sites[n];
+	return NULL;
+}
+
+/*
+ * Only instructions of the guest that were copied can raise something here, and each of them has a
+ * site: the interpreter does it again and raises the guest's exception.
+ */
+bool x86_jit_signal(void *context)
+{
+	greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+	struct x86_cpu *c = running;
+
+	if (!c || !c->jit.own)
+		return false;
+	struct x86_jit *j = c->jit.own;
+	const u64 at = (u64)g[REG_RIP] - (u64)(uintptr_t)j->run_view;
+
+	if (at >= j->used)
+		return false;
+	const struct jit_site *s = fault_site(j, (u32)at);
+
+	if (!s)
+		return false;
+	c->jit.site = (u32)(s - j->sites);
+	/* Written when the region was: this does not allocate. */
+	g[REG_RIP] = (greg_t)jit_leave_routine(c, s->t0, s->t1, s->flags_in_host);
+	return true;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	if (x86_jit_signal(context))
+		return;
+	signal(number, SIG_DFL);
+	raise(number);
+}

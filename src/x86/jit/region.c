@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which instructions make a region, and what each of them does: region.h. What may be copied is
+ * said here, in one place: classify(). Thread: the VP's.
+ */
+#include "x86/jit/region.h"
+
+#include "x86/decode.h"
+#include "x86/jit/jit.h"
+#include "x86/mmu.h"
+
+static enum jit_kind classify(const ZydisDecodedInstruction *z,
+			      const ZydisDecodedOperand *op, u32 mode);
+static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b);
+static void link_targets(struct jit_plan *p);
+static void flags_liveness(struct jit_plan *p);
+static void origins(struct jit_plan *p);
+
+/* ---- what may be copied ------------------------------------------------------------------------ */
+
+static bool operands_are_plain(const ZydisDecodedInstruction *z,
+			       const ZydisDecodedOperand *op)
+{
+	for (unsigned n = 0; n < z->operand_count_visible; n++) {
+		if (op[n].type == ZYDIS_OPERAND_TYPE_POINTER)
+			return false;
+		if (op[n].type != ZYDIS_OPERAND_TYPE_REGISTER)
+			continue;
+		switch (ZydisRegisterGetClass(op[n].reg.value)) {
+		case ZYDIS_REGCLASS_GPR8:
+		case ZYDIS_REGCLASS_GPR16:
+		case ZYDIS_REGCLASS_GPR32:
+		case ZYDIS_REGCLASS_GPR64:
+		case ZYDIS_REGCLASS_XMM:
+		case ZYDIS_REGCLASS_YMM:
+			break;
+		default:
+			return false;
+		}
+	}
+	return true;
+}
+
+static const ZydisDecodedOperand *memory_operand(const ZydisDecodedInstruction *z,
+						 const ZydisDecodedOperand *op)
+{
+	for (unsigned n = 0; n < z->operand_count_visible; n++)
+		if (op[n].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			return &op[n];
+	return NULL;
+}
+
+static bool is_vector_extension(const ZydisDecodedInstruction *z)
+{
+	switch (z->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_SSE:
+	case ZYDIS_ISA_EXT_SSE2:
+	case ZYDIS_ISA_EXT_SSE3:
+	case ZYDIS_ISA_EXT_SSSE3:
+	case ZYDIS_ISA_EXT_SSE4:
+	case ZYDIS_ISA_EXT_AVX:
+	case ZYDIS_ISA_EXT_AVX2:
+	case ZYDIS_ISA_EXT_AVXAES:
+	case ZYDIS_ISA_EXT_F16C:
+	case ZYDIS_ISA_EXT_FMA:
+	case ZYDIS_ISA_EXT_AES:
+	case ZYDIS_ISA_EXT_PCLMULQDQ:
+	case ZYDIS_ISA_EXT_SHA:
+	case ZYDIS_ISA_EXT_VAES:
+	case ZYDIS_ISA_EXT_VPCLMULQDQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Of the extensions above, what is not done in place. */
+static bool vector_exception(ZydisMnemonic m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_LDMXCSR:
+	case ZYDIS_MNEMONIC_STMXCSR:
+	case ZYDIS_MNEMONIC_VLDMXCSR:
+	case ZYDIS_MNEMONIC_VSTMXCSR:
+	case ZYDIS_MNEMONIC_MASKMOVQ:
+	case ZYDIS_MNEMONIC_MASKMOVDQU:
+	case ZYDIS_MNEMONIC_VMASKMOVDQU:
+	case ZYDIS_MNEMONIC_VMASKMOVPS:
+	case ZYDIS_MNEMONIC_VMASKMOVPD:
+	case ZYDIS_MNEMONIC_VPMASKMOVD:
+	case ZYDIS_MNEMONIC_VPMASKMOVQ:
+	case ZYDIS_MNEMONIC_MONITOR:
+	case ZYDIS_MNEMONIC_MWAIT:
+	case ZYDIS_MNEMONIC_CLFLUSH:
+	case ZYDIS_MNEMONIC_PAUSE:
+	case ZYDIS_MNEMONIC_FXSAVE:
+	case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXSAVE64:
+	case ZYDIS_MNEMONIC_FXRSTOR64:
+	case ZYDIS_MNEMONIC_FISTTP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool touches_vector(const ZydisDecodedInstruction *z,
+			   const ZydisDecodedOperand *op)
+{
+	for (unsigned n = 0; n < z->operand_count; n++) {
+		if (op[n].type != ZYDIS_OPERAND_TYPE_REGISTER)
+			continue;
+		ZydisRegisterClass class = ZydisRegisterGetClass(op[n].reg.value);
+
+		if (class == ZYDIS_REGCLASS_XMM || class == ZYDIS_REGCLASS_YMM)
+			return true;
+	}
+	return z->mnemonic == ZYDIS_MNEMONIC_VZEROUPPER ||
+	       z->mnemonic == ZYDIS_MNEMONIC_VZEROALL;
+}
+
+static enum jit_kind classify_vector(const ZydisDecodedInstruction *z,
+				     const ZydisDecodedOperand *op, u32 mode)
+{
+	if (z->meta.category == ZYDIS_CATEGORY_PREFETCH)
+		return JIT_NOTHING;
+	if (vector_exception(z->mnemonic) || z->meta.category == ZYDIS_CATEGORY_GATHER ||
+	    z->meta.category == ZYDIS_CATEGORY_AVX2GATHER)
+		return JIT_STOP;
+	if (!touches_vector(z, op)) {
+		switch (z->mnemonic) {
+		case ZYDIS_MNEMONIC_LFENCE:
+		case ZYDIS_MNEMONIC_MFENCE:
+		case ZYDIS_MNEMONIC_SFENCE:
+		case ZYDIS_MNEMONIC_MOVNTI:
+		case ZYDIS_MNEMONIC_CRC32:
+		case ZYDIS_MNEMONIC_POPCNT:
+			return JIT_PLAIN;
+		default:
+			return JIT_STOP;
+		}
+	}
+	if (mode & (X86_MODE_NO_FPU | X86_MODE_NO_SSE))
+		return JIT_STOP;
+	if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && mode & X86_MODE_NO_AVX)
+		return JIT_STOP;
+	return JIT_PLAIN;
+}
+
+static enum jit_kind classify_branch(const ZydisDecodedInstruction *z,
+				     const ZydisDecodedOperand *op, enum jit_kind direct,
+				     enum jit_kind by_reg, enum jit_kind by_mem)
+{
+	if (z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+	    z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+		return JIT_STOP;
+	switch (op[0].type) {
+	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+		return direct;
+	case ZYDIS_OPERAND_TYPE_REGISTER:
+		return by_reg;
+	case ZYDIS_OPERAND_TYPE_MEMORY:
+		return by_mem;
+	default:
+		return JIT_STOP;
+	}
+}
+
+static enum jit_kind classify_stack(const ZydisDecodedInstruction *z,
+				    const ZydisDecodedOperand *op)
+{
+	if (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+		return JIT_STOP;
+	if (z->mnemonic == ZYDIS_MNEMONIC_PUSH) {
+		switch (op[0].type) {
+		case ZYDIS_OPERAND_TYPE_REGISTER:
+			return JIT_PUSH_REG;
+		case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+			return JIT_PUSH_IMM;
+		case ZYDIS_OPERAND_TYPE_MEMORY:
+			return JIT_PUSH_MEM;
+		default:
+			return JIT_STOP;
+		}
+	}
+	if (z->mnemonic == ZYDIS_MNEMONIC_POP &&
+	    op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	    op[0].reg.value != ZYDIS_REGISTER_RSP)
+		return JIT_POP_REG;
+	return JIT_STOP;
+}
+
+static enum jit_kind classify_plain(const ZydisDecodedInstruction *z,
+				    const ZydisDecodedOperand *op)
+{
+	const ZydisDecodedOperand *m = memory_operand(z, op);
+
+	switch (z->meta.category) {
+	case ZYDIS_CATEGORY_BINARY:
+	case ZYDIS_CATEGORY_LOGICAL:
+	case ZYDIS_CATEGORY_DATAXFER:
+	case ZYDIS_CATEGORY_SHIFT:
+	case ZYDIS_CATEGORY_ROTATE:
+	case ZYDIS_CATEGORY_CMOV:
+	case ZYDIS_CATEGORY_SETCC:
+	case ZYDIS_CATEGORY_CONVERT:
+	case ZYDIS_CATEGORY_SEMAPHORE:
+	case ZYDIS_CATEGORY_BMI1:
+	case ZYDIS_CATEGORY_BMI2:
+	case ZYDIS_CATEGORY_LZCNT:
+		return JIT_PLAIN;
+	case ZYDIS_CATEGORY_BITBYTE:
+		/* A bit string in memory reaches beyond its operand. */
+		if (m && op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    (z->mnemonic == ZYDIS_MNEMONIC_BT ||
+		     z->mnemonic == ZYDIS_MNEMONIC_BTS ||
+		     z->mnemonic == ZYDIS_MNEMONIC_BTR ||
+		     z->mnemonic == ZYDIS_MNEMONIC_BTC))
+			return JIT_STOP;
+		return JIT_PLAIN;
+	case ZYDIS_CATEGORY_NOP:
+	case ZYDIS_CATEGORY_WIDENOP:
+		return JIT_NOTHING;
+	default:
+		break;
+	}
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_CLC:
+	case ZYDIS_MNEMONIC_STC:
+	case ZYDIS_MNEMONIC_CMC:
+	case ZYDIS_MNEMONIC_LAHF:
+	case ZYDIS_MNEMONIC_SAHF:
+	case ZYDIS_MNEMONIC_POPCNT:
+	case ZYDIS_MNEMONIC_ADCX:
+	case ZYDIS_MNEMONIC_ADOX:
+		return JIT_PLAIN;
+	default:
+		return JIT_STOP;
+	}
+}
+
+static enum jit_kind classify(const ZydisDecodedInstruction *z,
+			      const ZydisDecodedOperand *op, u32 mode)
+{
+	const ZydisDecodedOperand *m = memory_operand(z, op);
+
+	if (!(mode & X86_MODE_LONG) || !operands_are_plain(z, op))
+		return JIT_STOP;
+	if (z->mnemonic == ZYDIS_MNEMONIC_LEA)
+		return m->mem.base == ZYDIS_REGISTER_EIP   ? JIT_STOP
+		       : m->mem.base != ZYDIS_REGISTER_RIP ? JIT_PLAIN
+		       : z->operand_width == 64		   ? JIT_LEA_RIP
+							   : JIT_STOP;
+	if (z->meta.category == ZYDIS_CATEGORY_WIDENOP ||
+	    z->meta.category == ZYDIS_CATEGORY_NOP)
+		return JIT_NOTHING;
+	if (m && (z->address_width != 64 || m->size == 0 || m->size > 256 ||
+		  !(z->attributes & ZYDIS_ATTRIB_HAS_MODRM) ||
+		  m->mem.type != ZYDIS_MEMOP_TYPE_MEM))
+		return JIT_STOP;
+	if (z->attributes &
+	    (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
+		return JIT_STOP;
+	if (is_vector_extension(z))
+		return classify_vector(z, op, mode);
+	switch (z->meta.category) {
+	case ZYDIS_CATEGORY_COND_BR:
+		if (z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && z->opcode >= 0xe0)
+			return JIT_STOP;
+		return classify_branch(z, op, JIT_BRANCH, JIT_STOP, JIT_STOP);
+	case ZYDIS_CATEGORY_UNCOND_BR:
+		return classify_branch(z, op, JIT_JUMP, JIT_JUMP_REG, JIT_JUMP_MEM);
+	case ZYDIS_CATEGORY_CALL:
+		return classify_branch(z, op, JIT_CALL, JIT_CALL_REG, JIT_CALL_MEM);
+	case ZYDIS_CATEGORY_RET:
+		return z->mnemonic == ZYDIS_MNEMONIC_RET &&
+				       z->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR &&
+				       !(z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+			       ? JIT_RET
+			       : JIT_STOP;
+	case ZYDIS_CATEGORY_PUSH:
+	case ZYDIS_CATEGORY_POP:
+		return classify_stack(z, op);
+	default:
+		break;
+	}
+	if (z->mnemonic == ZYDIS_MNEMONIC_LEAVE &&
+	    !(z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE))
+		return JIT_LEAVE;
+	return classify_plain(z, op);
+}
+
+bool x86_jit_knows(const struct x86_decoded *d)
+{
+	/* Elsewhere nothing is translated, and blocks may be long. */
+	return !(d->mode & X86_MODE_LONG) ||
+	       classify(&d->insn, d->op, d->mode) != JIT_STOP;
+}
+
+/* ---- one instruction --------------------------------------------------------------------------- */
+
+static void note_register(struct jit_op *o, ZydisRegister reg, bool write)
+{
+	switch (ZydisRegisterGetClass(reg)) {
+	case ZYDIS_REGCLASS_GPR8:
+	case ZYDIS_REGCLASS_GPR16:
+	case ZYDIS_REGCLASS_GPR32:
+	case ZYDIS_REGCLASS_GPR64:
+		break;
+	default:
+		return;
+	}
+	unsigned bit = 1u << (x86_decode_reg(reg) & 15);
+
+	if (reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH) {
+		o->byte_high = true;
+		bit = 1u << (reg - ZYDIS_REGISTER_AH);
+	}
+	o->uses |= (u16)bit;
+	if (write)
+		o->writes |= (u16)bit;
+}
+
+static void note_operands(struct jit_op *o, const ZydisDecodedOperand *op)
+{
+	for (unsigned n = 0; n < o->z.operand_count; n++) {
+		if (op[n].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+			note_register(o, op[n].reg.value,
+				      op[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
+		} else if (op[n].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			note_register(o, op[n].mem.base, false);
+			note_register(o, op[n].mem.index, false);
+		}
+	}
+}
+
+/* What the flags of the instruction depend on, and which it certainly writes. */
+static void note_flags(struct jit_op *o, const ZydisDecodedOperand *op)
+{
+	const ZydisAccessedFlags *f = o->z.cpu_flags;
+	bool by_cl = false;
+
+	if (!f)
+		return;
+	o->flags_read = f->tested & X86_ARITH;
+	o->flags_written = (f->modified | f->set_0 | f->set_1 | f->undefined) & X86_ARITH;
+	/* Shifts by nothing leave the flags alone. */
+	if (o->z.meta.category == ZYDIS_CATEGORY_SHIFT ||
+	    o->z.meta.category == ZYDIS_CATEGORY_ROTATE) {
+		const ZydisDecodedOperand *count = &op[o->z.operand_count_visible - 1];
+
+		by_cl = count->type != ZYDIS_OPERAND_TYPE_IMMEDIATE ||
+			(count->imm.value.u & 31) == 0;
+		if (count->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+		    o->z.operand_width < 32 && count->imm.value.u >= 8)
+			by_cl = true;
+	}
+	if (by_cl) {
+		o->flags_perhaps = o->flags_written;
+		o->flags_written = 0;
+	}
+}
+
+static void note_memory(struct jit_op *o, const ZydisDecodedOperand *op)
+{
+	const ZydisDecodedOperand *m = memory_operand(&o->z, op);
+	struct jit_access *a = &o->access[0];
+
+	if (!m || o->kind == JIT_NOTHING || o->z.mnemonic == ZYDIS_MNEMONIC_LEA)
+		return;
+	*a = (struct jit_access){
+		.base = JIT_NONE,
+		.index = JIT_NONE,
+		.seg = m->mem.segment == ZYDIS_REGISTER_FS   ? SEG_FS
+		       : m->mem.segment == ZYDIS_REGISTER_GS ? SEG_GS
+							     : SEG_FLAT,
+		.size = (u8)(m->size / 8),
+		.write = m->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE,
+		.disp = m->mem.disp.has_displacement ? (s32)m->mem.disp.value : 0,
+	};
+	if (m->mem.base == ZYDIS_REGISTER_RIP)
+		a->rip = true;
+	else if (m->mem.base != ZYDIS_REGISTER_NONE)
+		a->base = x86_decode_reg(m->mem.base) & 15;
+	if (m->mem.index != ZYDIS_REGISTER_NONE) {
+		a->index = x86_decode_reg(m->mem.index) & 15;
+		a->scale = (u8)__builtin_ctz(m->mem.scale ? m->mem.scale : 1);
+	}
+}
+
+/* PUSH, POP, CALL, RET, LEAVE. */
+static void note_stack(struct jit_op *o)
+{
+	struct jit_access *a = &o->access[1];
+
+	*a = (struct jit_access){
+		.base = JIT_SP, .index = JIT_NONE, .seg = SEG_FLAT, .size = 8
+	};
+	switch (o->kind) {
+	case JIT_PUSH_REG:
+	case JIT_PUSH_IMM:
+	case JIT_PUSH_MEM:
+	case JIT_CALL:
+	case JIT_CALL_REG:
+	case JIT_CALL_MEM:
+		a->write = true;
+		a->disp = -8;
+		break;
+	case JIT_POP_REG:
+	case JIT_RET:
+		break;
+	case JIT_LEAVE:
+		a->base = JIT_BP;
+		break;
+	default:
+		a->size = 0;
+	}
+}
+
+/* false: not translated. */
+static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned record,
+		       const u8 *page, struct jit_op *o)
+{
+	const struct x86_insn *i = &b->insn[record];
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	const u8 *bytes = page + (b->gpa & 0xfff) + i->offset;
+
+	memset(o, 0, sizeof(*o));
+	o->block = (struct x86_block *)(uintptr_t)b;
+	o->record = (u16)record;
+	o->page_offset = (u16)((b->gpa & 0xfff) + i->offset);
+	o->target_op = -1;
+	if (x86_record_refused(i))
+		return false;
+	memcpy(o->bytes, bytes, i->length);
+	if (!x86_decode_raw(b->mode, o->bytes, i->length, &o->z, op) ||
+	    o->z.length != i->length)
+		return false;
+	o->length = i->length;
+	o->kind = (u8)classify(&o->z, op, b->mode);
+	if (o->kind == JIT_STOP)
+		return false;
+	note_operands(o, op);
+	note_flags(o, op);
+	note_memory(o, op);
+	note_stack(o);
+	if (o->byte_high && o->access[0].size)
+		return false;
+	o->vector = touches_vector(&o->z, op);
+	o->may_fault = o->vector || o->z.mnemonic == ZYDIS_MNEMONIC_DIV ||
+		       o->z.mnemonic == ZYDIS_MNEMONIC_IDIV ||
+		       o->z.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B;
+	if (op[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
+		o->reg = x86_decode_reg(op[0].reg.value) & 15;
+	if (op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+		o->imm = (s32)op[0].imm.value.s;
+		o->target = (s32)(o->page_offset + o->length + op[0].imm.value.s);
+		if (o->kind != JIT_PUSH_IMM && o->kind != JIT_RET &&
+		    op[0].imm.value.s > INT32_MAX - 8192)
+			return false;
+	}
+	o->cc = o->z.opcode & 15;
+	return true;
+}
+
+/* ---- the region -------------------------------------------------------------------------------- */
+
+/* Registers that glue may borrow, those that code names least first. */
+static const u8 scratch_order[] = { 10, 11, 9,	    8,	    15,	    14,
+				    13, 12, JIT_BP, JIT_BX, JIT_DI, JIT_SI };
+
+static bool choose_scratch(u16 uses, u8 *ret_t0, u8 *ret_t1)
+{
+	unsigned found = 0;
+	u8 t[2] = { 0, 0 };
+
+	for (unsigned n = 0; n < ARRAY_COUNT(scratch_order) && found < 2; n++)
+		if (!(uses >> scratch_order[n] & 1))
+			t[found++] = scratch_order[n];
+	*ret_t0 = t[0];
+	*ret_t1 = t[1];
+	return found == 2;
+}
+
+bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p)
+{
+	struct x86_block *b = head;
+
+	p->head = head;
+	p->block_count = 0;
+	p->count = 0;
+	p->uses = 0;
+	p->vector = false;
+	p->end = -1;
+	p->end_op = -1;
+	if (!(head->mode & X86_MODE_LONG) || head->mode & X86_MODE_STEP || head->once ||
+	    head->dead || head->ram_page2 != X86_NO_RAM_PAGE)
+		return false;
+	while (add_block(c, p, b)) {
+		s32 next = p->end;
+
+		if (next < 0)
+			break;
+		if (next > 4095 || p->block_count == JIT_BLOCKS_MAX)
+			break;
+		for (unsigned n = 0; n < p->count; n++)
+			if (p->op[n].page_offset == next)
+				p->end_op = (s16)n;
+		if (p->end_op >= 0)
+			break;
+		b = x86_block_lookup(c, (head->gpa & ~0xfffull) | (u64)next, head->mode);
+		if (!b)
+			break;
+	}
+	if (p->count == 0 || !choose_scratch(p->uses, &p->t0, &p->t1))
+		return false;
+	link_targets(p);
+	flags_liveness(p);
+	origins(p);
+	return true;
+}
+
+/* Appends what it can of b; true: the region may grow on at p->end. */
+static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b)
+{
+	const struct x86_page *page = x86_physical_page(c, b->gpa);
+	u8 t0, t1;
+
+	if (!page->host)
+		return false;
+	p->block[p->block_count++] = b;
+	for (unsigned n = 0; n < b->count; n++) {
+		struct jit_op *o = &p->op[p->count];
+		const s32 at = (s32)((b->gpa & 0xfff) + b->insn[n].offset);
+
+		if (p->count == JIT_OPS_MAX) {
+			p->end = at;
+			return false;
+		}
+		if (!take_apart(c, b, n, page->host, o)) {
+			p->end = -2;
+			p->end_block = b;
+			p->end_record = (u16)n;
+			return false;
+		}
+		if (!choose_scratch(p->uses | o->uses, &t0, &t1)) {
+			p->end = at;
+			return false;
+		}
+		p->uses |= o->uses;
+		p->vector |= o->vector;
+		p->count++;
+		switch (o->kind) {
+		case JIT_JUMP:
+			p->end = o->target;
+			if (o->target < 0 || o->target > 4095) {
+				p->end = -1;
+				return false;
+			}
+			/* Where it goes on, or the end's jump: it needs no code itself. */
+			o->kind = JIT_NOTHING;
+			return true;
+		case JIT_CALL:
+		case JIT_CALL_REG:
+		case JIT_CALL_MEM:
+		case JIT_JUMP_REG:
+		case JIT_JUMP_MEM:
+		case JIT_RET:
+			p->end = -1;
+			return false;
+		default:
+			break;
+		}
+	}
+	p->end = (s32)((b->gpa & 0xfff) + b->bytes);
+	return true;
+}
+
+static void link_targets(struct jit_plan *p)
+{
+	for (unsigned n = 0; n < p->count; n++) {
+		struct jit_op *o = &p->op[n];
+
+		if (o->kind != JIT_BRANCH)
+			continue;
+		for (unsigned k = 0; k < p->count; k++) {
+			if (p->op[k].page_offset == o->target) {
+				o->target_op = (s16)k;
+				p->op[k].label = true;
+			}
+		}
+	}
+	if (p->end_op >= 0)
+		p->op[p->end_op].label = true;
+}
+
+static void flags_liveness(struct jit_plan *p)
+{
+	bool changed = true;
+
+	while (changed) {
+		u32 live = p->end_op >= 0 ? p->op[p->end_op].live_in : X86_ARITH;
+
+		changed = false;
+		for (unsigned n = p->count; n-- > 0;) {
+			struct jit_op *o = &p->op[n];
+
+			if (o->kind == JIT_BRANCH)
+				live |= o->target_op >= 0 ? p->op[o->target_op].live_in
+							  : X86_ARITH;
+			o->live_out = live;
+			live = (live & ~o->flags_written) | o->flags_read;
+			if (live != o->live_in)
+				changed = true;
+			o->live_in = live;
+		}
+	}
+}
+
+/* ---- which addresses belong together ----------------------------------------------------------- */
+
+struct symbols {
+	u32 origin[16];
+	s64 offset[16];
+	u32 next;
+};
+
+static void symbols_forget(struct symbols *s)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		s->origin[n] = s->next++;
+		s->offset[n] = 0;
+	}
+}
+
+static void access_key(const struct symbols *s, const struct jit_op *o,
+		       struct jit_access *a)
+{
+	a->offset = a->disp;
+	if (a->rip)
+		a->offset += o->page_offset + o->length;
+	if (a->base != JIT_NONE) {
+		a->base_origin = s->origin[a->base];
+		a->offset += s->offset[a->base];
+	}
+	if (a->index != JIT_NONE) {
+		a->index_origin = s->origin[a->index];
+		a->offset += (s64)((u64)s->offset[a->index] << a->scale);
+	}
+}
+
+/* Registers that change by a constant, or become another's value plus a constant. */
+static bool moves_by_constant(struct symbols *s, const struct jit_op *o)
+{
+	const u8 *b = o->bytes;
+	const bool w = b[0] >= 0x48 && b[0] <= 0x4f;
+	const unsigned rm = (o->z.raw.modrm.rm & 7u) | (b[0] & 1 ? 8u : 0);
+	const unsigned reg = (o->z.raw.modrm.reg & 7u) | (b[0] & 4 ? 8u : 0);
+
+	if (!w || o->z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+	    o->z.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		return false;
+	if (o->z.raw.modrm.mod == 3) {
+		switch (b[1]) {
+		case 0x81:
+		case 0x83: {
+			s32 v = (s8)b[3];
+
+			if (b[1] == 0x81)
+				memcpy(&v, b + 3, 4);
+			if ((o->z.raw.modrm.reg & 7) == 0)
+				s->offset[rm] += v;
+			else if ((o->z.raw.modrm.reg & 7) == 5)
+				s->offset[rm] -= v;
+			else
+				return (o->z.raw.modrm.reg & 7) == 7;
+			return true;
+		}
+		case 0x89:
+			s->origin[rm] = s->origin[reg];
+			s->offset[rm] = s->offset[reg];
+			return true;
+		case 0x8b:
+			s->origin[reg] = s->origin[rm];
+			s->offset[reg] = s->offset[rm];
+			return true;
+		case 0xff:
+			if ((o->z.raw.modrm.reg & 7) > 1)
+				return false;
+			s->offset[rm] += (o->z.raw.modrm.reg & 7) ? -1 : 1;
+			return true;
+		default:
+			return false;
+		}
+	}
+	/* LEA with a base and no index */
+	if (b[1] == 0x8d && o->kind == JIT_PLAIN && o->z.address_width == 64 &&
+	    o->z.raw.modrm.rm != 4) {
+		const s64 at = s->offset[rm] + o->z.raw.disp.value;
+
+		s->origin[reg] = s->origin[rm];
+		s->offset[reg] = at;
+		return true;
+	}
+	return false;
+}
+
+static void symbols_step(struct symbols *s, const struct jit_op *o)
+{
+	switch (o->kind) {
+	case JIT_PUSH_REG:
+	case JIT_PUSH_IMM:
+	case JIT_PUSH_MEM:
+	case JIT_CALL:
+	case JIT_CALL_REG:
+	case JIT_CALL_MEM:
+		s->offset[JIT_SP] -= 8;
+		return;
+	case JIT_RET:
+		s->offset[JIT_SP] += 8;
+		return;
+	case JIT_POP_REG:
+		s->offset[JIT_SP] += 8;
+		s->origin[o->reg] = s->next++;
+		s->offset[o->reg] = 0;
+		return;
+	case JIT_LEAVE:
+		s->origin[JIT_SP] = s->origin[JIT_BP];
+		s->offset[JIT_SP] = s->offset[JIT_BP] + 8;
+		s->origin[JIT_BP] = s->next++;
+		s->offset[JIT_BP] = 0;
+		return;
+	default:
+		break;
+	}
+	if (moves_by_constant(s, o))
+		return;
+	for (unsigned n = 0; n < 16; n++) {
+		if (o->writes >> n & 1) {
+			s->origin[n] = s->next++;
+			s->offset[n] = 0;
+		}
+	}
+}
+
+static void origins(struct jit_plan *p)
+{
+	struct symbols s = { .next = 1 };
+
+	symbols_forget(&s);
+	for (unsigned n = 0; n < p->count; n++) {
+		struct jit_op *o = &p->op[n];
+
+		if (o->label)
+			symbols_forget(&s);
+		for (unsigned k = 0; k < 2; k++)
+			if (o->access[k].size)
+				access_key(&s, o, &o->access[k]);
+		symbols_step(&s, o);
+		memcpy(o->origin_after, s.origin, sizeof(s.origin));
+		memcpy(o->offset_after, s.offset, sizeof(s.offset));
+	}
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a region consists of, before any host code: its instructions in the order in which the code
+ * will lie, what each does to registers, flags and memory, and which addresses are known to be near
+ * each other. Made by region.c, read by translate.c. Thread: the VP's.
+ */
+#pragma once
+
+#include <Zydis/Zydis.h>
+
+#include "x86/cache.h"
+#include "x86/jit/emit.h"
+
+#define JIT_OPS_MAX 128
+#define JIT_BLOCKS_MAX 16
+
+enum jit_kind {
+	JIT_STOP,    /* not translated: the interpreter's */
+	JIT_PLAIN,   /* copied; with a memory operand if op->access[0].size */
+	JIT_NOTHING, /* hints */
+	JIT_LEA_RIP,
+	JIT_PUSH_REG,
+	JIT_PUSH_IMM,
+	JIT_PUSH_MEM,
+	JIT_POP_REG,
+	JIT_LEAVE,
+	JIT_CALL, /* direct */
+	JIT_CALL_REG,
+	JIT_CALL_MEM,
+	JIT_JUMP, /* direct */
+	JIT_JUMP_REG,
+	JIT_JUMP_MEM,
+	JIT_BRANCH, /* Jcc */
+	JIT_RET,
+};
+
+/*
+ * One access. Two accesses with the same key (base_origin .. rip) have addresses that differ by the
+ * difference of their offsets, whatever the registers hold. An origin is a value that a register had at
+ * some place; 0 is no register.
+ */
+struct jit_access {
+	u32 base_origin, index_origin;
+	u8 scale;
+	u8 seg; /* SEG_FLAT, SEG_FS, SEG_GS */
+	bool rip;
+	bool write;
+	u8 size;	/* bytes; 0: no access */
+	s64 offset;	/* from the origins' sum; RIP: from the page's start */
+	u8 base, index; /* guest registers, JIT_NONE */
+	s32 disp;
+};
+
+struct jit_op {
+	struct x86_block *block;
+	u16 record;
+	u16 page_offset;
+	u8 length;
+	u8 kind;
+	u8 reg; /* pushed, popped, jumped to */
+	u8 cc;
+	bool label;	/* something of the region jumps here */
+	bool vector;	/* touches XMM, YMM or MXCSR */
+	bool may_fault; /* the host may raise an exception in it */
+	bool byte_high; /* names AH, CH, DH or BH */
+	s32 imm;	/* pushed; RET's */
+	s32 target;	/* direct branches: from the page's start */
+	s16 target_op;	/* that instruction in this region, or -1 */
+	u16 uses;	/* general registers that it names or implies */
+	u16 writes;
+	u32 flags_read, flags_written; /* X86_ARITH bits */
+	u32 flags_perhaps;	       /* written if a count is not 0 */
+	u32 live_in, live_out;
+	struct jit_access access[2]; /* 0: memory operand, 1: stack */
+	u32 origin_after[16];	     /* of every register when the instruction is done */
+	s64 offset_after[16];
+	u8 bytes[16];
+	ZydisDecodedInstruction z;
+};
+
+struct jit_plan {
+	struct x86_block *head;
+	struct x86_block *block[JIT_BLOCKS_MAX];
+	unsigned block_count;
+	unsigned count;
+	/* How it goes on behind the last instruction: a page offset, -1: it does not (the last one leaves
+	 * by itself), -2: with the record end_block->insn[end_record], which is not translated. */
+	s32 end;
+	struct x86_block *end_block;
+	u16 end_record;
+	s16 end_op; /* end is this instruction of the region, or -1 */
+	u16 uses;
+	bool vector;
+	u8 t0, t1;
+	struct jit_op op[JIT_OPS_MAX];
+};
+
+/* false: nothing to gain from a region at head. */
+bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *plan);
+
+static inline bool jit_same_key(const struct jit_access *a, const struct jit_access *b)
+{
+	return a->base_origin == b->base_origin && a->index_origin == b->index_origin &&
+	       a->scale == b->scale && a->seg == b->seg && a->rip == b->rip;
+}
