@@ -39,6 +39,7 @@ struct engine_vp {
 	struct vp_state state;
 	_Atomic bool kicked;
 	u32 seed;
+	struct engine_call call;
 };
 
 static _Atomic u32 activity; /* what the VPs do; changes with the input */
@@ -103,9 +104,16 @@ static int fuzz_thread_start(struct engine_vp *vp)
 
 static void touch(struct engine_vp *v, u32 what)
 {
-	static const u16 ports[] = { 0x20,   0x3f8,  0x60,  0x70,  0x71,  0xcf8,
-				     0xcfc,  0x510,  0x511, 0x600, 0x604, 0x1000,
-				     0x1001, 0x2000, 0xe9,  0xe4 };
+	static const u16 ports[] = { 0x20,  0x3f8, 0x60,  0x70,	 0x71,	 0xcf8,	 0xcfc,
+				     0x510, 0x511, 0x600, 0x604, 0x1000, 0x1001, 0x2000,
+				     0xe9,  0xe4,  0xb8,  0xbc,	 0x3000 };
+	/* not the reset and the crash: they end what the others could still find */
+	static const u32 msrs[] = { 0x40000000, 0x40000001, 0x40000002, 0x40000020,
+				    0x40000021, 0x40000073, 0x40000080, 0x40000081,
+				    0x40000082, 0x40000083, 0x40000084, 0x40000092,
+				    0x4000009f, 0x400000b0, 0x400000b1, 0x40000100 };
+	static const u32 codes[] = { 0x5c, 0x1005d, 0x1000b, 0x2,  0x13,
+				     0x8,  0x8001,  0x15,    0x5d, 0xffff };
 	u16 port = ports[(what >> 4) % ARRAY_COUNT(ports)];
 	u8 data[300];
 
@@ -150,6 +158,27 @@ static void touch(struct engine_vp *v, u32 what)
 	}
 	case 9:
 		(void)v->bus->interrupt_take(v->bus_vp);
+		break;
+	case 10: {
+		u64 value;
+
+		(void)v->bus->msr_read(v->bus_vp, msrs[(what >> 4) % ARRAY_COUNT(msrs)],
+				       &value);
+		break;
+	}
+	case 11: /* pages of RAM, small numbers */
+		(void)v->bus->msr_write(v->bus_vp, msrs[(what >> 4) % ARRAY_COUNT(msrs)],
+					what & 0x1ff);
+		(void)v->bus->msr_write(v->bus_vp, msrs[(what >> 4) % ARRAY_COUNT(msrs)],
+					(what & 0x3ff000) | 1);
+		break;
+	case 12:
+		v->call = (struct engine_call){ .wide = what & 16, .privileged = true };
+		v->call.gpr[R_CX] = codes[(what >> 8) % ARRAY_COUNT(codes)];
+		v->call.gpr[R_AX] = v->call.gpr[R_CX];
+		v->call.gpr[R_DX] = what & 0x1ff8;
+		v->call.gpr[R_8] = what >> 20;
+		(void)v->bus->hypercall(v->bus_vp);
 		break;
 	}
 }
@@ -224,6 +253,35 @@ static u64 fuzz_tsc(struct engine_vp *v)
 	return host_clock.monotonic_ns(&host_clock);
 }
 
+static s64 fuzz_tsc_offset(struct engine_vp *v)
+{
+	(void)v;
+	return 0;
+}
+
+static void fuzz_set_tsc_offset(struct engine_vp *v, s64 offset)
+{
+	(void)v;
+	(void)offset;
+}
+
+static void fuzz_call_get(struct engine_vp *v, struct engine_call *ret_call)
+{
+	*ret_call = v->call;
+}
+
+static void fuzz_call_set(struct engine_vp *v, const struct engine_call *call)
+{
+	v->call = *call;
+}
+
+static void fuzz_flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
+{
+	(void)vm;
+	if (flush->count > ENGINE_FLUSH_PAGES || flush->vps[0] >> VPS)
+		abort();
+}
+
 static const struct engine_ops fuzz_ops = {
 	.name = "fuzz",
 	.vm_new = fuzz_vm_new,
@@ -241,7 +299,12 @@ static const struct engine_ops fuzz_ops = {
 	.vp_set_state = fuzz_set_state,
 	.drop_code = fuzz_drop_code,
 	.drop_write_rights = fuzz_drop_rights,
+	.vp_call_get = fuzz_call_get,
+	.vp_call_set = fuzz_call_set,
+	.flush_tlb = fuzz_flush_tlb,
 	.vp_tsc = fuzz_tsc,
+	.vp_tsc_offset = fuzz_tsc_offset,
+	.vp_set_tsc_offset = fuzz_set_tsc_offset,
 	.vp_count = fuzz_count,
 };
 
