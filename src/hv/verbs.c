@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "base/checked.h"
+#include "base/log.h"
 #include "hv/partition.h"
 #include "hv/vp.h"
 
@@ -90,7 +91,11 @@ static int verb_set_vp(struct partition *p, const struct verb *v)
 	if (p->running)
 		return -EBUSY;
 	r = vp_state_check(v->block, p->model.xcr0, &err);
-	return r < 0 ? r : vp_set_state(p->vp[index], v->block, &err);
+	if (r == 0)
+		r = vp_set_state(p->vp[index], v->block, &err);
+	if (r < 0)
+		log_guest("vp %u: %s", index, err.text);
+	return r;
 }
 
 static int verb_get_vp(struct partition *p, const struct verb *v)

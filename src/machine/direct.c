@@ -24,6 +24,7 @@ struct direct {
 	enum loader_kind kind;
 	struct vp_state first; /* as the loader left it */
 	struct test_devices *test_devices;
+	bool opened; /* the images */
 };
 
 static int open_images(struct direct *m, struct err *err);
@@ -31,7 +32,7 @@ static int load(struct direct *m, struct err *err);
 static int map_ram(struct direct *m, struct err *err);
 static int set_processors(struct direct *m, struct err *err);
 
-int direct_power_on(struct direct *m, struct err *err)
+int direct_connect(struct direct *m, struct err *err)
 {
 	const struct worker_config *config = m->parts.config;
 	struct worker_end *end = m->parts.end;
@@ -40,8 +41,10 @@ int direct_power_on(struct direct *m, struct err *err)
 		.rom_size = config->rom_size,
 		.end = end,
 	};
-	int r = worker_hello(end, config->ram_size, err);
+	int r = m->opened ? 0 : open_images(m, err);
 
+	if (r == 0)
+		r = worker_hello(end, config->ram_size, err);
 	/* hv's chips are there from its start: PIC, PIT, RTC, UARTs, PM, IOAPIC, LAPICs. */
 	if (r == 0)
 		r = map_ram(m, err);
@@ -52,10 +55,17 @@ int direct_power_on(struct direct *m, struct err *err)
 				       &m->loader.kernel, err);
 	if (r == 0 && config->test_devices)
 		r = test_devices_connect(m->test_devices, err);
+	return r;
+}
+
+int direct_power_on(struct direct *m, struct err *err)
+{
+	int r = direct_connect(m, err);
+
 	if (r == 0)
 		r = set_processors(m, err);
 	if (r == 0)
-		r = worker_run(end, err);
+		r = worker_run(m->parts.end, err);
 	return r;
 }
 
@@ -139,6 +149,7 @@ static int open_images(struct direct *m, struct err *err)
 	l->module_count = config->module_count;
 	l->cmdline = config->cmdline;
 	l->gm = m->parts.gm;
+	m->opened = r == 0;
 	return r;
 }
 

@@ -9,6 +9,8 @@
  *	4. direct_reset		any number of times: stops, loads again, runs
  *	5. direct_free
  *
+ * A guest that ran under another hv: direct_connect in place of 2 and 3, then blocks.h.
+ *
  * Thread: loop thread.
  */
 #pragma once
@@ -38,6 +40,8 @@ void direct_free(struct direct *machine);
 
 int direct_load(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_power_on(struct direct *machine, struct err *err) MUST_CHECK;
+/* What hv is told of the machine; neither RAM nor a processor is touched. */
+int direct_connect(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_reset(struct direct *machine, struct err *err) MUST_CHECK;
 
 /* What was loaded: "Linux", "multiboot", "PVH". */

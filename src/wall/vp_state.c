@@ -277,7 +277,8 @@ static const char *bad_xsave(const struct vp_state *s, u64 xcr0_allowed)
 	memcpy(header, s->xsave + 512, sizeof header);
 	if (mxcsr & ~0xffffu)
 		return "xsave.mxcsr";
-	if (header[0] & ~xcr0_allowed)
+	/* x87 and SSE have their place without XSAVE, too. */
+	if (header[0] & ~(xcr0_allowed | 3))
 		return "xsave.xstate_bv";
 	for (unsigned i = 1; i < ARRAY_COUNT(header); i++)
 		if (header[i])

@@ -85,7 +85,7 @@ static void long_mode_state(struct vp_state *s)
 	s->sfmask = 0x257fd5;
 	s->kernel_gs_base = 0x1000;
 	s->sysenter_cs = 0x10;
-	s->sysenter_eip = 0xffffffff81801000ull;
+	s->sysenter_eip = 0x81801000; /* on AMD it has 32 bits */
 	s->mtrr_def_type = 0xc06;
 	s->xcr0 = 1;
 	s->xsave[512] = 3;

@@ -62,6 +62,20 @@ TEST(a_long_mode_state_passes)
 	ASSERT_EQ(vp_state_check(&s, 7, &err), 0);
 }
 
+/* A host without XSAVE refused the registers that it had itself given: SSE's place is FXSAVE's. */
+TEST(sse_registers_pass_on_a_host_without_xsave)
+{
+	struct vp_state s;
+	struct err err;
+
+	make_long(&s);
+	s.xcr0 = 1;
+	s.xsave[512] = 3;
+	ASSERT_EQ(vp_state_check(&s, 1, &err), 0);
+	s.xsave[512] = 7;
+	ASSERT_ERR(vp_state_check(&s, 1, &err), EINVAL);
+}
+
 TEST(what_no_processor_can_be_in_is_refused_by_name)
 {
 	struct vp_state good, s;

@@ -1,0 +1,9 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# limit: 400
+. "$HERE/tests/tools/case.sh"
+rounds=12
+. "$HERE/tests/move/case.sh"
+for cpus in 1 2; do
+	move_while_computing $cpus kvm,soft,kvm,soft,kvm
+done

@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What the cases are made of in which a guest goes on under another engine. They source it after
+# tests/tools/case.sh and call
+#	move_while_computing CPUS ENGINE,ENGINE...
+# the first boots, the others follow one after the other while two programs compute.
+rounds=${rounds:-30}
+
+# lines NAME: what /steady NAME printed, without what else was on the console.
+lines() {
+	tr -d '\r' <console | grep -aoE "$1 [0-9]+ of $rounds: [0-9a-f]{16}"
+}
+
+move_while_computing() {
+	cpus=$1
+	engines=$2
+	moves=$(($(echo "$engines" | tr ',' '\n' | wc -l) - 1))
+	echo 'exec setsid cttyhack sh' >script
+	(cd "$BUILD/tests/guest/programs" &&
+		"$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img" steady)
+	rm -f input
+	mkfifo input
+	"$BUILD/tests/move/move-vm" --hv "$BUILD/bin/tabique-hv" --engines "$engines" \
+		--at " of $rounds: " --every $((2 * rounds / (moves + 1))) \
+		--kernel "$vmlinuz" --initrd initrd.img --memory 256 --cpus "$cpus" \
+		--append "console=ttyS0 panic=-1 ${append:-}" <input >console 2>errors &
+	vm=$!
+	exec 8>input
+	wait_for "guest#"
+	echo "/steady a $rounds & /steady b $rounds; wait; echo computed: \$((1 + 1))" >&8
+	wait_for "computed: 2"
+	# The shell answers, timers tick, clocks agree.
+	cat >&8 <<'EOF'
+loc() { awk '/LOC:/ { n = 0; for (k = 2; $k ~ /^[0-9]+$/; k++) n += $k; print n }' /proc/interrupts; }
+a=$(loc); sleep 1; b=$(loc); [ $b -gt $a ] && echo timers: $((6 * 7))
+d=$(($(date +%s) - $(cat /sys/class/rtc/rtc0/since_epoch))); [ $d -ge -2 ] && [ $d -le 2 ] && echo date: $((7 * 7))
+dmesg | grep -iE 'unstable|stall|lockup|backwards|bug:|oops|spurious|call trace'; echo complaints: $((8 * 8))
+poweroff -f
+EOF
+	finish
+	[ "$status" -eq 0 ] || fail "$engines with $cpus CPUs: $(tail -n 1 errors)"
+	expect "moved $moves times" errors
+	for name in a b; do
+		"$BUILD/tests/guest/programs/steady" $name $rounds >want 2>>host-errors
+		lines $name >got
+		diff want got || fail "$engines with $cpus CPUs: $name computed something else"
+		expect "$name: clocks went back 0 times"
+	done
+	for said in 'timers: 42' 'date: 49' 'complaints: 64'; do
+		expect "$said"
+	done
+	tr -d '\r' <console | sed -n '/dmesg |/,/^complaints/p' | grep -iE '^\[.*(unstable|stall|lockup|backwards|bug:|oops|spurious|call trace)' &&
+		fail "$engines with $cpus CPUs: the guest's kernel complains"
+	return 0
+}
