@@ -18,14 +18,19 @@
 #include "base/types.h"
 #include "wall/worker_end.h"
 
-#define MACHINE_CHIPS 10 /* blocks of chips that are there once */
+#define MACHINE_CHIPS 11   /* blocks of chips that are there once */
+#define MACHINE_VP_CHIPS 4 /* and of those that each VP has */
+
+struct machine_vp_blocks {
+	struct vp_state state;
+	u8 chip[MACHINE_VP_CHIPS][WALL_CHIP_STATE_SIZE];
+};
 
 struct machine_blocks {
 	u32 vp_count;
 	struct worker_clock clock;
 	u8 chip[MACHINE_CHIPS][WALL_CHIP_STATE_SIZE]; /* in the order of their table */
-	struct vp_state *vp;			      /* [vp_count] */
-	u8 (*lapic)[WALL_CHIP_STATE_SIZE];	      /* [vp_count] */
+	struct machine_vp_blocks *vp;		      /* [vp_count] */
 };
 
 /* What take allocated goes with machine_blocks_done, also after an error. */

@@ -29,11 +29,11 @@ move_while_computing() {
 	wait_for "guest#"
 	echo "/steady a $rounds & /steady b $rounds; wait; echo computed: \$((1 + 1))" >&8
 	wait_for "computed: 2"
-	# The shell answers, timers tick, clocks agree.
+	# The shell answers, timers tick; the date is behind by as long as the guest stood, no more.
 	cat >&8 <<'EOF'
 loc() { awk '/LOC:/ { n = 0; for (k = 2; $k ~ /^[0-9]+$/; k++) n += $k; print n }' /proc/interrupts; }
 a=$(loc); sleep 1; b=$(loc); [ $b -gt $a ] && echo timers: $((6 * 7))
-d=$(($(date +%s) - $(cat /sys/class/rtc/rtc0/since_epoch))); [ $d -ge -2 ] && [ $d -le 2 ] && echo date: $((7 * 7))
+d=$(($(date +%s) - $(cat /sys/class/rtc/rtc0/since_epoch))); [ $d -ge -20 ] && [ $d -le 2 ] && echo date: $((7 * 7))
 dmesg | grep -iE 'unstable|stall|lockup|backwards|bug:|oops|spurious|call trace'; echo complaints: $((8 * 8))
 poweroff -f
 EOF
@@ -49,7 +49,9 @@ EOF
 	for said in 'timers: 42' 'date: 49' 'complaints: 64'; do
 		expect "$said"
 	done
-	tr -d '\r' <console | sed -n '/dmesg |/,/^complaints/p' | grep -iE '^\[.*(unstable|stall|lockup|backwards|bug:|oops|spurious|call trace)' &&
+	tr -d '\r' <console | sed -n '/dmesg |/,/^complaints/p' |
+		grep -v 'Marking TSC unstable due to running on Hyper-V' |
+		grep -iE '^\[.*(unstable|stall|lockup|backwards|bug:|oops|spurious|call trace)' &&
 		fail "$engines with $cpus CPUs: the guest's kernel complains"
 	return 0
 }
