@@ -10,14 +10,20 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <strings.h>
-#include <sys/syscall.h>
 
 #include "base/ipc.h"
 #include "disk/image.h"
 
 #define POOL_THREADS 4
 #define POOL_MAX_THREADS 64
+
+/* Work of disk_pool_run: lives on the stack of who waits for it. */
+struct task {
+	void (*fn)(void *owner);
+	void *owner;
+	unsigned to_start, to_end;
+	struct task *next;
+};
 
 struct request_list {
 	struct disk_request *first, **last;
@@ -33,6 +39,8 @@ struct disk_pool {
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t work;
 	struct request_list waiting, finished;
+	struct task *tasks;
+	pthread_cond_t task_ended;
 	unsigned entered;
 	int enter_error;
 	bool stop;
@@ -74,59 +82,7 @@ static struct disk_request *list_take(struct request_list *list)
 	return request;
 }
 
-/* ---- formats --------------------------------------------------------------------------------- */
-
-enum disk_format disk_format_of_name(const char *name)
-{
-	static const struct {
-		const char *end;
-		enum disk_format format;
-	} ends[] = {
-		{ ".iso", DISK_ISO },	{ ".vhd", DISK_VHD },	 { ".avhd", DISK_VHD },
-		{ ".vhdx", DISK_VHDX }, { ".avhdx", DISK_VHDX },
-	};
-	size_t length = strlen(name);
-
-	for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
-		size_t n = strlen(ends[i].end);
-
-		if (length > n && strcasecmp(name + length - n, ends[i].end) == 0)
-			return ends[i].format;
-	}
-	return DISK_RAW;
-}
-
-const char *disk_format_name(enum disk_format format)
-{
-	static const char *const names[DISK_FORMATS] = {
-		[DISK_RAW] = "raw",
-		[DISK_ISO] = "iso",
-		[DISK_VHD] = "vhd",
-		[DISK_VHDX] = "vhdx",
-	};
-
-	return format < DISK_FORMATS ? names[format] : "unknown";
-}
-
 /* ---- threads --------------------------------------------------------------------------------- */
-
-const int *disk_thread_syscalls(unsigned *ret_count)
-{
-	static const int calls[] = {
-		SYS_preadv,	     SYS_pwritev,      SYS_pread64,
-		SYS_pwrite64,	     SYS_fdatasync,    SYS_fallocate,
-		SYS_ftruncate,	     SYS_lseek,	       SYS_fstat,
-		SYS_newfstatat,	     SYS_futex,	       SYS_read,
-		SYS_write,	     SYS_close,	       SYS_mmap,
-		SYS_munmap,	     SYS_mremap,       SYS_mprotect,
-		SYS_madvise,	     SYS_brk,	       SYS_getrandom,
-		SYS_clock_gettime,   SYS_rt_sigreturn, SYS_rt_sigprocmask,
-		SYS_restart_syscall, SYS_exit,	       SYS_exit_group,
-	};
-
-	*ret_count = ARRAY_COUNT(calls);
-	return calls;
-}
 
 static int resize(struct image *leaf, u64 size)
 {
@@ -161,6 +117,19 @@ static int perform(struct disk_request *rq)
 	return r;
 }
 
+static void work_on_task(struct disk_pool *pool)
+{
+	struct task *task = pool->tasks;
+
+	if (--task->to_start == 0)
+		pool->tasks = task->next;
+	pthread_mutex_unlock(&pool->lock);
+	task->fn(task->owner);
+	pthread_mutex_lock(&pool->lock);
+	if (--task->to_end == 0)
+		pthread_cond_broadcast(&pool->task_ended);
+}
+
 static void work(struct disk_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
@@ -168,6 +137,10 @@ static void work(struct disk_pool *pool)
 		struct disk_request *request = list_take(&pool->waiting);
 		bool first;
 
+		if (!request && pool->tasks) {
+			work_on_task(pool);
+			continue;
+		}
 		if (!request && pool->stop)
 			break;
 		if (!request) {
@@ -199,6 +172,22 @@ static void *pool_thread(void *arg)
 	if (r == 0)
 		work(pool);
 	return NULL;
+}
+
+void disk_pool_run(struct disk_pool *pool, void (*fn)(void *owner), void *owner,
+		   unsigned count)
+{
+	struct task task = {
+		.fn = fn, .owner = owner, .to_start = count, .to_end = count
+	};
+
+	pthread_mutex_lock(&pool->lock);
+	task.next = pool->tasks;
+	pool->tasks = &task;
+	pthread_cond_broadcast(&pool->work);
+	while (task.to_end > 0)
+		pthread_cond_wait(&pool->task_ended, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 static void on_finished(void *owner, unsigned events)
@@ -259,6 +248,7 @@ int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
 	list_init(&pool->finished);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
+	pthread_cond_init(&pool->task_ended, NULL);
 	pool->event = ipc_event_new();
 	if (pool->event < 0)
 		r = pool->event;
@@ -289,6 +279,7 @@ void disk_pool_free(struct disk_pool *pool)
 	loop_watch_remove(pool->watch);
 	if (pool->event >= 0)
 		close(pool->event);
+	pthread_cond_destroy(&pool->task_ended);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
@@ -315,8 +306,8 @@ static int open_level(const struct disk_level *level, bool read_only,
 }
 
 /* From the root down to the leaf, so that a child always gets a whole parent. */
-static int open_chain(const struct disk_open *open, struct image **ret_leaf,
-		      struct err *err)
+static int open_chain_now(const struct disk_open *open, struct image **ret_leaf,
+			  struct err *err)
 {
 	struct image *im = NULL, *parent = NULL;
 	unsigned i = open->level_count;
@@ -351,6 +342,34 @@ static int open_chain(const struct disk_open *open, struct image **ret_leaf,
 	return r;
 }
 
+/* What a thread of the pool does for the one that waits. */
+struct opening {
+	const struct disk_open *open;
+	const struct disk_level *level; /* of which the parent is asked */
+	struct disk_parent *parent;
+	struct image *leaf;
+	struct err *err;
+	int r;
+};
+
+static void open_on_thread(void *owner)
+{
+	struct opening *o = owner;
+
+	o->r = open_chain_now(o->open, &o->leaf, o->err);
+}
+
+static int open_chain(struct disk_pool *pool, const struct disk_open *open,
+		      struct image **ret_leaf, struct err *err)
+{
+	struct opening o = { .open = open, .err = err };
+
+	disk_pool_run(pool, open_on_thread, &o, 1);
+	if (o.r == 0)
+		*ret_leaf = o.leaf;
+	return o.r;
+}
+
 int disk_open(struct disk_pool *pool, const struct disk_open *open,
 	      struct disk **ret_disk, struct err *err)
 {
@@ -369,7 +388,7 @@ int disk_open(struct disk_pool *pool, const struct disk_open *open,
 			close(open->level[i].fd);
 		return err_set(err, -ENOMEM, "disk '%s': no memory", open->level[0].name);
 	}
-	r = open_chain(open, &disk->leaf, err);
+	r = open_chain(pool, open, &disk->leaf, err);
 	if (r < 0) {
 		free(disk);
 		return r;
@@ -391,15 +410,23 @@ int disk_open(struct disk_pool *pool, const struct disk_open *open,
 	return 0;
 }
 
+static void close_on_thread(void *owner)
+{
+	struct opening *o = owner;
+
+	o->r = image_close(o->leaf);
+}
+
 int disk_close(struct disk *disk)
 {
-	int r;
+	struct opening o = { 0 };
 
 	if (!disk)
 		return 0;
-	r = image_close(disk->leaf);
+	o.leaf = disk->leaf;
+	disk_pool_run(disk->pool, close_on_thread, &o, 1);
 	free(disk);
-	return r;
+	return o.r;
 }
 
 const struct disk_info *disk_info(const struct disk *disk)
@@ -455,22 +482,37 @@ void disk_submit(struct disk *disk, struct disk_request *request)
 
 /* ---- chains ---------------------------------------------------------------------------------- */
 
-int disk_read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
-		     struct err *err)
+static int read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
+		       struct err *err)
 {
 	struct storage *storage;
 	struct image *im;
 	int r = storage_open_file(level->fd, true, level->device_block, &storage);
 
 	if (r < 0)
-		return err_set(err, r, "disk '%s': it cannot be read: %s", level->name,
-			       err_words(r));
+		return err_set(err, r, "it cannot be read: %s", err_words(r));
 	r = image_open(level->format, storage, true, &im, err);
-	if (r == 0) {
-		memset(ret_parent, 0, sizeof *ret_parent);
-		if (im->differencing)
-			r = im->ops->read_parent(im, ret_parent, err);
-		image_abandon(im);
-	}
-	return r < 0 ? err_wrap(err, "disk '%s'", level->name) : 0;
+	if (r < 0)
+		return r;
+	memset(ret_parent, 0, sizeof *ret_parent);
+	if (im->differencing)
+		r = im->ops->read_parent(im, ret_parent, err);
+	image_abandon(im);
+	return r;
+}
+
+static void read_parent_on_thread(void *owner)
+{
+	struct opening *o = owner;
+
+	o->r = read_parent(o->level, o->parent, o->err);
+}
+
+int disk_read_parent(struct disk_pool *pool, const struct disk_level *level,
+		     struct disk_parent *ret_parent, struct err *err)
+{
+	struct opening o = { .level = level, .parent = ret_parent, .err = err };
+
+	disk_pool_run(pool, read_parent_on_thread, &o, 1);
+	return o.r < 0 ? err_wrap(err, "disk '%s'", level->name) : 0;
 }

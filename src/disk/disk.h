@@ -26,21 +26,13 @@
 
 #include <sys/uio.h>
 
+#include "base/disk_format.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/types.h"
 
 struct disk;
 struct disk_pool;
-
-/*
- * Never guessed from the content: what a guest writes into a raw disk must not turn it into
- * another format. The opener says it, as a rule from the file's name.
- */
-enum disk_format { DISK_RAW, DISK_ISO, DISK_VHD, DISK_VHDX, DISK_FORMATS };
-/* .iso, .vhd and .avhd, .vhdx and .avhdx; everything else is raw. */
-enum disk_format disk_format_of_name(const char *name);
-const char *disk_format_name(enum disk_format format);
 
 /* How many images one chain may have. */
 #define DISK_MAX_DEPTH 64
@@ -75,8 +67,8 @@ struct disk_info {
 struct disk_pool_config {
 	unsigned threads; /* 0: what is usual */
 	/*
-	 * Called on each new thread before its first work: the place for its system call filter.
-	 * What the threads call is in disk_thread_syscalls. NULL: nothing to do.
+	 * Called on each new thread before its first work: the place for its system call filter
+	 * (JAIL_THREAD_DISK). NULL: nothing to do.
 	 */
 	int (*enter)(void *owner);
 	void *owner;
@@ -86,20 +78,23 @@ int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
 		  struct disk_pool **ret_pool, struct err *err) MUST_CHECK;
 void disk_pool_free(struct disk_pool *pool); /* after all its disks are closed */
 
-/* System calls of the pool's threads and of disk_open, disk_close; for the caller's filter. */
-const int *disk_thread_syscalls(unsigned *ret_count);
+/*
+ * Run fn on count of the threads at once and wait until all have returned: long work of tools.
+ */
+void disk_pool_run(struct disk_pool *pool, void (*fn)(void *owner), void *owner,
+		   unsigned count);
 
 /* ---- a disk ---------------------------------------------------------------------------------- */
 
 /*
- * Blocks: reads the images' tables and, where an image was not closed cleanly, replays its log
+ * Waits for the pool, whose threads do all of it: the caller's own needs no right to files. Reads the images' tables and, where an image was not closed cleanly, replays its log
  * (read_only: in memory). -ENOENT when a differencing chain lacks its next level, see
  * disk_read_parent; -EUCLEAN when an image is malformed; err says which level and what is wrong.
  * The descriptors are the disk's from here on, whatever is returned.
  */
 int disk_open(struct disk_pool *pool, const struct disk_open *open,
 	      struct disk **ret_disk, struct err *err) MUST_CHECK;
-/* Nothing may be in flight. Writes back what is cached, blocks; negative: that failed. */
+/* Nothing may be in flight. Waits until what is cached is written; negative: that failed. */
 int disk_close(struct disk *disk);
 
 const struct disk_info *disk_info(const struct disk *disk);
@@ -149,6 +144,6 @@ struct disk_parent {
 	char relative[DISK_NAME_SIZE]; /* UTF-8, '/' between names; "" when not told */
 	char absolute[DISK_NAME_SIZE];
 };
-/* Blocks. Reads level->fd, which stays the caller's, and opens nothing. */
-int disk_read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
-		     struct err *err) MUST_CHECK;
+/* Waits for the pool. Reads level->fd, which stays the caller's, and opens nothing. */
+int disk_read_parent(struct disk_pool *pool, const struct disk_level *level,
+		     struct disk_parent *ret_parent, struct err *err) MUST_CHECK;

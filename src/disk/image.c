@@ -181,6 +181,33 @@ int image_read(struct image *im, const struct iovec *iov, unsigned count, u64 of
 	return r;
 }
 
+/* Holes of the file are zeros too. */
+static void look_for_holes(const struct image *im, struct extent *e)
+{
+	struct storage *s = im->storage;
+	u64 start, end;
+	int r;
+
+	if (e->kind != EXTENT_HERE || !s->ops->next_data)
+		return;
+	r = s->ops->next_data(s, e->offset, &start, &end);
+	if (r == -ENXIO || (r == 0 && start >= e->offset + e->size)) {
+		e->kind = EXTENT_ZERO;
+	} else if (r == 0 && start > e->offset) {
+		u64 hole = (start - e->offset) & ~(u64)(im->logical_block - 1);
+
+		if (hole) {
+			e->kind = EXTENT_ZERO;
+			e->size = hole;
+		}
+	} else if (r == 0) {
+		u64 data = (end - e->offset + im->logical_block - 1) &
+			   ~(u64)(im->logical_block - 1);
+
+		e->size = min_u64(e->size, data);
+	}
+}
+
 int image_extent(struct image *im, u64 offset, u64 max, struct extent *ret_extent)
 {
 	struct extent e = { .size = max };
@@ -195,6 +222,7 @@ int image_extent(struct image *im, u64 offset, u64 max, struct extent *ret_exten
 		r = map(im, offset, min_u64(e.size, im->size - offset), &e);
 		if (r < 0)
 			return r;
+		look_for_holes(im, &e);
 		if (e.kind != EXTENT_PARENT)
 			break;
 		if (!im->parent)

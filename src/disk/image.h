@@ -68,10 +68,14 @@ struct image_ops {
 	int (*commit)(struct image *im);
 	/* Grow; size 0: look how large the storage is now (raw). Commit lock, gate exclusive and lock held. */
 	int (*resize)(struct image *im, u64 size, struct err *err);
+	/* Children that were made until now are refused from now on. NULL: they cannot be. */
+	int (*new_identity)(struct image *im);
 	/* Everything is committed. Writes "closed" into the file where the format has that. */
 	int (*finish)(struct image *im);
 	/* Look through the tables beyond what opening did. NULL: nothing to look at. */
 	void (*check)(struct image *im, struct image_findings *findings);
+	/* Write again what a check warns of, as far as closing does not. NULL: nothing to do. */
+	int (*repair)(struct image *im);
 	/* differencing: what it says about its parent. */
 	int (*read_parent)(struct image *im, struct disk_parent *ret_parent,
 			   struct err *err);
@@ -87,9 +91,10 @@ struct image {
 	u64 block_size; /* of the format's blocks; 0: none */
 	bool read_only;
 	bool differencing, fixed;
-	u8 disk_id[16];	  /* virtual disk id (VHDX) */
-	u8 link_id[16];	  /* what a child remembers of this image */
-	u8 parent_id[16]; /* link_id of the parent */
+	bool keep_identity; /* what is written now does not change what a child reads */
+	u8 disk_id[16];	    /* virtual disk id (VHDX) */
+	u8 link_id[16];	    /* what a child remembers of this image */
+	u8 parent_id[16];   /* link_id of the parent */
 
 	pthread_rwlock_t gate;
 	pthread_mutex_t lock;

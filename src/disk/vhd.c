@@ -324,6 +324,22 @@ static int block_commit(struct image *im)
 	return r;
 }
 
+/* The footer where it belongs, and the copy as it is. */
+static int vhd_repair(struct image *im)
+{
+	struct vhd *v = vhd_of(im);
+	int r;
+
+	pthread_mutex_lock(&im->lock);
+	r = vhd_place_footer(v);
+	if (r == 0)
+		r = storage_flush(im->storage);
+	if (r == 0 && (v->first_footer_bad || v->copy_differs))
+		r = storage_write(im->storage, &v->footer, sizeof v->footer, 0);
+	pthread_mutex_unlock(&im->lock);
+	return r;
+}
+
 static void vhd_free(struct image *im)
 {
 	struct vhd *v = vhd_of(im);
@@ -354,6 +370,7 @@ const struct image_ops vhd_block_ops = {
 	.commit = block_commit,
 	.resize = vhd_resize,
 	.check = vhd_check,
+	.repair = vhd_repair,
 	.read_parent = vhd_read_parent,
 	.free = vhd_free,
 };

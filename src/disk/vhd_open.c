@@ -397,8 +397,7 @@ void vhd_check(struct image *im, struct image_findings *findings)
 {
 	struct vhd *v = vhd_of(im);
 	const struct vhd_footer *f = &v->footer;
-	u64 geometry = (u64)be16_get(f->cylinders) * f->heads * f->sectors_per_track *
-		       VHD_SECTOR;
+	u64 cylinder = (u64)f->heads * f->sectors_per_track * VHD_SECTOR;
 
 	if (v->last_footer_bad)
 		say(findings, false,
@@ -414,7 +413,8 @@ void vhd_check(struct image *im, struct image_findings *findings)
 		    "behind the last block lies space that nothing uses: the image was "
 		    "not "
 		    "closed");
-	if (geometry > im->size)
+	/* Some round the number of cylinders up. */
+	if (be16_get(f->cylinders) * cylinder > im->size + cylinder)
 		say(findings, false, "the geometry is larger than the disk");
 	if (f->saved_state)
 		say(findings, false, "it belongs to a machine in saved state");

@@ -41,7 +41,8 @@ int vhdx_note_change(struct vhdx *v)
 	if (v->changed)
 		return 0;
 	image_new_id(v->header.file_write.b);
-	image_new_id(v->header.data_write.b);
+	if (!v->image.keep_identity)
+		image_new_id(v->header.data_write.b);
 	r = vhdx_write_header(v);
 	if (r < 0) {
 		v->header = old;
@@ -408,6 +409,20 @@ static int vhdx_commit(struct image *im)
 	return r;
 }
 
+static int vhdx_new_identity(struct image *im)
+{
+	struct vhdx *v = vhdx_of(im);
+	int r;
+
+	pthread_mutex_lock(&im->commit_lock);
+	pthread_mutex_lock(&im->lock);
+	v->changed = false;
+	r = vhdx_note_change(v);
+	pthread_mutex_unlock(&im->lock);
+	pthread_mutex_unlock(&im->commit_lock);
+	return r;
+}
+
 /* After a commit: its pages durable in their places, then no log. */
 static int vhdx_finish(struct image *im)
 {
@@ -423,6 +438,29 @@ static int vhdx_finish(struct image *im)
 	if (r == 0)
 		v->log_used = false;
 	return r;
+}
+
+/* Both headers, both region tables, and the file's end. Opening has replayed the log. */
+static int vhdx_repair(struct image *im)
+{
+	struct vhdx *v = vhdx_of(im);
+	struct storage *s = im->storage;
+	AUTO_FREE u8 *regions = malloc(VHDX_REGIONS_SIZE);
+	int r = regions ? 0 : -ENOMEM;
+
+	if (r == 0 && v->regions_bad[0] != v->regions_bad[1]) {
+		r = storage_read(s, regions, VHDX_REGIONS_SIZE,
+				 v->regions_bad[0] ? VHDX_REGIONS_2 : VHDX_REGIONS_1);
+		if (r == 0)
+			r = storage_write(s, regions, VHDX_REGIONS_SIZE,
+					  v->regions_bad[0] ? VHDX_REGIONS_1
+							    : VHDX_REGIONS_2);
+	}
+	if (r == 0 && s->size > v->end)
+		r = s->ops->set_size(s, v->end);
+	for (int i = 0; i < 2 && r == 0 && (v->header_bad[0] || v->header_bad[1]); i++)
+		r = vhdx_write_header(v);
+	return r < 0 ? r : storage_flush(s);
 }
 
 static void vhdx_free(struct image *im)
@@ -443,8 +481,10 @@ const struct image_ops vhdx_ops = {
 	.zero = vhdx_zero,
 	.commit = vhdx_commit,
 	.resize = vhdx_resize,
+	.new_identity = vhdx_new_identity,
 	.finish = vhdx_finish,
 	.check = vhdx_check,
+	.repair = vhdx_repair,
 	.read_parent = vhdx_read_parent,
 	.free = vhdx_free,
 };

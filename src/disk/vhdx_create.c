@@ -235,6 +235,31 @@ static int write_full_table(struct storage *s, const struct plan *p)
 	return r;
 }
 
+/* Bitmaps that an empty differencing image has at most: 1 GiB of holes. */
+#define BITMAPS_AT_ONCE 1024u
+
+/*
+ * Bitmaps of a differencing image, all clear. They could come when they are needed, but libvhdi
+ * (20210425) takes a bitmap that is not there for one at the beginning of the file.
+ */
+static int write_bitmap_entries(struct storage *s, const struct plan *p, u64 *ret_size)
+{
+	u64 count = (p->blocks + p->chunk_ratio - 1) / p->chunk_ratio;
+	int r = 0;
+
+	*ret_size = 0;
+	if (count > BITMAPS_AT_ONCE)
+		return 0;
+	for (u64 i = 0; i < count && r == 0; i++) {
+		le64 entry = le64_of((p->end + i * VHDX_MIB) | VHDX_PRESENT);
+		u64 n = (i + 1) * ((u64)p->chunk_ratio + 1) - 1;
+
+		r = storage_write(s, &entry, sizeof entry, TABLE_OFFSET + 8 * n);
+	}
+	*ret_size = count * VHDX_MIB;
+	return r;
+}
+
 static int write_headers(struct storage *s)
 {
 	struct vhdx_header h = {
@@ -259,7 +284,7 @@ static int write_headers(struct storage *s)
 static int write_tables(struct storage *s, const struct plan *p)
 {
 	AUTO_FREE u8 *regions = malloc(VHDX_REGIONS_SIZE);
-	u64 size = p->end;
+	u64 size = p->end, bitmaps = 0;
 	int r = regions ? 0 : -ENOMEM;
 
 	if (r < 0)
@@ -273,8 +298,10 @@ static int write_tables(struct storage *s, const struct plan *p)
 		r = storage_write(s, regions, VHDX_REGIONS_SIZE, VHDX_REGIONS_2);
 	if (r == 0 && p->create->type == IMAGE_FIXED)
 		r = write_full_table(s, p);
+	if (r == 0 && p->create->parent)
+		r = write_bitmap_entries(s, p, &bitmaps);
 	if (r == 0)
-		r = s->ops->set_size(s, size);
+		r = s->ops->set_size(s, size + bitmaps);
 	if (r == 0)
 		r = write_headers(s);
 	return r;

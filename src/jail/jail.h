@@ -50,6 +50,8 @@ enum jail_thread {
 	JAIL_THREAD_HV_VP_KVM,
 	JAIL_THREAD_HV_LOOP_KVM,
 	JAIL_THREAD_WORKER,
+	JAIL_THREAD_DISK_TOOL, /* each of tabique-disk: the same, and its owner's socket */
+	JAIL_THREAD_DISK,      /* a thread of src/disk in the worker */
 };
 int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)
 	MUST_CHECK;

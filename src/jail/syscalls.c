@@ -115,6 +115,38 @@ static const int worker_calls[] = {
 	SYS_exit,	  SYS_exit_group,
 };
 
+/* Reads and writes images through descriptors that are there already. */
+/* clang-format off */
+#define DISK_CALLS \
+	SYS_preadv,	   /* data */ \
+	SYS_pwritev,	   /* data */ \
+	SYS_fdatasync,	   /* flushes */ \
+	SYS_fallocate,	   /* space given back */ \
+	SYS_ftruncate,	   /* images that grow */ \
+	SYS_lseek,	   /* holes; the size of a device */ \
+	SYS_fstat,	   /* file or device? */ \
+	SYS_newfstatat,	   /* the same, as newer libraries call it */ \
+	SYS_getrandom,	   /* identities of images */ \
+	SYS_close,	   /* images */ \
+	SYS_write,	   /* the eventfd of the loop, the log */ \
+	SYS_futex,	   /* sleep while there is no work */ \
+	SYS_clock_gettime, /* where the vDSO cannot serve it */ \
+	SYS_mmap,	   /* memory; never PROT_EXEC */ \
+	SYS_munmap, \
+	SYS_mremap, \
+	SYS_mprotect, \
+	SYS_madvise, /* thread exit */ \
+	SYS_brk, \
+	SYS_rt_sigreturn, \
+	SYS_rt_sigprocmask, /* thread exit */ \
+	SYS_tgkill,	    /* abort() */ \
+	SYS_restart_syscall, \
+	SYS_exit, /* this thread */ \
+	SYS_exit_group
+static const int disk_calls[] = { DISK_CALLS };
+static const int disk_tool_calls[] = { DISK_CALLS, SYS_sendmsg, SYS_recvmsg };
+/* clang-format on */
+
 const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 {
 	switch (kind) {
@@ -133,6 +165,12 @@ const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 	case JAIL_THREAD_WORKER:
 		*ret_count = ARRAY_COUNT(worker_calls);
 		return worker_calls;
+	case JAIL_THREAD_DISK:
+		*ret_count = ARRAY_COUNT(disk_calls);
+		return disk_calls;
+	case JAIL_THREAD_DISK_TOOL:
+		*ret_count = ARRAY_COUNT(disk_tool_calls);
+		return disk_tool_calls;
 	}
 	*ret_count = 0;
 	return NULL;

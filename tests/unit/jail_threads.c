@@ -155,6 +155,17 @@ TEST(calls_outside_its_list_kill_a_worker)
 	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_WORKER));
 }
 
+TEST(calls_outside_its_list_kill_a_disk_thread)
+{
+	unsigned count;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_DISK, &count) != NULL);
+	ASSERT(count <= 28);
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_DISK));
+}
+
 TEST(calls_of_its_list_do_not_kill)
 {
 	ASSERT_EQ(try_call(JAIL_THREAD_WORKER, SYS_clock_gettime, 0, 0, 0, 0, 0), ENDED);

@@ -9,12 +9,13 @@
 
 static const struct verb *const verbs[] = {
 	&verb_run,
+	&verb_disk,
 };
 
 /* Words of the command line that belong to later versions: said so, not "unknown". */
 static const char *const later[] = {
-	"vm",	"disk",	   "switch", "nic", "checkpoint", "backup",
-	"node", "cluster", "park",   "top", "events",	  "op",
+	"vm",	   "switch", "nic", "checkpoint", "backup", "node",
+	"cluster", "park",   "top", "events",	  "op",
 };
 
 void print_error(const struct err *err)

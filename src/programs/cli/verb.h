@@ -26,7 +26,7 @@ struct verb {
 		   char **argv); /* argv[0] is the verb; returns the exit code */
 };
 
-extern const struct verb verb_run;
+extern const struct verb verb_run, verb_disk;
 
 /* "tabique: <text>" and "fix: <fix>" on standard error. */
 void print_error(const struct err *err);

@@ -26,7 +26,6 @@
 #define UID_BASE 0x78000000u
 #define SLOT_COUNT 4096
 #define SLOT_FOLDER "/run/tabique"
-enum { ROLE_HV, ROLE_WORKER };
 /* How long a process may take to end by itself before it is killed. */
 #define END_MS 2000
 
@@ -135,11 +134,7 @@ static int shared_new(const struct hv_config *hv, struct shared *s, struct err *
 
 /* ---- identities ------------------------------------------------------------------------------ */
 
-/*
- * A slot of uids that no other VM of this host uses, held by a lock on its file. Not root: no
- * slot, *ret_uid 0 and lock -1.
- */
-static int take_slot(u32 *ret_uid, int *ret_lock, struct err *err)
+int take_slot(u32 *ret_uid, int *ret_lock, struct err *err)
 {
 	char path[64];
 
@@ -217,8 +212,8 @@ NORETURN static void become_program(const char *path, const char *name, int owne
 	_exit(127);
 }
 
-static int start_program(const char *name, int owner, pid_t *ret_pid, int *ret_pidfd,
-			 struct err *err)
+int start_program(const char *name, int owner, pid_t *ret_pid, int *ret_pidfd,
+		  struct err *err)
 {
 	char path[PATH_MAX];
 	int r = find_program(name, path, sizeof path, err);

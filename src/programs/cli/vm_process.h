@@ -39,6 +39,16 @@ struct vm_process {
 int vm_process_start(const struct vm_process_config *config, struct vm_process *ret_vm,
 		     struct err *err) MUST_CHECK;
 
+/*
+ * A slot of uids that no other VM of this host uses, held by a lock on its file. Not root: no
+ * slot, *ret_uid 0 and lock -1. The uid of a role is *ret_uid + role.
+ */
+enum { ROLE_HV, ROLE_WORKER, ROLE_DISK };
+int take_slot(u32 *ret_uid, int *ret_lock, struct err *err) MUST_CHECK;
+/* One of our programs, with nothing but its owner's socket (stays the caller's). */
+int start_program(const char *name, int owner, pid_t *ret_pid, int *ret_pidfd,
+		  struct err *err) MUST_CHECK;
+
 /* Has it ended? Takes its status and usage, once. */
 bool vm_process_hv_ended(struct vm_process *vm);
 bool vm_process_worker_ended(struct vm_process *vm);
