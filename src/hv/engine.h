@@ -84,6 +84,18 @@ struct engine_route {
 	u32 data;
 };
 
+/* A write of the guest that raises an eventfd, and does nothing else. */
+struct engine_doorbell {
+	bool mmio; /* else a port */
+	u32 size;  /* bytes of the access, 0 = any */
+	u64 address;
+	bool any_value;
+	u64 match; /* the value that rings, else */
+};
+
+/* Eventfds that send a message-signalled interrupt, by number. */
+#define ENGINE_MSI_EVENTS WALL_MAX_MSI_EVENTS
+
 struct engine_ops {
 	const char *name;
 
@@ -175,6 +187,21 @@ struct engine_ops {
 	/* own_lapic: the APIC's register page, ENGINE_LAPIC_PAGE bytes. VP stands. */
 	int (*lapic_get)(struct engine_vp *vp, u8 *ret_page);
 	int (*lapic_set)(struct engine_vp *vp, const u8 *page);
+
+	/*
+	 * What the engine can do without a VP's coming back, or without a thread of ours: NULL where
+	 * it can nothing of the kind. Loop thread, VPs outside; event is an eventfd (the engine
+	 * refuses everything else) that stays open until it is removed. 0 or negative errno: then the
+	 * write comes to the bus as every other does, and the event is nobody's.
+	 */
+	int (*doorbell_add)(struct engine_vm *vm, const struct engine_doorbell *doorbell,
+			    int event);
+	void (*doorbell_remove)(struct engine_vm *vm,
+				const struct engine_doorbell *doorbell, int event);
+	/* number < ENGINE_MSI_EVENTS, not in use; route as deliver's message. */
+	int (*msi_event_add)(struct engine_vm *vm, unsigned number,
+			     const struct engine_route *route, int event);
+	void (*msi_event_remove)(struct engine_vm *vm, unsigned number, int event);
 
 	/* Adds what this VP counted; any thread, approximate while it runs. */
 	void (*vp_count)(struct engine_vp *vp, struct hv_stats *io_stats);

@@ -37,6 +37,16 @@ unsigned engine_apic_send(struct chipset *c, const struct apic_message *message)
 	return r < 0 ? 0 : 1;
 }
 
+bool engine_apic_route(u64 address, u32 data, struct engine_route *ret_route)
+{
+	struct apic_message message;
+
+	if (!apic_message_of_msi(address, data, &message))
+		return false;
+	*ret_route = msi_of_message(&message);
+	return true;
+}
+
 void engine_apic_routes(struct chipset *c)
 {
 	struct engine_route routes[IOAPIC_PINS] = { 0 };

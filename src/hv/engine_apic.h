@@ -12,10 +12,14 @@
 #include "hv/chips/apic_bus.h"
 
 struct chipset;
+struct engine_route;
 struct vp;
 
 /* Returns to how many it was given: 1, or 0 when the engine refused it. */
 unsigned engine_apic_send(struct chipset *chipset, const struct apic_message *message);
+
+/* What a device's write sends, as the engine takes it; false: that is no interrupt. */
+bool engine_apic_route(u64 address, u32 data, struct engine_route *ret_route) MUST_CHECK;
 
 /* The IOAPIC's entries may have changed: tell the engine, if they did. */
 void engine_apic_routes(struct chipset *chipset);

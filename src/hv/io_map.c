@@ -230,6 +230,36 @@ static int find_doorbell(const struct io_map *map, const struct doorbell *d)
 	return -ENOENT;
 }
 
+/*
+ * Where the engine can, it rings the doorbell itself: of a connection by the port that the hypercall
+ * page's short way writes the connection's number to.
+ */
+static bool by_engine(const struct io_map *map, const struct doorbell *d,
+		      struct engine_doorbell *ret_bell)
+{
+	*ret_bell = (struct engine_doorbell){ .mmio = d->kind == WALL_DOORBELL_MMIO,
+					      .size = d->size,
+					      .address = d->address,
+					      .any_value = d->any_value,
+					      .match = d->match };
+	return map->partition->config.engine->doorbell_add &&
+	       d->kind != WALL_DOORBELL_CONNECTION;
+}
+
+static void tell_engine(const struct io_map *map, struct doorbell *d, bool add)
+{
+	struct partition *p = map->partition;
+	struct engine_doorbell bell;
+
+	if (!by_engine(map, d, &bell))
+		return;
+	if (add)
+		d->by_engine = p->config.engine->doorbell_add(p->engine_vm, &bell,
+							      d->event) == 0;
+	else if (d->by_engine)
+		p->config.engine->doorbell_remove(p->engine_vm, &bell, d->event);
+}
+
 int io_map_set_doorbell(struct io_map *map, const struct wall_request *request,
 			int *io_fd)
 {
@@ -253,6 +283,7 @@ int io_map_set_doorbell(struct io_map *map, const struct wall_request *request,
 			return at;
 		if (map->retired_count == WALL_MAX_DOORBELLS)
 			return -EBUSY;
+		tell_engine(map, &map->doorbell[at], false);
 		map->retired[map->retired_count++] = map->doorbell[at].event;
 		map->doorbell[at] = map->doorbell[--map->doorbell_count];
 		rebuild(map);
@@ -266,6 +297,7 @@ int io_map_set_doorbell(struct io_map *map, const struct wall_request *request,
 	if (map->doorbell_count == WALL_MAX_DOORBELLS)
 		return -ENOSPC;
 	d.event = take_fd(io_fd);
+	tell_engine(map, &d, true);
 	map->doorbell[map->doorbell_count++] = d;
 	rebuild(map);
 	return 0;

@@ -34,7 +34,8 @@ struct doorbell {
 	u32 size; /* 0 = any */
 	u64 address, match;
 	bool any_value;
-	int event; /* ours */
+	bool by_engine; /* the engine rings it; what it does not match still comes to us */
+	int event;	/* ours */
 };
 
 /* Who answers at a port: a class number, and whether doorbells hang on it. */

@@ -529,6 +529,7 @@ void partition_free(struct partition *p)
 		vp_free(p->vp[k]);
 	if (p->engine_vm)
 		p->config.engine->vm_free(p->engine_vm);
+	msi_events_done(&p->msi_events);
 	io_map_done(&p->io);
 	wall_hv_done(&p->wall);
 	guest_interface_done(p);

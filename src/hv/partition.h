@@ -41,6 +41,7 @@
 #include "hv/hyperv_testdev.h"
 #include "hv/io_map.h"
 #include "hv/memory_map.h"
+#include "hv/msi_event.h"
 #include "wall/hv_end.h"
 #include "wall/wall.h"
 #include "x86/cpuid.h"
@@ -84,7 +85,8 @@ struct partition {
 
 	struct memory_map memory; /* changed while all VPs stand */
 	struct io_map io;	  /* changed while all VPs stand */
-	struct chipset chipset;	  /* has its lock */
+	struct msi_events msi_events;
+	struct chipset chipset; /* has its lock */
 	struct wall_hv wall;
 	struct guest_clock clock;     /* of all chips; changed while all VPs stand */
 	struct guest_interface guest; /* has its lock */

@@ -244,6 +244,16 @@ static int verb_doorbell(struct partition *p, const struct verb *v)
 	return r;
 }
 
+static int verb_msi_event(struct partition *p, const struct verb *v)
+{
+	int r;
+
+	partition_pause(p);
+	r = msi_event_set(p, v->request, v->io_fd);
+	partition_unpause(p);
+	return r;
+}
+
 static int verb_post(struct partition *p, const struct verb *v)
 {
 	u32 vp = v->request->u.post.vp, sint = v->request->u.post.sint;
@@ -314,6 +324,7 @@ static int (*const verbs[WALL_VERB_COUNT])(struct partition *p, const struct ver
 	[WALL_VERB_RESET] = verb_reset,
 	[WALL_VERB_POWER_BUTTON] = verb_power_button,
 	[WALL_VERB_NMI] = verb_nmi,
+	[WALL_VERB_MSI_EVENT] = verb_msi_event,
 };
 
 /* ---- the wall's callbacks -------------------------------------------------------------------- */

@@ -83,8 +83,11 @@ static const unsigned long kvm_requests[] = {
 	/* memory: the loop's alone */
 	KVM_SET_USER_MEMORY_REGION,
 	KVM_GET_DIRTY_LOG,
+	/* doorbells and interrupts by eventfd: the loop's too */
+	KVM_IOEVENTFD,
+	KVM_IRQFD,
 };
-#define KVM_LOOP_REQUESTS 2 /* at the list's end */
+#define KVM_LOOP_REQUESTS 4 /* at the list's end */
 
 /* hv's loop: verbs, rings, alarms, the console's input, the owner. */
 #define HV_LOOP_CALLS                                                                 \

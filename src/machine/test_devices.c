@@ -14,6 +14,9 @@ enum {
 	PORT_DISK = 0x3100,
 	PORT_STRING = 0x3120,
 	PORT_POSTED = 0x3130,
+	PORT_BELL = 0x3140,
+	BELL_VALUE = 7,
+	BELL_MSI = 0, /* number of its MSI event */
 	DISK_LINE = 11,
 	DISK_MAX = 1 << 20,
 	STRING_BYTES = 8192,
@@ -45,6 +48,13 @@ struct test_devices {
 	struct {
 		u32 sum, count;
 	} posted;
+	struct {
+		int event;	/* the guest rings it */
+		int interrupt;	/* rings the guest, where the engine watches it */
+		bool by_engine; /* ... which it does */
+		struct loop_watch *watch;
+		u32 rings, others, vector;
+	} bell;
 	u8 latch[LATCH_SIZE];
 };
 
@@ -237,6 +247,80 @@ static void posted_write(void *owner, u64 offset, unsigned size, u64 value)
 	d->posted.count++;
 }
 
+/* ---- the bell ---- */
+
+/* Take what the eventfd counted. */
+static u32 bell_take(struct test_devices *d)
+{
+	u64 count = 0;
+
+	if (read(d->bell.event, &count, sizeof count) != sizeof count)
+		return 0;
+	d->bell.rings += (u32)count;
+	return (u32)count;
+}
+
+static u64 bell_address(void)
+{
+	return 0xfee00000u; /* APIC 0, physical */
+}
+
+static void on_bell(void *owner, unsigned events)
+{
+	struct test_devices *d = owner;
+
+	if (bell_take(d) == 0 || d->bell.vector == 0)
+		return;
+	if (d->bell.by_engine)
+		ipc_event_ring(d->bell.interrupt);
+	else if (worker_msi(d->end, bell_address(), d->bell.vector) < 0)
+		log_warn("the bell: the hypervisor takes no interrupts");
+}
+
+static void bell_set_vector(struct test_devices *d, u32 vector)
+{
+	struct err err;
+	int r = 0;
+
+	if (d->bell.by_engine)
+		r = worker_msi_event(d->end, BELL_MSI, 0, 0, -1, &err);
+	d->bell.by_engine = false;
+	d->bell.vector = vector;
+	if (r == 0 && vector)
+		r = worker_msi_event(d->end, BELL_MSI, bell_address(), vector,
+				     d->bell.interrupt, &err);
+	if (r < 0 && r != -EOPNOTSUPP)
+		log_warn("the bell: %s", err.text);
+	d->bell.by_engine = vector && r == 0;
+}
+
+static u64 bell_read(void *owner, u64 offset, unsigned size)
+{
+	struct test_devices *d = owner;
+
+	switch (offset) {
+	case 0x4:
+		/* Whoever waits for an interrupt reads nothing: the loop may come first. */
+		(void)bell_take(d);
+		return d->bell.rings;
+	case 0x8:
+		return d->bell.others;
+	case 0xc:
+		return d->bell.by_engine;
+	}
+	return UINT64_MAX;
+}
+
+static void bell_write(void *owner, u64 offset, unsigned size, u64 value)
+{
+	struct test_devices *d = owner;
+
+	if (offset == 0)
+		d->bell.others++;
+	else if (offset == 0xc)
+		bell_set_vector(d, (u32)value & 0xff);
+}
+
 /* ---- the latch ---- */
 
 static u64 latch_read(void *owner, u64 offset, unsigned size)
@@ -271,6 +355,8 @@ static const struct worker_range_ops posted_ops = {
 	.read = posted_read,
 	.write = posted_write,
 };
+static const struct worker_range_ops bell_ops = { .read = bell_read,
+						  .write = bell_write };
 static const struct worker_range_ops latch_ops = { .read = latch_read,
 						   .write = latch_write };
 
@@ -289,6 +375,13 @@ int test_devices_new(struct worker_end *end, struct guest_memory *gm, struct loo
 	if (r >= 0)
 		r = loop_watch_add(loop, d->disk.work, LOOP_READ, on_disk_work, d,
 				   &d->disk.watch);
+	d->bell.event = ipc_event_new();
+	d->bell.interrupt = ipc_event_new();
+	if (r >= 0)
+		r = d->bell.event < 0 ? d->bell.event : d->bell.interrupt;
+	if (r >= 0)
+		r = loop_watch_add(loop, d->bell.event, LOOP_READ, on_bell, d,
+				   &d->bell.watch);
 	if (r < 0) {
 		test_devices_free(d);
 		return err_set(err, r, "test devices: %s", err_words(r));
@@ -303,6 +396,7 @@ int test_devices_connect(struct test_devices *d, struct err *err)
 		{ .base = PORT_DISK, .size = 0x20, .ops = &disk_ops },
 		{ .base = PORT_STRING, .size = 8, .ops = &string_ops },
 		{ .base = PORT_POSTED, .size = 8, .ops = &posted_ops, .posted = true },
+		{ .base = PORT_BELL, .size = 0x10, .ops = &bell_ops },
 		{ .base = LATCH_GPA, .size = LATCH_SIZE, .ops = &latch_ops, .mmio = true },
 	};
 
@@ -314,7 +408,12 @@ int test_devices_connect(struct test_devices *d, struct err *err)
 		if (r < 0)
 			return err_wrap(err, "test devices");
 	}
-	return 0;
+	const struct worker_doorbell bell = { .address = PORT_BELL,
+					      .size = 4,
+					      .match = BELL_VALUE };
+
+	int r = worker_doorbell(d->end, &bell, d->bell.event, err);
+	return r < 0 ? err_wrap(err, "test devices") : 0;
 }
 
 void test_devices_free(struct test_devices *d)
@@ -322,8 +421,13 @@ void test_devices_free(struct test_devices *d)
 	if (!d)
 		return;
 	loop_watch_remove(d->disk.watch);
+	loop_watch_remove(d->bell.watch);
 	if (d->disk.work >= 0)
 		close(d->disk.work);
+	if (d->bell.event >= 0)
+		close(d->bell.event);
+	if (d->bell.interrupt >= 0)
+		close(d->bell.interrupt);
 	free(d);
 }
 
@@ -336,5 +440,8 @@ void test_devices_reset(struct test_devices *d)
 	d->disk = (struct disk){ .work = work, .watch = watch };
 	d->string.head = d->string.tail = d->string.crossings = 0;
 	d->posted.sum = d->posted.count = 0;
+	bell_set_vector(d, 0);
+	(void)bell_take(d);
+	d->bell.rings = d->bell.others = 0;
 	memset(d->latch, 0, sizeof d->latch);
 }

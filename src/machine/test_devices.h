@@ -22,6 +22,13 @@
  *	3130	W value: sum = sum * 31 + value. R sum
  *	3134	R writes since reset
  *
+ *	the bell: a doorbell, and an interrupt that is raised by an eventfd
+ *	3140	W 7, 4 bytes wide: rings. Every other write: counts as another
+ *	3144	R rings since reset
+ *	3148	R others since reset
+ *	314c	W vector: processor 0 gets it soon after a ring; 0: none. R 1: the engine watches
+ *		the eventfd itself, 0: it comes through the lines' ring
+ *
  *	the latch: 4 KiB at fe800000 that keep what is written, 1 to 8 bytes at a time
  *
  * Thread: loop thread. The disk's work is done after its start command was answered, so that the

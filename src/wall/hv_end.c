@@ -113,7 +113,7 @@ static void serve(struct wall_hv *end, struct verb_message *m, size_t size, int 
 		lie(end, "request %u has %zu bytes", verb, size);
 		return answer(end, &a);
 	}
-	if (*io_fd >= 0 && verb != WALL_VERB_DOORBELL) {
+	if (*io_fd >= 0 && verb != WALL_VERB_DOORBELL && verb != WALL_VERB_MSI_EVENT) {
 		lie(end, "request %u brought a descriptor", verb);
 		return answer(end, &a);
 	}

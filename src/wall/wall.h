@@ -33,6 +33,7 @@
 #define WALL_MAX_SLOTS 64
 #define WALL_MAX_IO_RANGES 128
 #define WALL_MAX_DOORBELLS 512
+#define WALL_MAX_MSI_EVENTS 64
 #define WALL_PAGE_SHIFT 12
 #define WALL_PAGE_SIZE 4096u
 /* A guest-physical address that anything of ours answers is below this. */
@@ -215,6 +216,7 @@ enum wall_verb {
 	WALL_VERB_RESET,	 /* chips and VPs to their power-on state; needs STOP before */
 	WALL_VERB_POWER_BUTTON,	 /* fixed power button event of the PM block */
 	WALL_VERB_NMI,		 /* u.vp */
+	WALL_VERB_MSI_EVENT,	 /* u.msi_event + 1 eventfd (or none to remove); -EOPNOTSUPP: use the ring */
 	WALL_VERB_COUNT,
 };
 
@@ -274,6 +276,7 @@ struct wall_request {
 			u32 remove;
 		} doorbell;
 		struct { u32 vp; u32 sint; u32 type; u32 size; u8 payload[240]; } post;
+		struct { u32 number; u32 remove; u64 address; u32 data; u32 reserved; } msi_event;
 		u8 bytes[272];
 	} u;
 };

@@ -106,6 +106,7 @@ static const char *verb_words(u32 verb)
 		[WALL_VERB_RESET] = "reset",
 		[WALL_VERB_POWER_BUTTON] = "power button",
 		[WALL_VERB_NMI] = "nmi",
+		[WALL_VERB_MSI_EVENT] = "msi event",
 	};
 
 	return verb < WALL_VERB_COUNT && words[verb] ? words[verb] : "?";
@@ -374,6 +375,35 @@ int worker_msi(struct worker_end *end, u64 address, u32 data)
 				      .a = address,
 				      .b = data,
 			      });
+}
+
+int worker_msi_event(struct worker_end *end, u32 number, u64 address, u32 data, int event,
+		     struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_MSI_EVENT };
+
+	request.u.msi_event.number = number;
+	request.u.msi_event.remove = event < 0;
+	request.u.msi_event.address = address;
+	request.u.msi_event.data = data;
+	request.u.msi_event.reserved = 0;
+	return call_with_fd(end, &request, NULL, 0, event, NULL, NULL, 0, err);
+}
+
+/* ---- doorbells ---- */
+
+int worker_doorbell(struct worker_end *end, const struct worker_doorbell *doorbell,
+		    int event, struct err *err)
+{
+	struct wall_request request = { .verb = WALL_VERB_DOORBELL };
+
+	request.u.doorbell.kind = doorbell->mmio ? WALL_DOORBELL_MMIO : WALL_DOORBELL_PIO;
+	request.u.doorbell.size = doorbell->size;
+	request.u.doorbell.address = doorbell->address;
+	request.u.doorbell.match = doorbell->match;
+	request.u.doorbell.any_value = doorbell->any_value;
+	request.u.doorbell.remove = event < 0;
+	return call_with_fd(end, &request, NULL, 0, event, NULL, NULL, 0, err);
 }
 
 /* ---- synthetic interrupts ---- */

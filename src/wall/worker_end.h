@@ -81,6 +81,29 @@ int worker_set_line(struct worker_end *end, unsigned line, bool level);
 int worker_msi(struct worker_end *end, u64 address, u32 data);
 
 /*
+ * From now on event (an eventfd, stays the caller's) sends that message, without hv's loop where the
+ * engine can; event -1 takes number back. number < WALL_MAX_MSI_EVENTS. -EOPNOTSUPP: the engine
+ * cannot, so use worker_msi; -EINVAL: no eventfd, or the address is no interrupt's.
+ */
+int worker_msi_event(struct worker_end *end, u32 number, u64 address, u32 data, int event,
+		     struct err *err) MUST_CHECK;
+
+/*
+ * ---- doorbells ----
+ * A write of the guest's that rings event (an eventfd, stays the caller's) and does nothing else:
+ * the VP does not wait. Hides what a range of the worker's answers there. event -1 takes it away.
+ */
+struct worker_doorbell {
+	bool mmio;
+	u32 size; /* of the access: 1, 2, 4 or 8; 0 = any */
+	u64 address;
+	bool any_value;
+	u64 match; /* the value that rings, else */
+};
+int worker_doorbell(struct worker_end *end, const struct worker_doorbell *doorbell,
+		    int event, struct err *err) MUST_CHECK;
+
+/*
  * ---- accesses ----
  * A device's registers. offset is relative to base; size is 1, 2, 4 or 8 and offset + size may
  * lie beyond the range (a guest may ask that): the handler decides. A write's value has no bits

@@ -2,7 +2,8 @@
 /*
  * The KVM engine's own structures. Private to engine/kvm.
  *
- *	vm.c	the VM: capabilities, memory slots, MSR filter, interrupt routes
+ *	vm.c	the VM: capabilities, memory slots, MSR filter, dirty log
+ *	events.c	interrupts into it and eventfds at it
  *	vp.c	a VP: KVM_RUN and what it comes back with
  *	state.c	struct vp_state <-> KVM's registers
  *
@@ -25,6 +26,7 @@
 #define KVM_KICK_SIGNAL (SIGRTMIN + 3)
 
 #define KVM_SLOT_MAX 256
+#define KVM_PINS 24
 
 struct engine_vm {
 	int fd;
@@ -36,6 +38,11 @@ struct engine_vm {
 	struct engine_vp **vp;	      /* [config.vp_count] */
 	bool has_xsave2;
 	bool has_xcrs; /* a host without XSAVE has no XCR0 either */
+
+	/* events.c: route_lock */
+	pthread_mutex_t route_lock;
+	struct engine_route pin[KVM_PINS];
+	struct engine_route msi_event[ENGINE_MSI_EVENTS];
 };
 
 struct engine_vp {
@@ -68,6 +75,18 @@ void kvm_vp_call_get(struct engine_vp *vp, struct engine_call *ret_call);
 void kvm_vp_call_set(struct engine_vp *vp, const struct engine_call *call);
 
 int kvm_cpuid_set(struct engine_vp *vp) MUST_CHECK;
+
+/* events.c */
+int kvm_deliver(struct engine_vm *vm, u64 address, u32 data) MUST_CHECK;
+int kvm_set_routes(struct engine_vm *vm, const struct engine_route *routes,
+		   unsigned count) MUST_CHECK;
+int kvm_doorbell_add(struct engine_vm *vm, const struct engine_doorbell *doorbell,
+		     int event) MUST_CHECK;
+void kvm_doorbell_remove(struct engine_vm *vm, const struct engine_doorbell *doorbell,
+			 int event);
+int kvm_msi_event_add(struct engine_vm *vm, unsigned number,
+		      const struct engine_route *route, int event) MUST_CHECK;
+void kvm_msi_event_remove(struct engine_vm *vm, unsigned number, int event);
 
 /* vp.c */
 int kvm_vp_new(struct engine_vm *vm, vp_index_t index, const struct x86_bus_ops *bus,

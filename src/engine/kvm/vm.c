@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The VM on KVM: capabilities, memory slots, MSR filter, interrupt routes; see kvm.h. Loop's
- * thread, but for deliver.
+ * The VM on KVM: capabilities, memory slots, MSR filter, dirty log; see kvm.h. Loop's thread.
  */
 #include <errno.h>
 #include <sys/ioctl.h>
@@ -14,7 +13,6 @@
 #define SYNTHETIC_MSR_COUNT 0x200u
 
 #define SUPPORTED_CPUID_MAX 256
-#define KVM_PINS 24
 
 static int enable(int fd, u32 capability, u64 argument)
 {
@@ -84,6 +82,7 @@ static void kvm_vm_free(struct engine_vm *vm)
 		return;
 	if (vm->fd >= 0)
 		close(vm->fd);
+	pthread_mutex_destroy(&vm->route_lock);
 	free(vm->supported);
 	free(vm->vp);
 	free(vm);
@@ -102,6 +101,7 @@ static int kvm_vm_new(const struct engine_vm_config *config, struct engine_vm **
 		return err_set(err, -ENOMEM, "KVM: %s", err_words(-ENOMEM));
 	vm->fd = -1;
 	vm->config = *config;
+	pthread_mutex_init(&vm->route_lock, NULL);
 	vm->vp = calloc(config->vp_count, sizeof(struct engine_vp *));
 	vm->supported =
 		calloc(1, sizeof *vm->supported +
@@ -164,6 +164,29 @@ static int set_slot(struct engine_vm *vm, unsigned number, const struct engine_s
 	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
+/* The kernel's log of a slot goes into the dirty map, and begins anew. */
+static void take_log(const struct engine_vm *vm, unsigned number)
+{
+	const struct engine_slot *slot = &vm->slot[number];
+	_Atomic u8 *dirty = vm->config.dirty_map + slot->ram_page;
+	u64 pages = slot->size >> WALL_PAGE_SHIFT;
+	AUTO_FREE u64 *bits = NULL;
+	struct kvm_dirty_log log = { .slot = number };
+	bool known;
+
+	if (!slot->log || !slot->is_ram || pages == 0)
+		return;
+	bits = calloc((pages + 63) / 64, sizeof *bits);
+	log.dirty_bitmap = bits;
+	known = bits && ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) == 0;
+	if (!known) /* unknown is dirty: nothing may be missed */
+		log_warn("KVM: no dirty log of slot %u; all of it counts as dirty",
+			 number);
+	for (u64 page = 0; page < pages; page++)
+		if (!known || (bits[page / 64] >> (page % 64) & 1))
+			atomic_store_explicit(&dirty[page], 1, memory_order_release);
+}
+
 /* The changed ones are taken out first and put in afterwards, so that none overlap between. */
 static int kvm_map_changed(struct engine_vm *vm, const struct engine_slot *slots,
 			   unsigned count, struct err *err)
@@ -179,6 +202,7 @@ static int kvm_map_changed(struct engine_vm *vm, const struct engine_slot *slots
 		if (vm->slot[k].size == 0 ||
 		    (k < count && same_slot(&vm->slot[k], &slots[k])))
 			continue;
+		take_log(vm, k); /* it dies with the slot */
 		r = set_slot(vm, k, &nothing);
 		vm->slot[k] = nothing;
 	}
@@ -195,45 +219,7 @@ static int kvm_map_changed(struct engine_vm *vm, const struct engine_slot *slots
 		     : 0;
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------ */
-
-static int kvm_deliver(struct engine_vm *vm, u64 address, u32 data)
-{
-	struct kvm_msi msi = {
-		.address_lo = (u32)address,
-		.address_hi = (u32)(address >> 32),
-		.data = data,
-	};
-
-	return ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0 ? -errno : 0;
-}
-
-/* KVM looks at these only to know which vectors' EOIs to report: level-triggered ones. */
-static int kvm_set_routes(struct engine_vm *vm, const struct engine_route *routes,
-			  unsigned count)
-{
-	struct {
-		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry entry[KVM_PINS];
-	} table = { 0 };
-
-	if (count > KVM_PINS)
-		return -E2BIG;
-	for (unsigned k = 0; k < count; k++) {
-		if (!routes[k].valid)
-			continue;
-		table.entry[table.head.nr++] = (struct kvm_irq_routing_entry){
-			.gsi = k,
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = {
-				.address_lo = (u32)routes[k].address,
-				.address_hi = (u32)(routes[k].address >> 32),
-				.data = routes[k].data,
-			},
-		};
-	}
-	return ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table) < 0 ? -errno : 0;
-}
+/* ---- local APICs ------------------------------------------------------------------------------ */
 
 static int kvm_lapic_get(struct engine_vp *vp, u8 *ret_page)
 {
@@ -258,38 +244,11 @@ static int kvm_lapic_set(struct engine_vp *vp, const u8 *page)
 /* KVM executes what is in memory: it keeps no decoding of ours. */
 static void kvm_drop_code(struct engine_vm *vm, u64 first_ram_page, u64 count) {}
 
-/*
- * Fetch and clear the kernel's log into the dirty map: KVM takes the write rights away itself.
- */
+/* Fetch and clear: KVM takes the write rights away itself. */
 static void kvm_drop_write_rights(struct engine_vm *vm)
 {
-	for (unsigned k = 0; k < vm->slot_count; k++) {
-		const struct engine_slot *slot = &vm->slot[k];
-		u64 pages = slot->size >> WALL_PAGE_SHIFT;
-		AUTO_FREE u64 *bits = NULL;
-		struct kvm_dirty_log log = { .slot = k };
-
-		if (!slot->log || !slot->is_ram || pages == 0)
-			continue;
-		bits = calloc((pages + 63) / 64, sizeof *bits);
-		log.dirty_bitmap = bits;
-		if (!bits || ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0) {
-			/* unknown is dirty: nothing may be missed */
-			log_warn("KVM: no dirty log of slot %u; all of it counts as "
-				 "dirty",
-				 k);
-			for (u64 page = 0; page < pages; page++)
-				atomic_store_explicit(
-					&vm->config.dirty_map[slot->ram_page + page], 1,
-					memory_order_release);
-			continue;
-		}
-		for (u64 page = 0; page < pages; page++)
-			if (bits[page / 64] >> (page % 64) & 1)
-				atomic_store_explicit(
-					&vm->config.dirty_map[slot->ram_page + page], 1,
-					memory_order_release);
-	}
+	for (unsigned k = 0; k < vm->slot_count; k++)
+		take_log(vm, k);
 }
 
 const struct engine_ops engine_kvm_ops = {
@@ -318,6 +277,10 @@ const struct engine_ops engine_kvm_ops = {
 	.vp_count = kvm_vp_count,
 	.deliver = kvm_deliver,
 	.set_routes = kvm_set_routes,
+	.doorbell_add = kvm_doorbell_add,
+	.doorbell_remove = kvm_doorbell_remove,
+	.msi_event_add = kvm_msi_event_add,
+	.msi_event_remove = kvm_msi_event_remove,
 	.lapic_get = kvm_lapic_get,
 	.lapic_set = kvm_lapic_set,
 };
