@@ -10,6 +10,8 @@
 
 /* Where the loop cannot watch for room (the peer closed its half, which epoll reports for ever). */
 #define RETRY_NS 2000000ull
+/* How long the beginning of a line may wait for its end. */
+#define FLUSH_NS 4000000ull
 
 static void ask_loop(struct serial *s)
 {
@@ -38,8 +40,10 @@ static void push_out(struct serial *s)
 		n = write(s->fd, s->out + s->out_head, piece);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			s->blocked = true;
 			return;
+		}
 		if (n < 0) { /* the console went away: the guest is not to suffer */
 			drop_out(s);
 			ask_loop(s);
@@ -48,12 +52,13 @@ static void push_out(struct serial *s)
 		s->out_head = (s->out_head + (unsigned)n) % SERIAL_OUT;
 		s->out_count -= (unsigned)n;
 	}
+	s->blocked = false;
 }
 
 static size_t on_uart_write(void *owner, const u8 *bytes, size_t size)
 {
 	struct serial *s = owner;
-	bool waited = s->out_count > 0;
+	bool was_blocked = s->blocked, line_ends = false;
 	size_t n = 0;
 
 	if (s->fd < 0) {
@@ -61,13 +66,17 @@ static size_t on_uart_write(void *owner, const u8 *bytes, size_t size)
 		return size;
 	}
 	while (n < size && s->out_count < SERIAL_OUT) {
+		line_ends |= bytes[n] == '\n';
 		s->out[(s->out_head + s->out_count) % SERIAL_OUT] = bytes[n++];
 		s->out_count++;
 	}
-	if (!waited) {
+	if (was_blocked)
+		return n;
+	if (line_ends || s->out_count > SERIAL_OUT / 2)
 		push_out(s);
-		if (s->out_count > 0)
-			ask_loop(s);
+	if (s->blocked || (s->out_count > 0 && !s->flush_asked)) {
+		s->flush_asked = true;
+		ask_loop(s);
 	}
 	return n;
 }
@@ -130,6 +139,7 @@ static void on_socket(void *owner, unsigned events)
 		s->hung_up = true;
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		read_in(s);
+	s->flush_asked = false;
 	push_out(s);
 	if (s->out_count < SERIAL_OUT)
 		uart16550_on_writable(&s->uart);
@@ -139,13 +149,16 @@ static void on_socket(void *owner, unsigned events)
 
 static void on_retry(void *owner)
 {
-	on_socket(owner, 0);
+	struct serial *s = owner;
+
+	s->flush_set = false;
+	on_socket(s, 0);
 }
 
 void serial_look(struct serial *s)
 {
 	unsigned want = 0;
-	bool ended, gone;
+	bool ended, gone, flush;
 
 	atomic_store(&s->look, false);
 	pthread_mutex_lock(s->lock);
@@ -154,10 +167,18 @@ void serial_look(struct serial *s)
 	gone = s->fd < 0;
 	if (!ended && s->in_count == 0)
 		want |= LOOP_READ;
-	if (s->out_count > 0)
+	if (s->blocked)
 		want |= LOOP_WRITE;
+	flush = s->out_count > 0 && !s->blocked && !gone;
+	/* What a VP wrote until now is seen to; the next byte asks again. */
+	s->flush_asked = flush;
 	pthread_mutex_unlock(s->lock);
 
+	if (flush && !s->flush_set) {
+		s->flush_set = true;
+		loop_alarm_set(&s->retry,
+			       host_clock.monotonic_ns(&host_clock) + FLUSH_NS);
+	}
 	if (ended || gone) {
 		loop_watch_remove(s->watch);
 		s->watch = NULL;

@@ -4,8 +4,11 @@
  * the socket while the chip has no room, sent ones in `out` and then in the chip's own FIFO
  * (its line status says so) while the socket has none.
  *
- * Threads: the VP that writes a byte writes it to the socket itself when nothing waits. What
- * waits is the loop thread's: it watches the socket. All state is under the chipset lock, but
+ * Bytes go in pieces: a line, half the buffer, or what has come within a few milliseconds. One by one
+ * they cost two system calls and two changes of process each, most of a boot's output.
+ *
+ * Threads: the VP that writes the end of a line writes it to the socket itself. What is left, or
+ * waits for room, is the loop thread's: it has an alarm, or watches the socket. All state is under the chipset lock, but
  * the watch, which is the loop's. A VP that wants the watch changed sets `look` and rings the
  * partition's self_event.
  */
@@ -29,8 +32,11 @@ struct serial {
 	struct loop_watch *watch; /* loop thread */
 	unsigned watched;
 	struct loop_alarm
-		retry;	   /* after the peer closed its half: no watch, see serial.c */
+		retry; /* also after the peer closed its half: no watch, see serial.c */
 	_Atomic bool look; /* the loop thread should look at what to watch */
+	bool blocked;	   /* the socket took no more: its watch says when it does */
+	bool flush_set;	   /* loop thread: the alarm is set to push what is in `out` */
+	bool flush_asked;  /* the loop thread will push what is in `out` soon */
 	bool hung_up;	   /* the peer closed its half: epoll says so for ever */
 	bool in_ended;	   /* and everything before that was read */
 	u8 in[SERIAL_IN];
