@@ -231,27 +231,28 @@ static int find_doorbell(const struct io_map *map, const struct doorbell *d)
 }
 
 /*
- * Where the engine can, it rings the doorbell itself: of a connection by the port that the hypercall
- * page's short way writes the connection's number to.
+ * What the engine is to watch: of a connection the port that the hypercall page's short way writes
+ * the connection's number to.
  */
-static bool by_engine(const struct io_map *map, const struct doorbell *d,
-		      struct engine_doorbell *ret_bell)
+static struct engine_doorbell for_engine(const struct doorbell *d)
 {
-	*ret_bell = (struct engine_doorbell){ .mmio = d->kind == WALL_DOORBELL_MMIO,
-					      .size = d->size,
-					      .address = d->address,
-					      .any_value = d->any_value,
-					      .match = d->match };
-	return map->partition->config.engine->doorbell_add &&
-	       d->kind != WALL_DOORBELL_CONNECTION;
+	if (d->kind == WALL_DOORBELL_CONNECTION)
+		return (struct engine_doorbell){ .address = HYPERCALL_PORT_SIGNAL,
+						 .size = 4,
+						 .match = d->address };
+	return (struct engine_doorbell){ .mmio = d->kind == WALL_DOORBELL_MMIO,
+					 .size = d->size,
+					 .address = d->address,
+					 .any_value = d->any_value,
+					 .match = d->match };
 }
 
 static void tell_engine(const struct io_map *map, struct doorbell *d, bool add)
 {
 	struct partition *p = map->partition;
-	struct engine_doorbell bell;
+	struct engine_doorbell bell = for_engine(d);
 
-	if (!by_engine(map, d, &bell))
+	if (!p->config.engine->doorbell_add)
 		return;
 	if (add)
 		d->by_engine = p->config.engine->doorbell_add(p->engine_vm, &bell,

@@ -16,6 +16,7 @@ enum {
 	PORT_POSTED = 0x3130,
 	PORT_BELL = 0x3140,
 	BELL_VALUE = 7,
+	BELL_CONNECTION = 0x2345,
 	BELL_MSI = 0, /* number of its MSI event */
 	DISK_LINE = 11,
 	DISK_MAX = 1 << 20,
@@ -413,6 +414,8 @@ int test_devices_connect(struct test_devices *d, struct err *err)
 					      .match = BELL_VALUE };
 
 	int r = worker_doorbell(d->end, &bell, d->bell.event, err);
+	if (r == 0)
+		r = worker_connect(d->end, BELL_CONNECTION, d->bell.event, err);
 	return r < 0 ? err_wrap(err, "test devices") : 0;
 }
 

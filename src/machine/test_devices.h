@@ -23,7 +23,8 @@
  *	3134	R writes since reset
  *
  *	the bell: a doorbell, and an interrupt that is raised by an eventfd
- *	3140	W 7, 4 bytes wide: rings. Every other write: counts as another
+ *	3140	W 7, 4 bytes wide: rings, as an event signalled to connection 0x2345 does. Every
+ *		other write: counts as another
  *	3144	R rings since reset
  *	3148	R others since reset
  *	314c	W vector: processor 0 gets it soon after a ring; 0: none. R 1: the engine watches

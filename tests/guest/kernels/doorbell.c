@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The test bell (src/machine/test_devices.h): writes of one value ring it, each once; others, and
- * other widths, reach the device as ever. Then an eventfd of the parent's interrupts us, a thousand
+ * other widths, reach the device as ever. It is rung as the hypercall page signals an event. Then an eventfd of the parent's interrupts us, a thousand
  * times one after the other.
  */
 #include "kernel.h"
@@ -10,6 +10,9 @@
 #define VECTOR 0x41
 #define RINGS 20000
 #define ROUNDS 1000
+#define SIGNAL 0xb8
+#define CONNECTION 0x2345
+#define SIGNALS 5000
 #define APIC ((volatile uint32_t *)0xfee00000)
 
 static volatile uint32_t interrupts;
@@ -45,6 +48,23 @@ static void rings(void)
 	report("others", inl(BELL + 8));
 }
 
+static void wrmsr(uint32_t msr, uint32_t low)
+{
+	__asm__ volatile("wrmsr" ::"c"(msr), "a"(low), "d"(0));
+}
+
+static void signals(void)
+{
+	static uint8_t page[4096] __attribute__((aligned(4096)));
+
+	wrmsr(0x40000000, 1);
+	wrmsr(0x40000001, (uint32_t)page | 1);
+	for (uint32_t i = 0; i < SIGNALS; i++)
+		outl(SIGNAL, CONNECTION);
+	outl(SIGNAL, CONNECTION + 1);
+	report("rings", inl(BELL + 4));
+}
+
 static void interrupted(void)
 {
 	start_pics();
@@ -70,6 +90,7 @@ void kernel_main(const uint32_t *info)
 {
 	(void)info;
 	rings();
+	signals();
 	interrupted();
 	leave(0);
 }
