@@ -116,6 +116,12 @@ void partition_take_events(struct partition *p)
 		wall_hv_take_events(&p->wall, on_wall_events, p);
 }
 
+void partition_take_vp_events(struct vp *vp)
+{
+	wall_hv_take_vp_events(&vp->partition->wall, vp->index, on_wall_events,
+			       vp->partition);
+}
+
 void partition_run(struct partition *p)
 {
 	if (p->running)
@@ -433,6 +439,8 @@ static int build(struct partition *p, struct err *err)
 		return err_set(err, -ENOMEM, "no memory for the virtual machine");
 	x86_model_init(&p->model, config->vp_count, config->tsc_hz);
 	guest_interface_init(p);
+	/* An engine with LAPICs of its own sleeps by itself. */
+	p->park = !config->engine->own_lapic && vp_can_park();
 	if (config->test_devices) {
 		p->hyperv_test = calloc(1, sizeof *p->hyperv_test);
 		if (!p->hyperv_test)

@@ -81,6 +81,7 @@ struct partition {
 	struct engine_vm *engine_vm;
 	struct vp **vp;
 	struct x86_model model; /* what CPUID says */
+	bool park;		/* VPs sleep on two words: vp_can_park */
 	int self_event; /* VP threads and signal handlers -> loop: look at the flags */
 
 	struct memory_map memory; /* changed while all VPs stand */
@@ -146,6 +147,8 @@ void partition_run(struct partition *p);
 void partition_stop(struct partition *p);
 /* The worker has events for VPs: deliver them if the VM runs. Loop thread. */
 void partition_take_events(struct partition *p);
+/* Those of one VP. Its thread, inside. */
+void partition_take_vp_events(struct vp *vp);
 /* Chips, VPs, map and ranges as after partition_new. Stopped before. Loop thread. */
 int partition_reset(struct partition *p) MUST_CHECK;
 

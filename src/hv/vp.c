@@ -42,6 +42,29 @@ void vp_nmi(struct vp *vp)
 		wake(vp);
 }
 
+/*
+ * Sleep until a signal bit is set or the worker has an event, which so costs no other thread of
+ * ours. What the worker does to its word cannot keep our signals from us.
+ */
+static void park(struct vp *vp)
+{
+	struct wall_hv *wall = &vp->partition->wall;
+	_Atomic u32 *events;
+	struct futex_waitv words[2] = {
+		{ .val = VP_SLEEPING,
+		  .uaddr = (u64)(uintptr_t)&vp->signals,
+		  .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG },
+		{ .val = 1, .flags = FUTEX_32 },
+	};
+
+	if (!wall_hv_park_begin(wall, vp->index, &events)) {
+		words[1].uaddr = (u64)(uintptr_t)events;
+		syscall(SYS_futex_waitv, words, 2, 0, NULL, 0);
+	}
+	wall_hv_park_end(wall, vp->index);
+	partition_take_vp_events(vp);
+}
+
 /* Sleep until a signal bit is set; at once back when one is. */
 static void sleep_until_signal(struct vp *vp)
 {
@@ -50,8 +73,18 @@ static void sleep_until_signal(struct vp *vp)
 	if (!atomic_compare_exchange_strong(&vp->signals, &nothing, VP_SLEEPING))
 		return;
 	/* Whatever ends it (a wake-up, our timer's signal, chance): the caller looks again. */
-	syscall(SYS_futex, &vp->signals, FUTEX_WAIT_PRIVATE, VP_SLEEPING, NULL, NULL, 0);
+	if (vp->partition->park)
+		park(vp);
+	else
+		syscall(SYS_futex, &vp->signals, FUTEX_WAIT_PRIVATE, VP_SLEEPING, NULL,
+			NULL, 0);
 	atomic_fetch_and(&vp->signals, ~VP_SLEEPING);
+}
+
+/* Before there is anything to wait for: a call without words says whether the kernel has it. */
+bool vp_can_park(void)
+{
+	return syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno != ENOSYS;
 }
 
 /* ---- the timer ------------------------------------------------------------------------------ */

@@ -83,6 +83,9 @@ int vp_start(struct vp *vp, struct err *err) MUST_CHECK;
 /* The thread must have ended or never begun. */
 void vp_free(struct vp *vp);
 
+/* Can VPs sleep for the worker's events as well as for ours? Before the jail closes. */
+bool vp_can_park(void);
+
 /* Any thread. */
 void vp_signal(struct vp *vp, u32 bits);
 void vp_nmi(struct vp *vp);

@@ -15,21 +15,20 @@
 
 /* A VP runs guest code: it sleeps, wakes others, arms its own timer, writes to the console. */
 static const int hv_vp_calls[] = {
-	SYS_futex,	     /* sleep while halted or while the worker answers */
-	SYS_read,	     /* own eventfds */
-	SYS_write,	     /* eventfds, the console's socket, the log */
-	SYS_timer_settime,   /* the LAPIC timer, by signal on this very thread */
-	SYS_rt_sigreturn,    /* from that signal */
-	SYS_rt_sigprocmask,  /* thread exit */
-	SYS_clock_gettime,   /* where the vDSO cannot serve it */
-	SYS_clock_nanosleep, /* calibrations at thread start */
-	SYS_membarrier,	     /* newly decoded code, see cpu.h */
-	SYS_sched_yield,     /* PAUSE loops on a host with fewer processors than VPs */
-	SYS_tgkill,	     /* kick another VP; abort() */
-	SYS_mmap,	     /* decoded code grows; never PROT_EXEC */
-	SYS_munmap,
-	SYS_madvise, /* give memory back; thread exit */
-	SYS_exit,    /* this thread */
+	SYS_futex,	    /* sleep while halted or while the worker answers */
+	SYS_read,	    /* own eventfds */
+	SYS_write,	    /* eventfds, the console's socket, the log */
+	SYS_timer_settime,  /* the LAPIC timer, by signal on this very thread */
+	SYS_rt_sigreturn,   /* from that signal */
+	SYS_rt_sigprocmask, /* thread exit */
+	SYS_clock_gettime,  /* where the vDSO cannot serve it */
+	SYS_futex_waitv,    /* halted: for hv's own signals or the worker's events */
+	SYS_membarrier,	    /* newly decoded code, see cpu.h */
+	SYS_sched_yield,    /* PAUSE loops on a host with fewer processors than VPs */
+	SYS_tgkill,	    /* kick another VP; abort() */
+	SYS_mmap,	    /* decoded code grows; never PROT_EXEC */
+	SYS_munmap,	    SYS_madvise, /* give memory back; thread exit */
+	SYS_exit,			 /* this thread */
 	SYS_exit_group,
 };
 

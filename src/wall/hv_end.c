@@ -297,6 +297,33 @@ void wall_hv_take_events(struct wall_hv *end,
 	}
 }
 
+void wall_hv_take_vp_events(struct wall_hv *end, vp_index_t vp,
+			    void (*signal)(void *owner, vp_index_t vp, unsigned word,
+					   u64 flags),
+			    void *owner)
+{
+	_Atomic u64 *signalled = &end->config.control->signalled[vp / 64];
+	u64 bit = BIT64(vp % 64);
+
+	if (atomic_load(signalled) & bit && atomic_fetch_and(signalled, ~bit) & bit)
+		take_events_of(end, vp, signal, owner);
+}
+
+bool wall_hv_park_begin(struct wall_hv *end, vp_index_t vp, _Atomic u32 **ret_word)
+{
+	struct wall_control *control = end->config.control;
+
+	*ret_word = &control->synic[vp].parked;
+	atomic_store(*ret_word, 1);
+	/* The worker does it the other way round: one of us sees the other. */
+	return atomic_load(&control->signalled[vp / 64]) & BIT64(vp % 64);
+}
+
+void wall_hv_park_end(struct wall_hv *end, vp_index_t vp)
+{
+	atomic_store(&end->config.control->synic[vp].parked, 0);
+}
+
 /* ---- accesses ------------------------------------------------------------------------------- */
 
 /* Sleep while *word is value; returns false when timeout_ns went by. */

@@ -91,12 +91,23 @@ void wall_hv_on_event(struct wall_hv *end);
 void wall_hv_drain_lines(struct wall_hv *end);
 
 /*
- * The events of all VPs, 64 flags a call: word * 64 on. Any one thread at a time.
+ * The events of all VPs, 64 flags a call: word * 64 on. Any thread.
  */
 void wall_hv_take_events(struct wall_hv *end,
 			 void (*signal)(void *owner, vp_index_t vp, unsigned word,
 					u64 flags),
 			 void *owner);
+
+/*
+ * The same for one VP, on its thread, also while another takes all; and the word that it sleeps on:
+ * begin, and unless that said that events wait sleep while the word is 1, then end.
+ */
+void wall_hv_take_vp_events(struct wall_hv *end, vp_index_t vp,
+			    void (*signal)(void *owner, vp_index_t vp, unsigned word,
+					   u64 flags),
+			    void *owner);
+bool wall_hv_park_begin(struct wall_hv *end, vp_index_t vp, _Atomic u32 **ret_word);
+void wall_hv_park_end(struct wall_hv *end, vp_index_t vp);
 
 /*
  * Ask the worker and sleep until it has answered. kind and size are ours, count * size <=

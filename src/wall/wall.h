@@ -157,9 +157,12 @@ struct wall_posted {
 };
 
 /* ---- synthetic interrupts: worker -> VP ----------------------------------------------------
- * The worker ORs the flag into pending; if it was clear, it ORs the VP into signalled, wakes
- * parked where it is 1, and rings hv_event. hv takes signalled first, then pending (exchange with
- * 0), then moves the flags into the SIEFP page. A lying worker causes spurious events.
+ * The worker ORs the flag into pending; if it was clear, it ORs the VP into signalled. Then, where
+ * parked is 1, it makes it 0 (locked) and wakes who sleeps on it: the VP itself; else it rings hv_event.
+ * hv takes signalled first, then pending (exchange with 0), then moves the flags into the SIEFP page.
+ * A VP sets parked, then looks at signalled, then sleeps while parked is 1: one of the two sees the
+ * other. Where hv's kernel cannot wait for two words at once parked stays 0. A lying worker causes
+ * spurious events and wakes; hv's own signals wait on a word that it does not share.
  */
 #define WALL_SINTS 16
 struct wall_synic {

@@ -477,9 +477,11 @@ void worker_signal(struct worker_end *end, vp_index_t vp, u32 flag)
 	if (atomic_fetch_or(&synic->pending[flag / 64], bit) & bit)
 		return;
 	atomic_fetch_or(&end->control->signalled[vp / 64], BIT64(vp % 64));
-	if (atomic_load(&synic->parked))
+	u32 asleep = 1;
+	if (atomic_compare_exchange_strong(&synic->parked, &asleep, 0))
 		syscall(SYS_futex, &synic->parked, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-	ipc_event_ring(end->hv_event);
+	else
+		ipc_event_ring(end->hv_event);
 }
 
 /* ---- accesses ---- */

@@ -2,6 +2,7 @@
 /* The guest's synthetic MSRs and hypercalls, and through them the worker: messages and events. */
 #include "hv_fixture.h"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 
 #include "base/ipc.h"
@@ -182,6 +183,61 @@ TEST(event_that_came_while_the_vm_stood_is_not_lost)
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->taken_count > 0);
 	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256], 0x20);
+	worker_end_close(end);
+}
+
+/* An interrupt handler that takes its flag, in a processor that sleeps between two of them. */
+static enum script_result take_flags(struct script_vp *vp)
+{
+	_Atomic u8 *flags =
+		(_Atomic u8 *)vp->machine->worker->ram + EVENTS + HV_SINT_VMBUS * 256;
+
+	if (vp->step++ == 0)
+		open_guest(vp);
+	else
+		vp->bus->mmio_write(vp->bus_vp, LAPIC_GPA + 0xb0, 4, 0); /* EOI */
+	if (atomic_exchange(&flags[3], 0) & 0x80)
+		atomic_fetch_add(&vp->result[0], 1);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+static bool ping(struct machine *m, struct worker_end *end, unsigned rounds)
+{
+	m->script[0] = take_flags;
+	CHECK_EQ(machine_run(m), 0);
+	for (int n = 0; n < 100000 && !m->vp[0]->result[7]; n++)
+		usleep(100);
+	for (unsigned k = 1; k <= rounds; k++) {
+		worker_signal(end, 0, 31);
+		for (unsigned n = 0; m->vp[0]->result[0] < k; n++) {
+			CHECK(n < 10000000); /* lost */
+			sched_yield();
+		}
+	}
+	return true;
+}
+
+TEST(event_is_never_lost_on_a_processor_that_is_about_to_sleep)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct worker_end *end;
+
+	ASSERT(m);
+	end = worker_of(m);
+	ASSERT_OK(ping(m, end, UNDER_TSAN ? 2000 : 20000));
+	worker_end_close(end);
+}
+
+TEST(event_is_never_lost_where_the_kernel_cannot_wait_for_two_words)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct worker_end *end;
+
+	ASSERT(m);
+	m->partition->park = false;
+	end = worker_of(m);
+	ASSERT_OK(ping(m, end, 2000));
 	worker_end_close(end);
 }
 
