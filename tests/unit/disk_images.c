@@ -20,8 +20,7 @@ static bool work_on(const struct model_kind *kind, u64 seed, unsigned steps)
 			CHECK_OK(model_compare(&m));
 		}
 		if (i == steps / 2)
-			CHECK_OK(
-				model_grow(&m, (kind->size + kind->size / 2) & ~4095ull));
+			CHECK_OK(model_grow(&m));
 	}
 	CHECK_OK(model_compare(&m));
 	CHECK_OK(model_close(&m));
@@ -34,7 +33,7 @@ static bool work_on(const struct model_kind *kind, u64 seed, unsigned steps)
 TEST_TIMEOUT(images_of_every_kind_hold_what_was_written, 60)
 {
 	for (unsigned i = 0; i < model_kind_count; i++)
-		for (u64 seed = 1; seed <= 4; seed++)
+		for (u64 seed = 1; seed <= 3; seed++)
 			if (!work_on(&model_kinds[i], seed, 400))
 				FAIL("%s, seed %llu", model_kinds[i].name,
 				     (unsigned long long)seed);

@@ -18,6 +18,13 @@ struct model_kind {
 	u64 size;
 	u32 block_size, logical_block;
 	unsigned levels; /* images in the chain */
+	/*
+	 * Large disks of which little is used: the model's bytes are islands of this size, one
+	 * every stride bytes of the disk, so that each has table entries and bits of its own in
+	 * sectors of their own. 0: the disk is the model.
+	 */
+	u64 island, stride;
+	u64 grow_to; /* disk size that a workload grows it to; 0: by half */
 };
 
 struct model {
@@ -25,11 +32,14 @@ struct model {
 	struct power power[MODEL_LEVELS]; /* [0] is the leaf's storage */
 	struct image *image;		  /* leaf, or NULL while it is closed */
 	u8 *expected;
-	u64 size;
+	u64 size; /* of expected */
+	u64 disk_size;
 	u64 random;
 };
 
+/* The last ones are those with islands: model_large_kinds of them. */
 extern const struct model_kind model_kinds[];
+extern const unsigned model_large_kinds;
 extern const unsigned model_kind_count;
 const struct model_kind *model_kind_named(const char *name);
 
@@ -45,7 +55,11 @@ int model_open_files(const struct model_kind *kind, struct power *power, bool re
 u64 model_random(struct model *m, u64 limit);
 /* One random write, zero, trim or flush. */
 bool model_step(struct model *m);
+/* What the last step changed: [*offset, *offset + *size) of expected; size 0: a flush. */
+extern u64 model_step_offset, model_step_size;
 bool model_write(struct model *m, u64 offset, u64 size);
-bool model_grow(struct model *m, u64 size);
+bool model_grow(struct model *m);
+/* A piece of the model, as it is in the image now. */
+int model_read(const struct model *m, struct image *im, void *data, u64 size, u64 offset);
 /* Every byte is as it must be. */
 bool model_compare(struct model *m);
