@@ -146,3 +146,13 @@ void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq)
 	aml_byte(a, 0); /* checksum: none */
 	aml_close(a, buffer);
 }
+
+void aml_no_resources(struct aml *a)
+{
+	aml_name(a, "_CRS");
+	size_t buffer = aml_open(a, AML_BUFFER);
+	aml_number(a, 2u);
+	aml_byte(a, ACPI_RESOURCE_END);
+	aml_byte(a, 0);
+	aml_close(a, buffer);
+}

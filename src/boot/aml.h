@@ -39,3 +39,5 @@ void aml_name_eisa(struct aml *a, const char *name, const char *id);
 
 /* _CRS: ports [base, base + count) and, if irq >= 0, an edge-triggered line. */
 void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq);
+/* _CRS: nothing. */
+void aml_no_resources(struct aml *a);

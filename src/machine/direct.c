@@ -8,6 +8,7 @@
 #include "boot/entry.h"
 #include "boot/fw_cfg.h"
 #include "boot/load.h"
+#include "machine/synthetic.h"
 #include "machine/test_devices.h"
 #include "wall/guest_memory.h"
 #include "wall/worker_config.h"
@@ -25,6 +26,10 @@ struct direct {
 	struct vp_state first; /* as the loader left it */
 	struct test_devices *test_devices;
 	bool opened; /* the images */
+	struct synthetic *synthetic;
+	/* a reset that waits for the devices */
+	void (*reset_done)(void *owner, int r, const struct err *err);
+	void *reset_owner;
 };
 
 static int open_images(struct direct *m, struct err *err);
@@ -55,6 +60,8 @@ int direct_connect(struct direct *m, struct err *err)
 				       &m->loader.kernel, err);
 	if (r == 0 && config->test_devices)
 		r = test_devices_connect(m->test_devices, err);
+	if (r == 0)
+		synthetic_connect(m->synthetic);
 	return r;
 }
 
@@ -69,15 +76,15 @@ int direct_power_on(struct direct *m, struct err *err)
 	return r;
 }
 
-int direct_reset(struct direct *m, struct err *err)
+/* The guest stands, and so do the devices. */
+static int restart(struct direct *m, struct err *err)
 {
 	u64 ticket = 0;
-	int r = worker_stop(m->parts.end, err);
+	int r = worker_reset(m->parts.end, err);
 
-	if (r == 0)
-		r = worker_reset(m->parts.end, err);
 	if (r < 0)
 		return r;
+	synthetic_reset(m->synthetic);
 	if (m->test_devices)
 		test_devices_reset(m->test_devices);
 	r = gm_clear(m->parts.gm, &ticket);
@@ -89,6 +96,40 @@ int direct_reset(struct direct *m, struct err *err)
 	if (r == 0)
 		r = worker_run(m->parts.end, err);
 	return r;
+}
+
+static void on_quiet(void *owner)
+{
+	struct direct *m = owner;
+	void (*done)(void *owner, int r, const struct err *err) = m->reset_done;
+	struct err err = { 0 };
+	int r = restart(m, &err);
+
+	m->reset_done = NULL;
+	done(m->reset_owner, r, &err);
+}
+
+void direct_reset(struct direct *m,
+		  void (*done)(void *owner, int r, const struct err *err), void *owner)
+{
+	struct err err = { 0 };
+	int r;
+
+	if (m->reset_done)
+		return;
+	r = worker_stop(m->parts.end, &err);
+	if (r < 0) {
+		done(owner, r, &err);
+		return;
+	}
+	m->reset_done = done;
+	m->reset_owner = owner;
+	synthetic_stop(m->synthetic, on_quiet, m);
+}
+
+void direct_quiet(struct direct *m, void (*done)(void *owner), void *owner)
+{
+	synthetic_stop(m->synthetic, done, owner);
 }
 
 int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
@@ -104,6 +145,18 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 		    ? test_devices_new(parts->end, parts->gm, parts->loop,
 				       &m->test_devices, err)
 		    : 0;
+	if (r == 0)
+		r = synthetic_new(
+			&(struct synthetic_parts){
+				.config = parts->config,
+				.gm = parts->gm,
+				.end = parts->end,
+				.loop = parts->loop,
+				.image_fd = parts->image_fd,
+				.enter_thread = parts->enter_thread,
+				.owner = parts->owner,
+			},
+			&m->synthetic, err);
 	if (r < 0) {
 		direct_free(m);
 		return r;
@@ -112,10 +165,27 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 	return 0;
 }
 
+int direct_start(struct direct *m, struct err *err)
+{
+	return synthetic_start(m->synthetic, err);
+}
+
+void direct_flush(struct direct *m)
+{
+	synthetic_flush(m->synthetic);
+}
+
+size_t direct_inspect(const struct direct *m, char *text, size_t size)
+{
+	return synthetic_inspect(m->synthetic, text, size);
+}
+
 int direct_load(struct direct *m, struct err *err)
 {
 	int r = open_images(m, err);
 
+	if (r == 0)
+		r = synthetic_open(m->synthetic, err);
 	return r < 0 ? r : load(m, err);
 }
 
@@ -123,6 +193,7 @@ void direct_free(struct direct *m)
 {
 	if (!m)
 		return;
+	synthetic_free(m->synthetic);
 	test_devices_free(m->test_devices);
 	free(m);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine that starts a kernel without firmware: RAM, hv's chips, ACPI, fw_cfg, and nothing
- * of the parent's but test devices where they are asked for.
+ * The machine that starts a kernel without firmware: RAM, hv's chips, ACPI, fw_cfg, the VMBus with
+ * its SCSI controllers, and test devices where they are asked for.
  *
  *	1. direct_new		makes the parts; outside the jail
- *	2. direct_load		checks the images, loads the guest into RAM: hv is not needed yet
- *	3. direct_power_on	tells hv everything and runs the guest
- *	4. direct_reset		any number of times: stops, loads again, runs
- *	5. direct_free
+ *	2. direct_start		inside, before the loop's thread takes its list of system calls
+ *	3. direct_load		checks the images, loads the guest into RAM: hv is not needed yet
+ *	4. direct_power_on	tells hv everything and runs the guest
+ *	5. direct_reset		any number of times: stops, loads again, runs
+ *	6. direct_quiet		no device reaches for guest memory or a disk any more
+ *	7. direct_free		closes the disks
  *
  * A guest that ran under another hv: direct_connect in place of 2 and 3, then blocks.h.
  *
@@ -32,17 +34,34 @@ struct direct_parts {
 	u8 *rom; /* the ROM region, mapped */
 	int kernel_fd;
 	const int *module_fd; /* config->module_count of them */
+	const int *
+		image_fd; /* config->image_count of them; the machine's from direct_new on */
+	/* What each thread of the disks does first. */
+	int (*enter_thread)(void *owner);
+	void *owner;
 };
 
 int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 	       struct err *err) MUST_CHECK;
 void direct_free(struct direct *machine);
 
+int direct_start(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_load(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_power_on(struct direct *machine, struct err *err) MUST_CHECK;
 /* What hv is told of the machine; neither RAM nor a processor is touched. */
 int direct_connect(struct direct *machine, struct err *err) MUST_CHECK;
-int direct_reset(struct direct *machine, struct err *err) MUST_CHECK;
+/*
+ * done is called, perhaps from inside, when the guest runs anew; r < 0: it does not, and err says
+ * why. What is asked meanwhile is the same reset.
+ */
+void direct_reset(struct direct *machine,
+		  void (*done)(void *owner, int r, const struct err *err), void *owner);
+void direct_quiet(struct direct *machine, void (*done)(void *owner), void *owner);
+
+/* hv rang: it may have room for messages again. */
+void direct_flush(struct direct *machine);
+/* Lines of text; returns the length that it would have. */
+size_t direct_inspect(const struct direct *machine, char *text, size_t size);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */
 const char *direct_kernel_kind(const struct direct *machine);

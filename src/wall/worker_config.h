@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a worker is told at its start: one message from the VM's owner, with the descriptors that
- * fd_mask names, in the order of enum worker_fd, then one a boot module. Strings are terminated by
+ * fd_mask names, in the order of enum worker_fd, then one a boot module, then one an image. Strings are terminated by
  * the owner; the worker checks. Paths never travel: names are for messages to people.
  */
 #pragma once
@@ -26,6 +26,32 @@ struct worker_module {
 	char args[WORKER_ARGS_SIZE]; /* multiboot: the module's string */
 };
 
+/* SCSI disks and DVD drives. */
+#define WORKER_MAX_DISKS 32
+#define WORKER_MAX_IMAGES 32 /* of all disks together */
+#define WORKER_MAX_CONTROLLERS 4
+#define WORKER_MAX_LUNS 64
+
+enum worker_image_format {
+	WORKER_IMAGE_RAW,
+	WORKER_IMAGE_ISO,
+	WORKER_IMAGE_VHD,
+	WORKER_IMAGE_VHDX,
+	WORKER_IMAGE_FORMATS,
+};
+
+struct worker_image {
+	char name[WORKER_NAME_SIZE];
+	u32 format;	  /* enum worker_image_format */
+	u32 device_block; /* block device: its logical block size; else 0 */
+};
+
+struct worker_disk {
+	u32 controller, lun; /* of the SCSI controllers on the VMBus */
+	u32 dvd, read_only;
+	u32 first_image, level_count; /* leaf first; none: an empty DVD drive */
+};
+
 struct worker_config {
 	u32 kind;    /* OWNER_WORKER_CONFIG */
 	u32 version; /* WALL_VERSION */
@@ -40,4 +66,7 @@ struct worker_config {
 	char kernel_name[WORKER_NAME_SIZE];
 	char cmdline[WORKER_CMDLINE_SIZE];
 	struct worker_module module[WORKER_MAX_MODULES];
+	u32 disk_count, image_count; /* images: descriptors after the modules' */
+	struct worker_disk disk[WORKER_MAX_DISKS];
+	struct worker_image image[WORKER_MAX_IMAGES];
 };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
-refuse 2 "not yet" --kernel "$kernels/hello.elf" --disk disk.vhdx
+refuse 2 "not yet" --kernel "$kernels/hello.elf" --floppy disk.img
 refuse 2 "not yet" --kernel "$kernels/hello.elf" --net nat
 refuse 2 "not yet" --bios

@@ -194,15 +194,22 @@ TEST(firmware_configuration_says_what_the_machine_has)
 	ASSERT_EQ(seen, BIT(1) | BIT(3) | BIT(5) | BIT(8) | BIT(15) | BIT(17));
 }
 
+static void on_reset(void *owner, int r, const struct err *err)
+{
+	*(int *)owner = r;
+}
+
 TEST(reset_loads_the_guest_again_into_empty_memory)
 {
 	FIXTURE f = { 0 };
+	int r = 1;
 
 	ASSERT_OK(fixture_init(&f, 16 * MIB, 1));
 	ASSERT_EQ(direct_load(f.machine, &f.err), 0);
 	ASSERT_EQ(direct_power_on(f.machine, &f.err), 0);
 	memset(f.hv->ram, 0x55, 16 * MIB);
-	ASSERT_EQ(direct_reset(f.machine, &f.err), 0);
+	direct_reset(f.machine, on_reset, &r);
+	ASSERT_EQ(r, 0);
 	ASSERT_EQ(f.hv->ram[5 * MIB], 0);
 	ASSERT_EQ(f.hv->ram[0x200000], 0x02);
 	ASSERT_EQ(f.hv->ram[0x200020], 0xf4);

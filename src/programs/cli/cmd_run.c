@@ -433,7 +433,15 @@ static int configure(struct run *run, struct vm_process_config *config,
 		snprintf(w->module[k].args, sizeof w->module[k].args, "%s",
 			 o->module_args[k]);
 	}
-	return 0;
+	return run_disks_open(&o->disks, w, config->image, ret_not_found, err);
+}
+
+/* The worker has the images: its copies alone keep their locks. */
+static void close_images(struct vm_process_config *config)
+{
+	for (u32 k = 0; k < config->worker.image_count; k++)
+		close(config->image[k]);
+	config->worker.image_count = 0;
 }
 
 /* Signals that end us become readable, before anything could be left behind by one. */
@@ -509,6 +517,8 @@ static int run_vm(struct run *run)
 		r = vm_process_start(config, &run->vm, &err);
 		started = r == 0;
 	}
+	if (config)
+		close_images(config);
 	if (r == 0)
 		r = loop_new(&run->loop);
 	if (r == 0)

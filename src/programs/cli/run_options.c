@@ -98,6 +98,16 @@ static int set_initrd(struct run_options *o, const char *value, struct err *err)
 	}
 }
 
+static int set_disk(struct run_options *o, const char *value, struct err *err)
+{
+	return run_disks_add(&o->disks, value, false, err);
+}
+
+static int set_cdrom(struct run_options *o, const char *value, struct err *err)
+{
+	return run_disks_add(&o->disks, value, true, err);
+}
+
 static int set_append(struct run_options *o, const char *value, struct err *err)
 {
 	if (strlen(value) >= WORKER_CMDLINE_SIZE)
@@ -207,6 +217,8 @@ static const struct option_row rows[] = {
 	{ "--kernel", "FILE", "Linux bzImage, PVH vmlinux or multiboot image to boot", set_kernel },
 	{ "--initrd", "FILE", "initial RAM disk; multiboot: \"FILE args,FILE args\"", set_initrd },
 	{ "--append", "TEXT", "the kernel's command line", set_append },
+	{ "--disk", "FILE", "a SCSI disk: FILE[,ro][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
+	{ "--cdrom", "FILE", "a DVD drive with an ISO image in it", set_cdrom },
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
 	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
@@ -215,8 +227,6 @@ static const struct option_row rows[] = {
 	{ "--no-reboot", NULL, "a guest reset ends the VM, exit code 10", set_no_reboot },
 	{ "--debug-exit", NULL, "port 0xf4 ends the VM: exit code (value << 1) | 1", set_debug_exit },
 	{ "--test-devices", NULL, "devices for bare test kernels", set_test_devices },
-	{ "--disk", "FILE", NULL, NULL },
-	{ "--cdrom", "FILE", NULL, NULL },
 	{ "--floppy", "FILE", NULL, NULL },
 	{ "--net", "KIND", NULL, NULL },
 	{ "--bios", NULL, NULL, NULL },

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "programs/cli/run_disks.h"
 #include "wall/worker_config.h"
 
 #define RUN_MAX_CPUS 64
@@ -21,6 +22,7 @@ struct run_options {
 	u32 timeout_seconds; /* 0 = none */
 	const char *stats;   /* path, NULL = none */
 	bool no_reboot, debug_exit, test_devices;
+	struct run_disks disks;
 	unsigned module_count;
 	char module_path[WORKER_MAX_MODULES][WORKER_ARGS_SIZE];
 	char module_args[WORKER_MAX_MODULES][WORKER_ARGS_SIZE];

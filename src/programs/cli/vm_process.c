@@ -274,7 +274,7 @@ static int send_worker_config(const struct shared *s,
 			      struct err *err)
 {
 	AUTO_FREE struct worker_config *w = malloc(sizeof *w);
-	int fds[WORKER_FD_COUNT + WORKER_MAX_MODULES];
+	int fds[WORKER_FD_COUNT + WORKER_MAX_MODULES + WORKER_MAX_IMAGES];
 	unsigned count = 0;
 	const int all[WORKER_FD_COUNT] = {
 		[WORKER_FD_RAM] = s->ram,
@@ -312,6 +312,8 @@ static int send_worker_config(const struct shared *s,
 	}
 	for (unsigned k = 0; k < w->module_count; k++)
 		fds[count++] = config->module[k];
+	for (unsigned k = 0; k < w->image_count; k++)
+		fds[count++] = config->image[k];
 	r = ipc_send(s->owner_worker[0], w, sizeof *w, fds, count);
 	return r < 0 ? err_set(err, r, "tabique-worker takes no configuration: %s",
 			       err_words(r))

@@ -23,6 +23,7 @@ struct vm_process_config {
 	int kvm;		     /* /dev/kvm or -1; stays the caller's */
 	int kernel;		     /* stays the caller's */
 	int module[WORKER_MAX_MODULES];
+	int image[WORKER_MAX_IMAGES]; /* worker.image_count of them; stay the caller's */
 };
 
 struct vm_process {

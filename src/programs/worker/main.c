@@ -21,6 +21,8 @@
 #include "wall/guest_memory.h"
 #include "wall/worker_end.h"
 
+#define INSPECT_SIZE 65536
+
 struct worker {
 	struct start_order order;
 	struct wall_control *control;
@@ -30,13 +32,16 @@ struct worker {
 	struct loop *loop;
 	struct direct *machine;
 	struct loop_watch *owner_watch, *access_watch, *verbs_watch;
+	struct jail_config jail;
 	bool failed;
+	bool quiet; /* no device is at work */
 };
 
 static int map_shared_memory(struct worker *w, struct err *err);
 static int make_parts(struct worker *w, struct err *err);
 static int enter_jail(struct worker *w, char *report, size_t size, struct err *err);
 static int start_guest(struct worker *w, struct err *err);
+static int end_guest(struct worker *w, struct err *err);
 
 int main(void)
 {
@@ -80,6 +85,10 @@ int main(void)
 		r = loop_run(w.loop);
 	if (r < 0 && err.code == 0)
 		err_set(&err, r, "event loop: %s", err_words(r));
+
+	/* 8. What the guest has written reaches its disks. */
+	if (w.machine && end_guest(&w, &err) < 0)
+		r = err.code;
 	/* A hypervisor that is gone has said why itself, or its end says it. */
 	if (r < 0 && r != -EPIPE)
 		owner_say_failed(OWNER_FD, &err);
@@ -121,6 +130,7 @@ static int map_shared_memory(struct worker *w, struct err *err)
 static void on_owner(void *owner, unsigned events);
 static void on_access(void *owner, unsigned events);
 static void on_verbs(void *owner, unsigned events);
+static int enter_disk_thread(void *owner);
 
 static int make_parts(struct worker *w, struct err *err)
 {
@@ -157,22 +167,37 @@ static int make_parts(struct worker *w, struct err *err)
 		.rom = w->rom,
 		.kernel_fd = fd[WORKER_FD_KERNEL],
 		.module_fd = w->order.module_fd,
+		.image_fd = w->order.image_fd,
+		.enter_thread = enter_disk_thread,
+		.owner = w,
 	};
 	return direct_new(&parts, &w->machine, err);
 }
 
 /* ---- step 5 ---- */
 
+/* Threads of the disks read and write images, and nothing else. */
+static int enter_disk_thread(void *owner)
+{
+	struct worker *w = owner;
+	struct err err = { 0 };
+
+	return jail_thread(&w->jail, JAIL_THREAD_DISK, &err);
+}
+
 static int enter_jail(struct worker *w, char *report, size_t size, struct err *err)
 {
-	const struct jail_config jail = {
+	int r;
+
+	w->jail = (struct jail_config){
 		.role = JAIL_WORKER,
 		.leave_out = w->order.config.jail_flags,
 		.uid = w->order.config.uid,
 	};
-	int r = jail_enter(&jail, report, size, err);
-
-	return r < 0 ? r : jail_thread(&jail, JAIL_THREAD_WORKER, err);
+	r = jail_enter(&w->jail, report, size, err);
+	if (r == 0)
+		r = direct_start(w->machine, err);
+	return r < 0 ? r : jail_thread(&w->jail, JAIL_THREAD_WORKER, err);
 }
 
 /* ---- step 6 ---- */
@@ -191,6 +216,7 @@ static void on_access(void *owner, unsigned events)
 	struct worker *w = owner;
 
 	worker_serve(w->end);
+	direct_flush(w->machine);
 }
 
 static void on_verbs(void *owner, unsigned events)
@@ -200,11 +226,12 @@ static void on_verbs(void *owner, unsigned events)
 	loop_stop(w->loop);
 }
 
-static void reset(struct worker *w)
+static void on_reset(void *owner, int r, const struct err *cause)
 {
-	struct err err = { 0 };
+	struct worker *w = owner;
+	struct err err = *cause;
 
-	if (direct_reset(w->machine, &err) == 0) {
+	if (r == 0) {
 		owner_say(OWNER_FD, OWNER_LOADED, direct_kernel_kind(w->machine));
 		return;
 	}
@@ -215,23 +242,43 @@ static void reset(struct worker *w)
 	loop_stop(w->loop);
 }
 
-/* Counters as lines of text, then an empty piece: the end. */
+/* Text in pieces of a message's size, then an empty one: the end. */
+static void say_text(const char *text)
+{
+	char piece[OWNER_TEXT_SIZE];
+
+	while (*text) {
+		size_t n = strnlen(text, sizeof piece - 1);
+
+		memcpy(piece, text, n);
+		piece[n] = 0;
+		owner_say(OWNER_FD, OWNER_INSPECT, piece);
+		text += n;
+	}
+	owner_say(OWNER_FD, OWNER_INSPECT, "");
+}
+
+/* Counters as lines of text. */
 static void inspect(struct worker *w)
 {
 	struct worker_end_counts n;
-	char text[OWNER_TEXT_SIZE];
+	static char text[INSPECT_SIZE];
+	int at;
 
 	worker_end_count(w->end, &n);
-	snprintf(text, sizeof text,
-		 "kernel %s\naccesses %llu\nstring_accesses %llu\nposted_writes "
-		 "%llu\nlines "
-		 "%llu\nmsis %llu\npolls %llu\npoll_hits %llu\n",
-		 direct_kernel_kind(w->machine), (unsigned long long)n.accesses,
-		 (unsigned long long)n.strings, (unsigned long long)n.posted,
-		 (unsigned long long)n.lines, (unsigned long long)n.msis,
-		 (unsigned long long)n.polls, (unsigned long long)n.poll_hits);
-	owner_say(OWNER_FD, OWNER_INSPECT, text);
-	owner_say(OWNER_FD, OWNER_INSPECT, "");
+	at = snprintf(text, sizeof text,
+		      "kernel %s\naccesses %llu\nstring_accesses %llu\nposted_writes "
+		      "%llu\n"
+		      "lines %llu\nmsis %llu\npolls %llu\npoll_hits %llu\n"
+		      "messages_in %llu\nmessages_out %llu\nsignals %llu\n",
+		      direct_kernel_kind(w->machine), (unsigned long long)n.accesses,
+		      (unsigned long long)n.strings, (unsigned long long)n.posted,
+		      (unsigned long long)n.lines, (unsigned long long)n.msis,
+		      (unsigned long long)n.polls, (unsigned long long)n.poll_hits,
+		      (unsigned long long)n.messages_in,
+		      (unsigned long long)n.messages_out, (unsigned long long)n.signals);
+	direct_inspect(w->machine, text + at, sizeof text - (size_t)at);
+	say_text(text);
 }
 
 static void on_owner(void *owner, unsigned events)
@@ -250,9 +297,35 @@ static void on_owner(void *owner, unsigned events)
 		return;
 	}
 	if (message.kind == OWNER_RESET)
-		reset(w);
+		direct_reset(w->machine, on_reset, w);
 	else if (message.kind == OWNER_INSPECT_ASK)
 		inspect(w);
 	else
 		log_warn("message %u of the owner is ignored", message.kind);
+}
+
+/* ---- step 8 ---- */
+
+static void on_quiet(void *owner)
+{
+	struct worker *w = owner;
+
+	w->quiet = true;
+	loop_stop(w->loop);
+}
+
+/* Who closed has nothing to say any more; the disks' completions still come by the loop. */
+static int end_guest(struct worker *w, struct err *err)
+{
+	int r = 0;
+
+	loop_watch_remove(w->owner_watch);
+	loop_watch_remove(w->access_watch);
+	loop_watch_remove(w->verbs_watch);
+	direct_quiet(w->machine, on_quiet, w);
+	while (r == 0 && !w->quiet)
+		r = loop_run(w->loop);
+	if (w->quiet)
+		direct_free(w->machine);
+	return r < 0 ? err_set(err, r, "disks: %s", err_words(r)) : 0;
 }

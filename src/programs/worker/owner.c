@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "wall/guest_memory.h"
 
-#define ORDER_FDS (WORKER_FD_COUNT + WORKER_MAX_MODULES)
+#define ORDER_FDS (WORKER_FD_COUNT + WORKER_MAX_MODULES + WORKER_MAX_IMAGES)
+_Static_assert(ORDER_FDS <= IPC_MAX_FDS, "one message brings them all");
 /* A worker cannot run without any of its fixed descriptors. */
 #define FDS_NEEDED (BIT(WORKER_FD_COUNT) - 1)
 
@@ -21,6 +22,30 @@ static bool terminated(const char *text, size_t size)
 static bool page_multiple(u64 size)
 {
 	return size % WALL_PAGE_SIZE == 0;
+}
+
+/* Each image belongs to one disk, in their order. */
+static bool disks_are_good(const struct worker_config *c)
+{
+	u32 images = 0;
+
+	if (c->disk_count > WORKER_MAX_DISKS || c->image_count > WORKER_MAX_IMAGES)
+		return false;
+	for (u32 i = 0; i < c->disk_count; i++) {
+		const struct worker_disk *d = &c->disk[i];
+
+		if (d->controller >= WORKER_MAX_CONTROLLERS ||
+		    d->lun >= WORKER_MAX_LUNS || d->first_image != images ||
+		    d->level_count > c->image_count - images ||
+		    (d->level_count == 0 && !d->dvd))
+			return false;
+		images += d->level_count;
+	}
+	for (u32 i = 0; i < c->image_count; i++)
+		if (!terminated(c->image[i].name, sizeof c->image[i].name) ||
+		    c->image[i].format >= WORKER_IMAGE_FORMATS)
+			return false;
+	return images == c->image_count;
 }
 
 /* The owner is trusted, but a worker of another build would be worse than none. */
@@ -45,6 +70,8 @@ static const char *wrong_with(const struct worker_config *c)
 		if (!terminated(c->module[i].name, sizeof c->module[i].name) ||
 		    !terminated(c->module[i].args, sizeof c->module[i].args))
 			return "module";
+	if (!disks_are_good(c))
+		return "disks";
 	return NULL;
 }
 
@@ -60,7 +87,8 @@ int owner_receive_order(int owner, struct start_order *ret_order, struct err *er
 	if (r < 0)
 		return err_set(err, r, "start order: %s", err_words(r));
 	wrong = size == sizeof *config ? wrong_with(config) : "size";
-	if (!wrong && count != WORKER_FD_COUNT + config->module_count)
+	if (!wrong &&
+	    count != WORKER_FD_COUNT + config->module_count + config->image_count)
 		wrong = "descriptors";
 	if (wrong) {
 		for (unsigned i = 0; i < count; i++)
@@ -71,6 +99,8 @@ int owner_receive_order(int owner, struct start_order *ret_order, struct err *er
 	memcpy(ret_order->fd, fds, sizeof ret_order->fd);
 	for (u32 i = 0; i < config->module_count; i++)
 		ret_order->module_fd[i] = fds[WORKER_FD_COUNT + i];
+	for (u32 i = 0; i < config->image_count; i++)
+		ret_order->image_fd[i] = fds[WORKER_FD_COUNT + config->module_count + i];
 	return 0;
 }
 

@@ -11,6 +11,7 @@ struct start_order {
 	struct worker_config config;
 	int fd[WORKER_FD_COUNT]; /* -1 where it did not come */
 	int module_fd[WORKER_MAX_MODULES];
+	int image_fd[WORKER_MAX_IMAGES];
 };
 
 /* Receive and check the first message; descriptors are the caller's then. */

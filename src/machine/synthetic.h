@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine's VMBus with what hangs on it: SCSI controllers and their disks.
+ *
+ *	1. synthetic_new	outside the jail: descriptors of its own
+ *	2. synthetic_start	inside, before the loop's thread filters itself: the disks' threads
+ *	3. synthetic_open	the images are parsed
+ *	4. synthetic_connect	hv is there, the guest does not run yet
+ *	5. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
+ *	6. synthetic_free	after synthetic_stop has done; closes the disks
+ *
+ * Thread: the loop's.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/types.h"
+
+struct guest_memory;
+struct loop;
+struct synthetic;
+struct worker_config;
+struct worker_end;
+
+struct synthetic_parts {
+	const struct worker_config *config; /* checked; outlives us */
+	struct guest_memory *gm;
+	struct worker_end *end;
+	struct loop *loop;
+	const int *image_fd; /* config->image_count of them; ours from synthetic_new on */
+	/* Each thread of the disks, before its first work. */
+	int (*enter_thread)(void *owner);
+	void *owner;
+};
+
+int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
+		  struct err *err) MUST_CHECK;
+void synthetic_free(struct synthetic *synthetic);
+
+int synthetic_start(struct synthetic *synthetic, struct err *err) MUST_CHECK;
+int synthetic_open(struct synthetic *synthetic, struct err *err) MUST_CHECK;
+void synthetic_connect(struct synthetic *synthetic);
+
+/* done is called when no device reaches for guest memory any more; maybe from inside. */
+void synthetic_stop(struct synthetic *synthetic, void (*done)(void *owner), void *owner);
+void synthetic_reset(struct synthetic *synthetic);
+
+/* hv has room for messages again, perhaps. */
+void synthetic_flush(struct synthetic *synthetic);
+/* Lines of text; returns the length that it would have. */
+size_t synthetic_inspect(const struct synthetic *synthetic, char *text, size_t size);

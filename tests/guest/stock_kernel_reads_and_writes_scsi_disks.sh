@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# limit: 240
+# The in-box hv_storvsc on two disks, one of them read-only, and a DVD drive; two processors, so
+# two channels.
+. "$HERE/tests/tools/case.sh"
+truncate -s 64M a.img
+head -c 8M /dev/urandom >b.img
+head -c 4M /dev/urandom >c.iso
+boot_script --cpus 2 --disk a.img --disk b.img,ro --cdrom c.iso <<'EOF'
+set -e
+for disk in sda sdb sr0; do
+	i=0
+	while [ ! -b /dev/$disk ] && [ $i -lt 100 ]; do
+		sleep 0.1
+		i=$((i + 1))
+	done
+done
+cat /sys/block/sda/size /sys/block/sdb/size /sys/block/sda/ro /sys/block/sdb/ro
+cat /sys/block/sda/device/vendor /sys/block/sda/device/model /sys/block/sda/queue/write_cache
+head -c 20000000 /dev/urandom >/tmp/data
+dd if=/tmp/data of=/dev/sda bs=1M conv=fsync 2>/dev/null
+echo 3 >/proc/sys/vm/drop_caches
+head -c 20000000 /dev/sda | cmp - /tmp/data && echo same
+dd if=/dev/zero of=/dev/sdb bs=512 count=1 conv=fsync 2>/dev/null || echo refused
+md5sum </dev/sdb
+md5sum </dev/sr0
+head -c 1048576 /tmp/data | md5sum
+ls /sys/bus/vmbus/devices | wc -l
+ls -d /sys/bus/vmbus/devices/*/channels/* | wc -l
+EOF
+{
+	printf '131072\n16384\n0\n1\nMsft    \nVirtual Disk    \nwrite back\nsame\nrefused\n'
+	md5sum <b.img
+	md5sum <c.iso
+	head -c 1048576 a.img | md5sum
+	printf '1\n2\n'
+} >want
+diff want output || fail "the guest saw something else"
+[ "$guest_status" = 0 ] || fail "the guest's script ended with $guest_status"
+expect_status 0
