@@ -16,14 +16,6 @@
 static const struct guid controller_instance =
 	GUID(0x7ab19e00, 0x5c51, 0x4d29, 0x8a, 0x01, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
 
-/* The owner's formats are the disks'. */
-static const enum disk_format formats[WORKER_IMAGE_FORMATS] = {
-	[WORKER_IMAGE_RAW] = DISK_RAW,
-	[WORKER_IMAGE_ISO] = DISK_ISO,
-	[WORKER_IMAGE_VHD] = DISK_VHD,
-	[WORKER_IMAGE_VHDX] = DISK_VHDX,
-};
-
 struct synthetic {
 	struct synthetic_parts parts;
 	struct vmbus_wall_host *host;
@@ -98,7 +90,7 @@ static int open_disk(struct synthetic *s, const struct worker_disk *d,
 		level[k] = (struct disk_level){
 			.fd = take_fd(&s->image_fd[d->first_image + k]),
 			.name = image->name,
-			.format = formats[image->format],
+			.format = (enum disk_format)image->format,
 			.device_block = image->device_block,
 		};
 	}

@@ -9,6 +9,7 @@
 /* Tables aligned by hand. */
 /* clang-format off */
 
+#include "base/disk_format.h"
 #include "base/types.h"
 #include "wall/wall.h"
 
@@ -32,17 +33,9 @@ struct worker_module {
 #define WORKER_MAX_CONTROLLERS 4
 #define WORKER_MAX_LUNS 64
 
-enum worker_image_format {
-	WORKER_IMAGE_RAW,
-	WORKER_IMAGE_ISO,
-	WORKER_IMAGE_VHD,
-	WORKER_IMAGE_VHDX,
-	WORKER_IMAGE_FORMATS,
-};
-
 struct worker_image {
 	char name[WORKER_NAME_SIZE];
-	u32 format;	  /* enum worker_image_format */
+	u32 format;	  /* enum disk_format */
 	u32 device_block; /* block device: its logical block size; else 0 */
 };
 

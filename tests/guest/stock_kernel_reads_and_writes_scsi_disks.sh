@@ -9,22 +9,25 @@ head -c 8M /dev/urandom >b.img
 head -c 4M /dev/urandom >c.iso
 boot_script --cpus 2 --disk a.img --disk b.img,ro --cdrom c.iso <<'EOF'
 set -e
-for disk in sda sdb sr0; do
+# The kernel gives names in whatever order its scans end: units are known by their numbers.
+name_of() {
 	i=0
-	while [ ! -b /dev/$disk ] && [ $i -lt 100 ]; do
+	while [ ! -d /sys/bus/scsi/devices/0:0:0:$1/block ] && [ $i -lt 100 ]; do
 		sleep 0.1
 		i=$((i + 1))
 	done
-done
-cat /sys/block/sda/size /sys/block/sdb/size /sys/block/sda/ro /sys/block/sdb/ro
-cat /sys/block/sda/device/vendor /sys/block/sda/device/model /sys/block/sda/queue/write_cache
+	ls /sys/bus/scsi/devices/0:0:0:$1/block
+}
+a=$(name_of 0) b=$(name_of 1) c=$(name_of 2)
+cat /sys/block/$a/size /sys/block/$b/size /sys/block/$a/ro /sys/block/$b/ro
+cat /sys/block/$a/device/vendor /sys/block/$a/device/model /sys/block/$a/queue/write_cache
 head -c 20000000 /dev/urandom >/tmp/data
-dd if=/tmp/data of=/dev/sda bs=1M conv=fsync 2>/dev/null
+dd if=/tmp/data of=/dev/$a bs=1M conv=fsync 2>/dev/null
 echo 3 >/proc/sys/vm/drop_caches
-head -c 20000000 /dev/sda | cmp - /tmp/data && echo same
-dd if=/dev/zero of=/dev/sdb bs=512 count=1 conv=fsync 2>/dev/null || echo refused
-md5sum </dev/sdb
-md5sum </dev/sr0
+head -c 20000000 /dev/$a | cmp - /tmp/data && echo same
+dd if=/dev/zero of=/dev/$b bs=512 count=1 conv=fsync 2>/dev/null || echo refused
+md5sum </dev/$b
+md5sum </dev/$c
 head -c 1048576 /tmp/data | md5sum
 ls /sys/bus/vmbus/devices | wc -l
 ls -d /sys/bus/vmbus/devices/*/channels/* | wc -l

@@ -4,18 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
-#include <strings.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
-static const char *const format_names[] = {
-	[WORKER_IMAGE_RAW] = "raw",
-	[WORKER_IMAGE_ISO] = "iso",
-	[WORKER_IMAGE_VHD] = "vhd",
-	[WORKER_IMAGE_VHDX] = "vhdx",
-};
+#include "programs/cli/disk_process.h"
 
 /* ---- the option ---- */
 
@@ -32,10 +23,12 @@ static int set_word(struct run_disk *d, const char *word, size_t size, struct er
 		return err_fix(err, "use bus=scsi");
 	}
 	if (size > 7 && memcmp(word, "format=", 7) == 0) {
-		for (size_t k = 0; k < ARRAY_COUNT(format_names); k++) {
-			if (strlen(format_names[k]) == size - 7 &&
-			    memcmp(word + 7, format_names[k], size - 7) == 0) {
-				d->format = (int)k;
+		for (int k = 0; k < DISK_FORMATS; k++) {
+			const char *name = disk_format_name((enum disk_format)k);
+
+			if (strlen(name) == size - 7 &&
+			    memcmp(word + 7, name, size - 7) == 0) {
+				d->format = k;
 				return 0;
 			}
 		}
@@ -63,7 +56,7 @@ int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct e
 	*d = (struct run_disk){ .dvd = dvd, .read_only = dvd, .format = -1 };
 	memcpy(d->path, value, size);
 	if (dvd)
-		d->format = WORKER_IMAGE_ISO;
+		d->format = DISK_ISO;
 	while (value[size]) {
 		const char *word = value + size + 1;
 		size_t n = strcspn(word, ",");
@@ -79,79 +72,6 @@ int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct e
 
 /* ---- files ---- */
 
-static int format_of_name(const char *path)
-{
-	static const struct {
-		const char *end;
-		int format;
-	} ends[] = {
-		{ ".iso", WORKER_IMAGE_ISO },	 { ".vhd", WORKER_IMAGE_VHD },
-		{ ".avhd", WORKER_IMAGE_VHD },	 { ".vhdx", WORKER_IMAGE_VHDX },
-		{ ".avhdx", WORKER_IMAGE_VHDX },
-	};
-	size_t length = strlen(path);
-
-	for (size_t k = 0; k < ARRAY_COUNT(ends); k++) {
-		size_t n = strlen(ends[k].end);
-
-		if (length > n && strcasecmp(path + length - n, ends[k].end) == 0)
-			return ends[k].format;
-	}
-	return WORKER_IMAGE_RAW;
-}
-
-/* The lock lives as long as somebody has the open file: the worker, until it ends. */
-static int lock(int fd, bool read_only)
-{
-	struct flock l = { .l_type = read_only ? F_RDLCK : F_WRLCK,
-			   .l_whence = SEEK_SET };
-
-	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
-		return 0;
-	return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
-}
-
-static int open_failed(const char *path, int r, bool *ret_not_found, struct err *err)
-{
-	*ret_not_found = r == -ENOENT || r == -ENOTDIR;
-	if (r == -EBUSY) {
-		err_set(err, r, "disk '%s' is in use", path);
-		return err_fix(err, "stop the VM or the command that has it open");
-	}
-	err_set(err, r, "disk '%s' cannot be opened: %s", path, err_words(r));
-	return err_fix(err, *ret_not_found ? "check the path"
-					   : "check who may read and write it");
-}
-
-static int open_one(const struct run_disk *d, int *ret_fd, u32 *ret_block,
-		    bool *ret_not_found, struct err *err)
-{
-	int flags = (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK |
-		    O_NOCTTY;
-	struct stat st;
-	int r = 0, block = 0;
-
-	/* A device that is mounted, or another VM's, is refused by O_EXCL. */
-	if (!d->read_only && stat(d->path, &st) == 0 && S_ISBLK(st.st_mode))
-		flags |= O_EXCL;
-	AUTO_CLOSE int fd = open(d->path, flags);
-	if (fd < 0)
-		return open_failed(d->path, -errno, ret_not_found, err);
-	if (fstat(fd, &st) < 0)
-		r = -errno;
-	else if (S_ISREG(st.st_mode))
-		r = lock(fd, d->read_only);
-	else if (!S_ISBLK(st.st_mode))
-		r = S_ISDIR(st.st_mode) ? -EISDIR : -ENOTBLK;
-	else if (ioctl(fd, BLKSSZGET, &block) < 0)
-		r = -errno;
-	if (r < 0)
-		return open_failed(d->path, r, ret_not_found, err);
-	*ret_block = (u32)block;
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -159,29 +79,113 @@ static const char *base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+static struct disk_facts told;
+
+static void on_facts(const struct disk_facts *facts)
+{
+	told = *facts;
+}
+
+/* What the image says about its parent: *ret_facts, names "" where it has none. */
+static int read_facts(const char *path, const struct image_file *file,
+		      struct disk_facts *ret_facts, struct err *err)
+{
+	struct disk_work work = {
+		.order = { .verb = DISK_VERB_FACTS, .has_source = 1 },
+		.source_path = path,
+		.source = *file,
+		.target = { .fd = -1 },
+		.facts = on_facts,
+	};
+	int r;
+
+	memset(ret_facts, 0, sizeof *ret_facts);
+	if (file->format != DISK_VHD && file->format != DISK_VHDX)
+		return 0;
+	/* It is tabique-disk's then; the lock is on the open file, which stays ours too. */
+	work.order.source.format = file->format;
+	work.order.source.device_block = file->device_block;
+	snprintf(work.order.source.name, sizeof work.order.source.name, "%s",
+		 base_name(path));
+	work.source.fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	if (work.source.fd < 0)
+		return err_set(err, -errno, "disk '%s': %s", path, err_words(-errno));
+	r = disk_process_run(&work, err);
+	if (r == 0)
+		*ret_facts = told;
+	return r;
+}
+
+/* One image, its place in the list taken. */
+static int add_image(struct worker_config *config, const char *path,
+		     const struct image_file *file, int *ret_image_fd, struct err *err)
+{
+	struct worker_image *image = &config->image[config->image_count];
+
+	if (config->image_count == WORKER_MAX_IMAGES) {
+		close(file->fd);
+		err_set(err, -ENOSPC,
+			"disk '%s': all disks together have more than %d images", path,
+			WORKER_MAX_IMAGES);
+		return err_fix(err, "merge some of them: tabique disk merge FILE");
+	}
+	snprintf(image->name, sizeof image->name, "%s", base_name(path));
+	image->format = file->format;
+	image->device_block = file->device_block;
+	ret_image_fd[config->image_count++] = file->fd;
+	return 0;
+}
+
+/* A disk's images, leaf first. */
+static int open_chain(const struct run_disk *d, struct worker_config *config,
+		      int *ret_image_fd, bool *ret_not_found, struct err *err)
+{
+	static const struct image_folders none;
+	char path[2][sizeof d->path];
+	struct disk_facts facts;
+	struct image_file file;
+	unsigned now = 0;
+	int r = image_file_open(d->path, !d->read_only, &file, err);
+
+	*ret_not_found = r == -ENOENT || r == -ENOTDIR;
+	if (r < 0)
+		return r;
+	if (d->format >= 0)
+		file.format = (enum disk_format)d->format;
+	snprintf(path[now], sizeof path[now], "%s", d->path);
+	for (;;) {
+		r = add_image(config, path[now], &file, ret_image_fd, err);
+		if (r == 0)
+			r = read_facts(path[now], &file, &facts, err);
+		if (r < 0 || (!facts.relative[0] && !facts.absolute[0]))
+			return r;
+		r = image_file_open_parent(path[now], facts.relative, facts.absolute,
+					   &none, false, path[!now], sizeof path[!now],
+					   &file, err);
+		if (r < 0)
+			return r;
+		now = !now;
+	}
+}
+
 int run_disks_open(const struct run_disks *disks, struct worker_config *config,
 		   int *ret_image_fd, bool *ret_not_found, struct err *err)
 {
 	for (unsigned n = 0; n < disks->count; n++) {
 		const struct run_disk *d = &disks->disk[n];
-		struct worker_image *image = &config->image[config->image_count];
-		int r = open_one(d, &ret_image_fd[config->image_count],
-				 &image->device_block, ret_not_found, err);
+		u32 first = config->image_count;
+		int r = open_chain(d, config, ret_image_fd, ret_not_found, err);
 
 		if (r < 0)
 			return r;
-		snprintf(image->name, sizeof image->name, "%s", base_name(d->path));
-		image->format =
-			(u32)(d->format < 0 ? format_of_name(d->path) : d->format);
 		config->disk[n] = (struct worker_disk){
 			.controller = n / WORKER_MAX_LUNS,
 			.lun = n % WORKER_MAX_LUNS,
 			.dvd = d->dvd,
 			.read_only = d->read_only,
-			.first_image = config->image_count,
-			.level_count = 1,
+			.first_image = first,
+			.level_count = config->image_count - first,
 		};
-		config->image_count++;
 		config->disk_count = n + 1;
 	}
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The disks of `tabique run`: --disk FILE[,ro][,bus=scsi][,format=NAME] and --cdrom FILE, parsed
- * without touching a file, then opened and locked. Units get their numbers in the order of the
+ * without touching a file, then opened and locked, with the parents that differencing images name
+ * (each image's names are read by tabique-disk). Units get their numbers in the order of the
  * command line, from 0 of the first SCSI controller on.
  */
 #pragma once
@@ -12,7 +13,7 @@
 struct run_disk {
 	char path[4096];
 	bool dvd, read_only;
-	int format; /* enum worker_image_format, or -1: by the file's name */
+	int format; /* enum disk_format, or -1: by the file's name */
 };
 
 struct run_disks {

@@ -43,7 +43,7 @@ static bool disks_are_good(const struct worker_config *c)
 	}
 	for (u32 i = 0; i < c->image_count; i++)
 		if (!terminated(c->image[i].name, sizeof c->image[i].name) ||
-		    c->image[i].format >= WORKER_IMAGE_FORMATS)
+		    c->image[i].format >= DISK_FORMATS)
 			return false;
 	return images == c->image_count;
 }
