@@ -240,7 +240,9 @@ int interpreter_start(struct batch *b, unsigned engine,
 {
 	struct interpreter *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	/* Translated code has the guest's stack pointer: the handler needs a stack aside. */
+	struct sigaction action = { .sa_handler = on_alarm,
+				    .sa_flags = SA_RESTART | SA_ONSTACK };
 	struct itimerval second = { { 1, 0 }, { 1, 0 } };
 	struct err err;
 
