@@ -180,10 +180,21 @@ static void write_reference_tsc(struct partition *p, u64 value)
 
 /* ---- a crash that the guest reports ------------------------------------------------------------ */
 
-/* The tail of its log: printable, in lines. */
+/* The line that tells most: the last that says so, else the last. */
+static void keep_words(struct guest_interface *g, const char *line)
+{
+	if (strstr(line, "panic") || !strstr(g->crash_words, "panic"))
+		snprintf(g->crash_words, sizeof g->crash_words, "%s", line);
+}
+
+/*
+ * The tail of its log: printable, in lines. Once: so it needs no limit of how often a guest may have
+ * something logged, which would cut it off.
+ */
 static void log_crash_message(struct partition *p, gpa_t gpa, u64 size)
 {
-	char text[HV_CRASH_MESSAGE_MAX + 1], *line = text, *rest = NULL;
+	struct guest_interface *g = &p->guest;
+	char text[HV_CRASH_MESSAGE_MAX + 1], *rest = NULL;
 
 	if (size == 0 || size > HV_CRASH_MESSAGE_MAX ||
 	    guest_ram_read(p, gpa, text, size) < 0)
@@ -191,10 +202,31 @@ static void log_crash_message(struct partition *p, gpa_t gpa, u64 size)
 	text[size] = '\0';
 	for (u64 k = 0; k < size; k++) {
 		if (text[k] != '\n' && (text[k] < 0x20 || text[k] > 0x7e))
-			text[k] = text[k] == '\0' ? '\0' : '.';
+			text[k] = '.';
 	}
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		log_guest("guest crash: %s", line);
+	pthread_mutex_lock(&g->lock);
+	for (char *line = strtok_r(text, "\n", &rest); line && !g->crash_logged;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		log_warn("guest crash: %s", line);
+		keep_words(g, line);
+	}
+	g->crash_logged = true;
+	pthread_mutex_unlock(&g->lock);
+}
+
+void guest_interface_crash_words(struct partition *p, char *ret_text, size_t size)
+{
+	struct guest_interface *g = &p->guest;
+
+	pthread_mutex_lock(&g->lock);
+	if (g->crash_words[0])
+		snprintf(ret_text, size, "%s", g->crash_words);
+	else
+		snprintf(ret_text, size, "parameters 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx",
+			 (unsigned long long)g->crash[0], (unsigned long long)g->crash[1],
+			 (unsigned long long)g->crash[2], (unsigned long long)g->crash[3],
+			 (unsigned long long)g->crash[4]);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static void write_crash(struct vp *vp, u64 value)

@@ -37,6 +37,8 @@ struct guest_interface {
 	u64 reference_tsc;
 	u32 sequence;
 	u64 crash[HV_CRASH_PARAMETERS];
+	char crash_words[160]; /* of the log that came with it */
+	bool crash_logged;
 	_Atomic bool crashed;
 	/* Changed while all VPs stand. */
 	struct reference_time time;
@@ -58,6 +60,9 @@ void guest_interface_cpuid(const struct partition *p, u32 leaf, u32 ret_regs[4])
 /* False: #GP. */
 bool guest_interface_msr_read(struct vp *vp, u32 index, u64 *ret_value);
 bool guest_interface_msr_write(struct vp *vp, u32 index, u64 value);
+
+/* What the guest said of its crash, in one line. Any thread. */
+void guest_interface_crash_words(struct partition *p, char *ret_text, size_t size);
 
 /* Has the guest made its hypercall page? */
 bool guest_interface_calls(struct partition *p);

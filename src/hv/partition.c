@@ -168,13 +168,15 @@ int partition_reset(struct partition *p)
 void partition_end(struct partition *p, enum vm_end end, u32 code, const char *fmt, ...)
 {
 	va_list ap;
-	bool first;
+	bool first, crash;
 
 	pthread_mutex_lock(&p->end_lock);
 	first = !atomic_load(&p->ended);
 	/* However it goes after it said that it crashed: that is what happened. */
-	if (atomic_load(&p->guest.crashed) &&
-	    (end == VM_END_POWER_OFF || end == VM_END_TRIPLE_FAULT))
+	crash = end == VM_END_CRASH ||
+		(atomic_load(&p->guest.crashed) &&
+		 (end == VM_END_POWER_OFF || end == VM_END_TRIPLE_FAULT));
+	if (crash)
 		end = VM_END_CRASH;
 	if (first) {
 		p->end = end;
@@ -182,6 +184,8 @@ void partition_end(struct partition *p, enum vm_end end, u32 code, const char *f
 		va_start(ap, fmt);
 		vsnprintf(p->end_text, sizeof p->end_text, fmt, ap);
 		va_end(ap);
+		if (crash)
+			guest_interface_crash_words(p, p->end_text, sizeof p->end_text);
 		atomic_store(&p->ended, true);
 	}
 	pthread_mutex_unlock(&p->end_lock);
@@ -199,12 +203,7 @@ static void end_crashed(void *owner)
 {
 	struct partition *p = owner;
 
-	partition_end(p, VM_END_CRASH, 0, "parameters 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx",
-		      (unsigned long long)p->guest.crash[0],
-		      (unsigned long long)p->guest.crash[1],
-		      (unsigned long long)p->guest.crash[2],
-		      (unsigned long long)p->guest.crash[3],
-		      (unsigned long long)p->guest.crash[4]);
+	partition_end(p, VM_END_CRASH, 0, "the guest crashed");
 }
 
 void partition_guest_crashed(struct partition *p)
