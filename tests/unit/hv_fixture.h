@@ -38,7 +38,7 @@ struct script_vp {
 	bool interrupts_on; /* IF */
 	bool halted;
 	struct engine_call call; /* registers of a hypercall */
-	unsigned step;		 /* the script's own */
+	_Atomic unsigned step;	 /* the script's own */
 	_Atomic bool kicked, interrupt;
 	_Atomic u32 nmis_waiting;
 	/* what happened */
