@@ -109,7 +109,8 @@ bool power_file_read(const struct power_file *f, void *data, u64 size, u64 offse
 		return false;
 	while (size > 0) {
 		u64 in = offset % PAGE, n = min_u64(size, PAGE - in);
-		const u8 *page = f->page[offset / PAGE];
+		const u8 *page = offset / PAGE < f->page_count ? f->page[offset / PAGE]
+							       : NULL;
 
 		if (page)
 			memcpy(p, page + in, n);
@@ -127,7 +128,7 @@ void power_file_zero(struct power_file *f, u64 offset, u64 size)
 	if (offset >= f->size)
 		return;
 	size = min_u64(size, f->size - offset);
-	while (size > 0) {
+	while (size > 0 && offset / PAGE < f->page_count) {
 		u64 in = offset % PAGE, n = min_u64(size, PAGE - in);
 
 		if (n == PAGE)
@@ -145,7 +146,7 @@ void power_file_set_size(struct power_file *f, u64 size)
 		power_file_zero(f, size, f->size - size);
 		f->size = size;
 	} else {
-		make_room(f, size);
+		f->size = size;
 	}
 }
 

@@ -12,8 +12,8 @@
 /* Contents: 4 KiB pages, shared between copies until one of them writes. */
 struct power_file {
 	u64 size;
-	u64 page_count;
-	u8 **page; /* NULL: zeros; each is behind a count of its owners */
+	u64 page_count; /* what is beyond is zeros */
+	u8 **page;	/* NULL: zeros; each is behind a count of its owners */
 };
 void power_file_copy(const struct power_file *from, struct power_file *ret_file);
 void power_file_free(struct power_file *f);
