@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # limit: 400
 . "$HERE/tests/tools/case.sh"
-rounds=12
+rounds=8
 . "$HERE/tests/move/case.sh"
 for cpus in 1 2; do
-	move_while_computing $cpus kvm,soft,kvm,soft,kvm
+	move_while_computing $cpus kvm,soft,kvm
 done
