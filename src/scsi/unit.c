@@ -306,6 +306,38 @@ void scsi_unit_attention(struct scsi_unit *unit, u16 additional_sense)
 		unit->attention[unit->attention_count++] = additional_sense;
 }
 
+static void on_resized(struct disk_request *request, int r)
+{
+	struct scsi_unit *unit = request->owner;
+	void (*done)(void *owner, int r) = unit->resize_done;
+
+	unit->resize_done = NULL;
+	unit->in_flight--;
+	if (r == 0)
+		scsi_unit_attention(unit, ASC_CAPACITY_CHANGED);
+	done(unit->resize_owner, r);
+}
+
+int scsi_unit_resize(struct scsi_unit *unit, u64 size, void (*done)(void *owner, int r),
+		     void *owner)
+{
+	if (unit->dvd)
+		return -EINVAL;
+	if (unit->resize_done)
+		return -EBUSY;
+	unit->resize_done = done;
+	unit->resize_owner = owner;
+	unit->resize = (struct disk_request){
+		.op = DISK_RESIZE,
+		.size = size,
+		.done = on_resized,
+		.owner = unit,
+	};
+	unit->in_flight++;
+	disk_submit(unit->disk, &unit->resize);
+	return 0;
+}
+
 int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk)
 {
 	if (!unit->dvd)

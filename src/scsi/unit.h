@@ -58,6 +58,10 @@ struct scsi_unit {
 	void (*on_eject)(void *owner, struct scsi_unit *unit);
 	void *owner;
 	struct scsi_unit_counters counters;
+	/* a change of size that is under way */
+	struct disk_request resize;
+	void (*resize_done)(void *owner, int r);
+	void *resize_owner;
 };
 
 int scsi_unit_new(const struct scsi_unit_config *config, struct scsi_unit **ret_unit)
@@ -68,6 +72,13 @@ void scsi_unit_execute(struct scsi_unit *unit, struct scsi_command *command);
 
 /* Tell the guest with its next command; one of a kind waits at a time. */
 void scsi_unit_attention(struct scsi_unit *unit, u16 additional_sense);
+/*
+ * The disk shall have another size (0: look how large the file or device is now); it serves
+ * commands meanwhile. The guest hears of it with its next command. done: 0 or a negative errno;
+ * not called from inside. -EBUSY: one is under way; -EINVAL: a DVD drive.
+ */
+int scsi_unit_resize(struct scsi_unit *unit, u64 size, void (*done)(void *owner, int r),
+		     void *owner) MUST_CHECK;
 /* Another medium or none (NULL); nothing is in flight. -EBUSY, -EINVAL (no DVD drive). */
 int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk) MUST_CHECK;
 /* Bus or unit reset by the guest: reservations of the old kind go, and it hears of it. */

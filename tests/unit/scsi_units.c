@@ -358,6 +358,36 @@ TEST(unit_attention_comes_once_and_not_with_inquiry)
 	ASSERT(good(ask(s, (u8[16]){ SCSI_TEST_UNIT_READY }, 0)));
 }
 
+static void on_resized(void *owner, int r)
+{
+	*(int *)owner = r;
+}
+
+static bool resized(void *owner)
+{
+	return *(int *)owner != 1;
+}
+
+TEST(disk_that_grew_tells_the_guest_and_has_room_at_its_end)
+{
+	struct scsi_unit *unit;
+	STOR s = with_disk(&unit);
+	u8 *data = ministor_data(s);
+	int r = 1;
+
+	ASSERT(!ministor_write(s, 0, DISK / 512, 512, false));
+	ASSERT_EQ(scsi_unit_resize(unit, 2 * DISK, on_resized, &r), 0);
+	ASSERT_ERR(scsi_unit_resize(unit, 3 * DISK, on_resized, &r), EBUSY);
+	ASSERT(mini_until(s->mini, resized, &r));
+	ASSERT_EQ(r, 0);
+	ASSERT(failed(ask(s, (u8[16]){ SCSI_TEST_UNIT_READY }, 0), SENSE_UNIT_ATTENTION,
+		      ASC_CAPACITY_CHANGED));
+	ASSERT(good(ask(s, (u8[16]){ SCSI_READ_CAPACITY_10 }, 8)));
+	ASSERT_EQ(be32_at(data), 2 * DISK / 512 - 1);
+	ASSERT(ministor_write(s, 0, DISK / 512, 512, false));
+	ASSERT(ministor_read(s, 0, 2 * DISK / 512 - 1, 512));
+}
+
 TEST(reservations_are_registered_held_and_released)
 {
 	STOR s = with_disk(NULL);

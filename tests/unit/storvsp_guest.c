@@ -416,6 +416,33 @@ TEST(channel_that_closes_under_way_waits_for_the_disk)
 	ASSERT(ministor_read(s, 0, 0, 4096));
 }
 
+TEST(ring_torn_down_under_way_is_answered_late_and_its_number_is_free_then)
+{
+	STOR s = ministor_new(0);
+	const u8 cdb[16] = { SCSI_READ_10, [8] = 255 };
+	struct vmbus_gpadl_teardown m = { 0 };
+	struct vmbus_gpadl_torndown torndown;
+	u32 relid, gpadl;
+
+	ministor_add(s, 0, 64 * MIB);
+	ASSERT(ministor_start(s));
+	relid = s->channel.relid;
+	gpadl = s->channel.gpadl;
+	for (unsigned k = 0; k < 50; k++)
+		ASSERT(ministor_send(&s->channel, k, 0, cdb, 10, STORVSP_READ,
+				     s->data_page, 255 * 512));
+	/* Without a close: the list is in use. */
+	m.relid = le32_of(relid);
+	m.gpadl = le32_of(gpadl);
+	mini_post(s->mini, VMBUS_GPADL_TEARDOWN, &m, sizeof m);
+	ASSERT(!mini_take(s->mini, VMBUS_GPADL_TORNDOWN, &torndown, sizeof torndown));
+	/* The same number again: refused while the first is there. */
+	ASSERT_EQ(mini_gpadl(s->mini, relid, gpadl, &s->data_page, 1), VMBUS_FAILED);
+	ASSERT(mini_close_and_wait(&s->channel));
+	ASSERT_EQ(storvsp_unit(s->storvsp, 0)->in_flight, 0);
+	ASSERT_EQ(mini_gpadl(s->mini, relid, gpadl, &s->data_page, 1), VMBUS_OK);
+}
+
 TEST(inspect_shows_steps_units_and_counts)
 {
 	STOR s = ministor_new(0);
