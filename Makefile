@@ -8,7 +8,7 @@ BUILD ?= build$(if $(filter-out gcc cc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(
 JOBS ?= $(shell nproc)
 OPTIONS ?=
 
-.PHONY: all run test test-kvm unit guest scenario bench soak lint format install fuzz clean help
+.PHONY: all run test test-kvm unit guest scenario bench bench-disk soak soak-disk lint format install fuzz clean help
 all: $(BUILD)/build.ninja
 	@ls tests/unit tests/guest/* tests/fuzz >$(BUILD)/files.new; \
 	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
@@ -28,6 +28,8 @@ help:
 	@echo 'make test-kvm   guests on KVM; where there is none, in a host that QEMU translates'
 	@echo 'make scenario   what the command line does; CASES=... for some'
 	@echo 'make bench      figures beside those of QEMU in the same run'
+	@echo 'make bench-disk disk convert beside qemu-img'
+	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
@@ -68,6 +70,13 @@ bench:
 	@[ -x $(BUILD)/tests/bench/program/guest-bench ] || \
 		{ meson setup --reconfigure $(BUILD) >/dev/null && ninja -C $(BUILD) --quiet; }
 	@tests/bench/bench $(BUILD)
+
+soak-disk: all
+	@$(BUILD)/tests/crash/disk-crash --states $(or $(STATES),1000000) --seed $(or $(SEED),$(shell date -u +%Y%m%d))
+
+bench-disk: all
+	@tests/tools/install-missing build test
+	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
 soak: all
 	@tests/soak/soak $(BUILD) $(BLOCKS) $(SEED)
