@@ -136,7 +136,8 @@ struct x86_block {
 	struct x86_block *next_page2;
 	u8 dead;    /* 1: dropped */
 	u8 once;    /* 1: not kept, valid for one execution only */
-	u16 spare;
+	u8 narrow;  /* translated again: each access is looked up by itself */
+	u8 crossed; /* look-ups that missed because they covered more than the access */
 	u32 heat;   /* entries until it is translated */
 	u32 region; /* its translation: jit.h; 0: none */
 	u32 spare2;
@@ -208,6 +209,11 @@ struct x86_event {
 
 struct x86_jit;
 
+/* A page that a look-up in a loop met last: x86/jit/gen.h. */
+struct x86_jit_sticky {
+	u64 page, addend, code;
+};
+
 /* The translator's part of a processor, reached by translated code through the GS base; jit.h. */
 struct x86_jit_state {
 	u64 rip_page; /* RIP of the first byte of the page being executed */
@@ -217,6 +223,8 @@ struct x86_jit_state {
 	u64 host_sp;  /* the stack that was left */
 	u64 no_code;  /* jump[].code of blocks without a translation */
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
+	struct x86_jit_sticky sticky[16];
+	u64 string[2];	      /* MOVS, STOS: addend of the destination; its byte in the code map */
 	u32 site;	      /* where translated code left */
 	u32 link;	      /* site whose jump may be linked to the region entered next */
 	u8 vector_live;	      /* XMM, YMM, MXCSR are in the host's registers */

@@ -20,6 +20,7 @@
 #define SEAL_FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE, Linux 5.1 */
 #define HWCAP2_FSGSBASE_BIT 2u
 #define SIGNAL_STACK_SIZE (64u << 10)
+#define CROSSINGS_MAX 16
 
 u32 x86_jit_threshold = 40;
 
@@ -416,7 +417,7 @@ static void entry_to(struct x86_jit *j, u32 at, u32 target)
 	patch_jump(j, at + 1, target);
 }
 
-void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
+static void kill_region(struct x86_cpu *c, struct x86_block *b)
 {
 	struct x86_jit *j = c->jit.own;
 	struct jit_region *r = &j->regions[b->region];
@@ -426,6 +427,11 @@ void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
 	if (r->entry != r->direct)
 		entry_to(j, r->entry, r->dead_entry);
 	b->region = 0;
+}
+
+void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
+{
+	kill_region(c, b);
 }
 
 /* ---- running ----------------------------------------------------------------------------------- */
@@ -487,6 +493,30 @@ static void redo_branch(struct x86_cpu *c, const struct jit_site *s)
 	resume_at(c, s->block, s->record);
 }
 
+static bool crosses(const struct x86_cpu *c, const struct jit_site *s)
+{
+	const gva_t a = c->r[s->reg] + (u64)(s64)s->disp;
+
+	return (a ^ (a + s->size - 1)) >> 12;
+}
+
+/*
+ * The look-up covered several accesses and crossed a page, which perhaps none of them does. Where that
+ * comes again and again (a frame of the stack across two pages), the region is better made anew
+ * without covering.
+ */
+static void note_crossing(struct x86_cpu *c, const struct jit_region *r)
+{
+	struct x86_block *b = r->head;
+
+	if (b->dead || b->narrow || ++b->crossed < CROSSINGS_MAX)
+		return;
+	b->narrow = 1;
+	kill_region(c, b);
+	b->insn[0].fn = r->head_fn;
+	b->heat = 1;
+}
+
 static NOINLINE void enter_region(struct x86_cpu *c)
 {
 	struct x86_jit *j = c->jit.own;
@@ -507,6 +537,10 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
+		if (s->size && crosses(c, s))
+			note_crossing(c, r);
+		resume_at(c, s->block, s->record);
+		break;
 	case JIT_SITE_FAULT:
 		resume_at(c, s->block, s->record);
 		break;

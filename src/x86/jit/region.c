@@ -184,10 +184,59 @@ static enum jit_kind classify_stack(const ZydisDecodedInstruction *z,
 		}
 	}
 	if (z->mnemonic == ZYDIS_MNEMONIC_POP &&
-	    op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	    op[0].reg.value != ZYDIS_REGISTER_RSP)
+	    op[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
 		return JIT_POP_REG;
 	return JIT_STOP;
+}
+
+/* MOVS and STOS on whole pages at most; what the interpreter is left with is rare. */
+static enum jit_kind classify_string(const ZydisDecodedInstruction *z)
+{
+	if (z->address_width != 64 ||
+	    z->attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS |
+			     ZYDIS_ATTRIB_HAS_REPNE))
+		return JIT_STOP;
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_MOVSB:
+	case ZYDIS_MNEMONIC_MOVSW:
+	case ZYDIS_MNEMONIC_MOVSD:
+	case ZYDIS_MNEMONIC_MOVSQ:
+		return JIT_MOVS;
+	case ZYDIS_MNEMONIC_STOSB:
+	case ZYDIS_MNEMONIC_STOSW:
+	case ZYDIS_MNEMONIC_STOSD:
+	case ZYDIS_MNEMONIC_STOSQ:
+		return JIT_STOS;
+	default:
+		return JIT_STOP;
+	}
+}
+
+/* What system.c writes; JIT_STOP: nothing of its. */
+static enum jit_kind classify_system(const ZydisDecodedInstruction *z, u32 mode)
+{
+	if (z->meta.category == ZYDIS_CATEGORY_STRINGOP)
+		return classify_string(z);
+	if (z->mnemonic == ZYDIS_MNEMONIC_RDTSC)
+		return JIT_RDTSC;
+	if (z->mnemonic == ZYDIS_MNEMONIC_PUSHFQ)
+		return JIT_PUSHF;
+	if (mode & X86_MODE_USER)
+		return JIT_STOP;
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_CLI:
+		return JIT_CLI;
+	case ZYDIS_MNEMONIC_STI:
+		return JIT_STI;
+	case ZYDIS_MNEMONIC_SWAPGS:
+		return JIT_SWAPGS;
+	case ZYDIS_MNEMONIC_STAC:
+		return JIT_STAC;
+	case ZYDIS_MNEMONIC_CLAC:
+		return JIT_CLAC;
+	default:
+		return JIT_STOP;
+	}
 }
 
 static enum jit_kind classify_plain(const ZydisDecodedInstruction *z,
@@ -244,7 +293,13 @@ static enum jit_kind classify(const ZydisDecodedInstruction *z,
 {
 	const ZydisDecodedOperand *m = memory_operand(z, op);
 
-	if (!(mode & X86_MODE_LONG) || !operands_are_plain(z, op))
+	if (!(mode & X86_MODE_LONG))
+		return JIT_STOP;
+	const enum jit_kind system = classify_system(z, mode);
+
+	if (system != JIT_STOP)
+		return system;
+	if (!operands_are_plain(z, op))
 		return JIT_STOP;
 	if (z->mnemonic == ZYDIS_MNEMONIC_LEA)
 		return m->mem.base == ZYDIS_REGISTER_EIP   ? JIT_STOP
@@ -366,7 +421,8 @@ static void note_memory(struct jit_op *o, const ZydisDecodedOperand *op)
 	const ZydisDecodedOperand *m = memory_operand(&o->z, op);
 	struct jit_access *a = &o->access[0];
 
-	if (!m || o->kind == JIT_NOTHING || o->z.mnemonic == ZYDIS_MNEMONIC_LEA)
+	if (!m || o->kind == JIT_NOTHING || o->z.mnemonic == ZYDIS_MNEMONIC_LEA ||
+	    !(o->z.attributes & ZYDIS_ATTRIB_HAS_MODRM))
 		return;
 	*a = (struct jit_access){
 		.base = JIT_NONE,
@@ -400,6 +456,7 @@ static void note_stack(struct jit_op *o)
 	case JIT_PUSH_REG:
 	case JIT_PUSH_IMM:
 	case JIT_PUSH_MEM:
+	case JIT_PUSHF:
 	case JIT_CALL:
 	case JIT_CALL_REG:
 	case JIT_CALL_MEM:
@@ -460,6 +517,13 @@ static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned re
 			return false;
 	}
 	o->cc = o->z.opcode & 15;
+	o->barrier = o->kind == JIT_SWAPGS || o->kind == JIT_STAC || o->kind == JIT_CLAC;
+	if (o->kind == JIT_MOVS || o->kind == JIT_STOS) {
+		o->rep = o->z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE);
+		o->cc = o->z.opcode & 1 ? (u8)__builtin_ctz(o->z.operand_width / 8) : 0;
+		/* Zydis tells of DF alone. */
+		o->flags_read = o->flags_written = o->flags_perhaps = 0;
+	}
 	return true;
 }
 
@@ -592,6 +656,17 @@ static void link_targets(struct jit_plan *p)
 	}
 	if (p->end_op >= 0)
 		p->op[p->end_op].label = true;
+	for (unsigned n = 0; n < p->count; n++) {
+		const struct jit_op *o = &p->op[n];
+		const int to = n + 1 == p->count && p->end_op >= 0 ? p->end_op
+								   : o->target_op;
+
+		for (unsigned k = n + 1; to >= 0 && k-- > (unsigned)to;)
+			p->op[k].in_loop = true;
+		if (o->target_op >= 0)
+			for (unsigned k = n + 1; k-- > (unsigned)o->target_op;)
+				p->op[k].in_loop = true;
+	}
 }
 
 static void flags_liveness(struct jit_plan *p)
@@ -711,6 +786,7 @@ static void symbols_step(struct symbols *s, const struct jit_op *o)
 	case JIT_PUSH_REG:
 	case JIT_PUSH_IMM:
 	case JIT_PUSH_MEM:
+	case JIT_PUSHF:
 	case JIT_CALL:
 	case JIT_CALL_REG:
 	case JIT_CALL_MEM:
@@ -720,7 +796,8 @@ static void symbols_step(struct symbols *s, const struct jit_op *o)
 		s->offset[JIT_SP] += 8;
 		return;
 	case JIT_POP_REG:
-		s->offset[JIT_SP] += 8;
+		if (o->reg != JIT_SP)
+			s->offset[JIT_SP] += 8;
 		s->origin[o->reg] = s->next++;
 		s->offset[o->reg] = 0;
 		return;

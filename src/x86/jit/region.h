@@ -24,6 +24,15 @@ enum jit_kind {
 	JIT_PUSH_MEM,
 	JIT_POP_REG,
 	JIT_LEAVE,
+	JIT_RDTSC,
+	JIT_CLI,
+	JIT_STI,
+	JIT_SWAPGS,
+	JIT_STAC,
+	JIT_CLAC,
+	JIT_PUSHF,
+	JIT_MOVS, /* with REP or without; op->cc is the logarithm of the size */
+	JIT_STOS,
 	JIT_CALL, /* direct */
 	JIT_CALL_REG,
 	JIT_CALL_MEM,
@@ -59,6 +68,9 @@ struct jit_op {
 	u8 kind;
 	u8 reg; /* pushed, popped, jumped to */
 	u8 cc;
+	bool in_loop; /* between a label and a jump back to it */
+	bool barrier; /* looked-up pages are not the same before and after */
+	bool rep;
 	bool label;	/* something of the region jumps here */
 	bool vector;	/* touches XMM, YMM or MXCSR */
 	bool may_fault; /* the host may raise an exception in it */

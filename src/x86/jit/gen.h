@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state of a translation while it is written, and what its authors share: glue.c (flags, scratch
+ * pair), access.c (memory), ops.c and system.c (instructions), leave.c (ways out), translate.c (the
+ * whole). Private to these. Thread: the VP's.
+ */
+#pragma once
+
+#include "x86/jit/code.h"
+
+#define GEN_FACTS ARRAY_COUNT(((struct x86_cpu *)0)->jit.slot)
+#define GEN_STICKY ARRAY_COUNT(((struct x86_cpu *)0)->jit.sticky)
+#define GEN_COLD_MAX 512
+#define GEN_RANGE_MAX 256 /* bytes that one look-up covers */
+
+#define IN_HOST 1u /* the flags are right in the host's register */
+#define IN_SLOT 2u /* in c->flags */
+
+/*
+ * A page that was looked up. T0 is the addend, or the host address of `lo` where the address is
+ * not just a register and a displacement.
+ *
+ * Sticky: the look-up lies in a loop. It first compares with the page that the same place met in the
+ * last round (jit.sticky), and goes to the TLB only if it is another one. Before the first round
+ * page and addend are such that what hits nevertheless, an address that is not canonical, is not
+ * canonical for the host either: it faults, and the interpreter does the instruction.
+ */
+struct fact {
+	struct jit_access key;
+	s64 lo, hi;
+	bool write;
+	bool saved;	 /* in jit.slot */
+	bool code_saved; /* in jit.code, or in jit.sticky */
+	s8 sticky;	 /* which one, -1 */
+};
+
+/* What a cold piece is; the first ones are sites. */
+enum { GEN_COLD_FILL = 16 };
+
+struct cold {
+	u32 jump; /* displacement to land */
+	u8 kind;  /* JIT_SITE_..., GEN_COLD_... */
+	u8 flags;
+	u16 op;
+	s32 rip;
+	s32 disp;
+	u16 size;
+	u8 reg;
+	bool swapped; /* the scratch pair is the one between regions already */
+	s8 sticky;    /* FILL */
+	u8 which;     /* FILL: the access of the instruction */
+	u32 back;     /* FILL: where it goes on */
+};
+
+struct gen {
+	struct x86_cpu *c;
+	const struct jit_plan *p;
+	struct jit_code k;
+	unsigned t0, t1;
+	u32 region;
+	unsigned flags;
+	struct fact fact[GEN_FACTS];
+	unsigned fact_count;
+	unsigned sticky_count;
+	unsigned sticky_ready; /* so many are made ready at the entry */
+	int in_t0;	       /* the fact whose addend T0 holds, -1 */
+	int code_t1;	       /* the fact whose code-map pointer T1 holds, -1 */
+	int pending; /* a store through this fact is still to be followed by the look at the code map */
+	unsigned pending_op;
+	struct cold cold[GEN_COLD_MAX];
+	unsigned cold_count;
+	struct {
+		u32 jump;
+		u16 op;
+	} fix[JIT_OPS_MAX];
+	unsigned fix_count;
+	u32 at[JIT_OPS_MAX]; /* where the code of an instruction that is a label begins */
+	struct jit_region *r;
+	bool failed;
+};
+
+static inline s32 jit_rip_after(const struct jit_op *o)
+{
+	return o->page_offset + o->length;
+}
+
+/* ---- glue.c ---- */
+
+/* Is the scratch pair R10 and R11, as between regions? */
+bool gen_pair_is_usual(const struct gen *g);
+/* From the pair between regions to ours, or back. */
+void gen_swap_pair(struct gen *g, bool enter);
+/* Save the host's flags in c->flags; nothing but `scratch` changes. */
+void gen_flags_store(struct jit_code *k, unsigned scratch);
+/* The same if they are not there yet. Takes T1. */
+void gen_flags_save(struct gen *g);
+/* What follows destroys the host's flags; `live` says whether somebody needs them. Takes T1. */
+void gen_flags_clobber(struct gen *g, u32 live);
+/* The host's flags are the guest's. Takes T1. */
+void gen_flags_restore(struct gen *g);
+/* The flags before an instruction that reads some, or leaves some alone; and after it. */
+void gen_flags_before(struct gen *g, const struct jit_op *o);
+void gen_flags_after(struct gen *g, const struct jit_op *o);
+/* A cold piece for the jump whose displacement is at `jump`; flags as they are now. */
+struct cold *gen_cold_new(struct gen *g, u32 jump, unsigned kind, unsigned n);
+
+/* ---- access.c ---- */
+
+void gen_forget_facts(struct gen *g);
+/*
+ * Makes T0 right for access a of instruction n and gives the host's operand; the fact's number. Destroys
+ * flags (saved if live) and T1. Call gen_fault_point() right before the host instruction that uses it.
+ */
+int gen_access_begin(struct gen *g, unsigned n, const struct jit_access *a,
+		     struct jit_mem *ret_mem);
+/* The same place may be needed again after T0 was used for something else. */
+void gen_access_keep(struct gen *g, int at);
+/* The next host instruction may raise an exception that is the guest's. */
+void gen_fault_point(struct gen *g, unsigned n);
+/* Instruction n has stored through the fact: look at the code map, now; rip: how it goes on if there
+ * was code, -1: at jit.target. */
+void gen_code_check(struct gen *g, unsigned n, int at, s32 rip);
+/* The same, but a run of pushes looks once, at its end. */
+void gen_stored(struct gen *g, unsigned n, int at);
+void gen_flush_pending(struct gen *g);
+bool gen_continues_run(const struct gen *g, const struct jit_op *o);
+/* The cold part of a sticky look-up. */
+void gen_fill_emit(struct gen *g, const struct cold *cold);
+/* T1 = entry of the TLB for the address in T1 (its offset from c->tlb), T0 = the tag that bytes 0 to
+ * size - 1 from there must have; compared with the entry's; the displacement of the jump if different. */
+u32 gen_tlb_compare(struct gen *g, unsigned size, bool write);
+/* The same with the last byte's address in T0 already; less than 4 MiB from the first. */
+u32 gen_tlb_compare_last(struct gen *g, bool write);
+struct jit_mem gen_tlb_field(const struct gen *g, size_t member);
+
+/* ---- ops.c, system.c ---- */
+
+void gen_op_emit(struct gen *g, unsigned n);
+void gen_system_emit(struct gen *g, unsigned n);
+/* T0 = a place that is a distance from the page's start. */
+void gen_place_in_t0(struct gen *g, s32 rip);
+
+/* ---- leave.c ---- */
+
+void gen_leave_by(struct gen *g, const struct jit_site *site, bool usual_pair,
+		  unsigned flags);
+/* To a place whose distance from the page's start is known. */
+void gen_exit_direct(struct gen *g, s32 rip);
+/* To the RIP in T0: through the table of jumps. The flags go through the slot. popped: jit_site.stack. */
+void gen_exit_lookup(struct gen *g, unsigned n, s32 popped);
+void gen_cold_emit(struct gen *g, const struct cold *cold);
+/* Instruction n is the interpreter's after all if the jump at `jump` is taken. */
+void gen_miss(struct gen *g, u32 jump, unsigned n);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Small glue: flags in and out of the way, the scratch pair between regions. See gen.h.
+ * Thread: the VP's.
+ */
+#include "x86/jit/gen.h"
+
+bool gen_pair_is_usual(const struct gen *g)
+{
+	return g->t0 == 10 && g->t1 == 11;
+}
+
+static struct jit_mem guest_reg(unsigned reg)
+{
+	struct jit_mem m = JIT_FIELD(r);
+
+	m.disp += (s32)(8 * reg);
+	return m;
+}
+
+/* From the pair between regions to ours, or back. */
+void gen_swap_pair(struct gen *g, bool enter)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		const bool ours = n == g->t0 || n == g->t1;
+		const bool usual = n == 10 || n == 11;
+		const struct jit_mem m = guest_reg(n);
+
+		if (ours == usual)
+			continue;
+		if (ours == enter)
+			jit_store(&g->k, &m, n);
+		else
+			jit_load(&g->k, n, &m);
+	}
+}
+
+void gen_flags_store(struct jit_code *k, unsigned scratch)
+{
+	const struct jit_mem m = JIT_FIELD(flags);
+
+	jit_move(k, scratch, JIT_AX);
+	jit_flags_to_ax(k);
+	jit_u8(k, 0x66);
+	jit_op_mem(k, 0x89, false, JIT_AX, &m);
+	jit_move(k, JIT_AX, scratch);
+}
+
+/* Flags that somebody needs go to the slot; the host's stay right. Takes T1. */
+void gen_flags_save(struct gen *g)
+{
+	if (g->flags & IN_SLOT || !(g->flags & IN_HOST))
+		return;
+	gen_flags_store(&g->k, g->t1);
+	g->code_t1 = -1;
+	g->flags |= IN_SLOT;
+}
+
+/* What follows destroys the host's flags. */
+void gen_flags_clobber(struct gen *g, u32 live)
+{
+	if (live)
+		gen_flags_save(g);
+	g->flags &= ~IN_HOST;
+}
+
+void gen_flags_restore(struct gen *g)
+{
+	const struct jit_mem m = JIT_FIELD(flags);
+
+	if (g->flags & IN_HOST)
+		return;
+	jit_move(&g->k, g->t1, JIT_AX);
+	jit_op_mem(&g->k, 0x0fb7, false, JIT_AX, &m);
+	jit_ax_to_flags(&g->k);
+	jit_move(&g->k, JIT_AX, g->t1);
+	g->code_t1 = -1;
+	g->flags |= IN_HOST;
+}
+
+struct cold *gen_cold_new(struct gen *g, u32 jump, unsigned kind, unsigned n)
+{
+	struct cold *cold = &g->cold[g->cold_count];
+
+	if (g->cold_count + 1 < GEN_COLD_MAX)
+		g->cold_count++;
+	else
+		g->failed = true;
+	*cold = (struct cold){
+		.jump = jump, .kind = (u8)kind, .flags = (u8)g->flags, .op = (u16)n
+	};
+	return cold;
+}
+
+void gen_flags_before(struct gen *g, const struct jit_op *o)
+{
+	u32 needs = o->flags_read;
+
+	if (o->flags_written | o->flags_perhaps)
+		needs |= o->live_out & ~o->flags_written;
+	if (needs)
+		gen_flags_restore(g);
+}
+
+void gen_flags_after(struct gen *g, const struct jit_op *o)
+{
+	if (o->flags_written)
+		g->flags = IN_HOST;
+	else if (o->flags_perhaps)
+		g->flags = o->live_out ? IN_HOST : 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ways out of a region, and what is rarely taken. See gen.h. Thread: the VP's.
+ */
+#include "x86/jit/gen.h"
+
+void gen_leave_by(struct gen *g, const struct jit_site *site, bool usual_pair,
+		  unsigned flags)
+{
+	const struct jit_mem m = JIT_FIELD(jit.site);
+	const u32 id = jit_site_new(g->c, site);
+
+	jit_store_imm32(&g->k, &m, id, false);
+	jit_jump(&g->k, JIT_ALWAYS,
+		 jit_leave_routine(g->c, usual_pair ? 10 : g->t0, usual_pair ? 11 : g->t1,
+				   flags & IN_HOST));
+}
+
+/* To a place whose distance from the page's start is known. */
+void gen_exit_direct(struct gen *g, s32 rip)
+{
+	const unsigned n = g->p->count - 1;
+
+	if (rip < 0 || rip > 4095) {
+		gen_place_in_t0(g, rip);
+		gen_exit_lookup(g, n, JIT_NO_REDO);
+		return;
+	}
+	if (!gen_pair_is_usual(g))
+		gen_swap_pair(g, false);
+
+	const u32 jump = jit_jump_forward(&g->k, JIT_ALWAYS);
+	const struct jit_site site = {
+		.kind = JIT_SITE_JUMP,
+		.rip = rip,
+		.region = g->region,
+		.patch = g->r->start + jump,
+		.direct = !!(g->flags & IN_HOST),
+	};
+
+	jit_land(&g->k, jump);
+	gen_leave_by(g, &site, true, g->flags);
+}
+
+/* To the RIP in T0: through the table of jumps. The flags go through the slot. */
+void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
+{
+	struct jit_code *k = &g->k;
+	const size_t jump = offsetof(struct x86_cpu, jump);
+	struct jit_mem target = JIT_FIELD(jit.target), m;
+	struct jit_mem entry = { .base = (u8)g->t1, .index = JIT_NONE, .gs = true };
+	u32 miss[2];
+
+	gen_flags_save(g);
+	g->flags &= ~IN_HOST;
+	jit_store(k, &target, g->t0);
+	/* T1 = x86_jump_index(T0) * 32 */
+	jit_op_reg(k, 0x8b, true, g->t1, g->t0);
+	jit_shift(k, 5, true, g->t1, 11);
+	jit_op_reg(k, 0x33, false, g->t1, g->t0);
+	jit_alu_imm(k, 4, false, g->t1, X86_JUMP_COUNT - 1);
+	jit_shift(k, 4, false, g->t1, 5);
+	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, rip));
+	jit_op_mem(k, 0x3b, true, g->t0, &entry);
+	miss[0] = jit_jump_forward(k, 5);
+	/* T0 = start of the page: RIP without its last bits */
+	jit_alu_imm(k, 4, true, g->t0, -4096);
+	m = JIT_FIELD(jit.rip_page);
+	jit_store(k, &m, g->t0);
+	m = JIT_FIELD(jump_key);
+	jit_load(k, g->t0, &m);
+	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, key));
+	jit_op_mem(k, 0x3b, true, g->t0, &entry);
+	miss[1] = jit_jump_forward(k, 5);
+	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, code));
+	if (gen_pair_is_usual(g)) {
+		jit_jump_mem(k, &entry);
+	} else {
+		m = JIT_FIELD(jit.ret);
+		jit_load(k, g->t1, &entry);
+		jit_store(k, &m, g->t1);
+		gen_swap_pair(g, false);
+		jit_jump_mem(k, &m);
+	}
+	for (unsigned x = 0; x < 2; x++) {
+		struct cold *cold = gen_cold_new(g, miss[x], JIT_SITE_LOOKUP, n);
+
+		cold->disp = popped;
+	}
+}
+
+void gen_cold_emit(struct gen *g, const struct cold *cold)
+{
+	const struct jit_op *o = &g->p->op[cold->op];
+
+	jit_land(&g->k, cold->jump);
+	g->flags = cold->flags;
+	if (cold->kind == GEN_COLD_FILL) {
+		gen_fill_emit(g, cold);
+		return;
+	}
+	struct jit_site site = {
+		.kind = cold->kind,
+		.block = o->block,
+		.record = o->record,
+		.region = g->region,
+		.rip = cold->rip,
+	};
+
+	switch ((enum jit_site_kind)cold->kind) {
+	case JIT_SITE_JUMP:
+		if (cold->swapped) { /* a look at attention: no link */
+			gen_leave_by(g, &site, false, g->flags);
+			return;
+		}
+		g->in_t0 = g->code_t1 = -1;
+		gen_exit_direct(g, cold->rip);
+		return;
+	case JIT_SITE_LOOKUP:
+		site.stack = cold->disp;
+		break;
+	case JIT_SITE_WRITTEN:
+		site.reg = cold->reg;
+		site.disp = cold->disp;
+		site.size = cold->size;
+		{
+			const struct jit_mem m = JIT_FIELD(jit.t1);
+
+			jit_store(&g->k, &m, g->t1);
+		}
+		break;
+	case JIT_SITE_RECORD:
+		site.reg = cold->reg;
+		site.disp = cold->disp;
+		site.size = cold->size;
+		break;
+	case JIT_SITE_FAULT:
+		break;
+	}
+	gen_leave_by(g, &site, false, g->flags);
+}
+
+void gen_miss(struct gen *g, u32 jump, unsigned n)
+{
+	gen_cold_new(g, jump, JIT_SITE_RECORD, n);
+}
