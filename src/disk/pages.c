@@ -12,8 +12,8 @@ struct pages {
 	struct storage *storage;
 	u32 page_size;
 	unsigned count, dirty, limit;
-	unsigned sweep;		/* bucket where the next drop looks */
-	struct page dirty_list; /* a ring through older_dirty and newer_dirty */
+	unsigned sweep;		     /* bucket where the next drop looks */
+	struct page_link dirty_list; /* a ring */
 	struct page *bucket[BUCKETS];
 };
 
@@ -26,7 +26,7 @@ int pages_new(struct storage *storage, u32 page_size, struct pages **ret_pages)
 	p->storage = storage;
 	p->page_size = page_size;
 	p->limit = CLEAN_BYTES / page_size;
-	p->dirty_list.older_dirty = p->dirty_list.newer_dirty = &p->dirty_list;
+	p->dirty_list.older = p->dirty_list.newer = &p->dirty_list;
 	*ret_pages = p;
 	return 0;
 }
@@ -116,20 +116,22 @@ int pages_get(struct pages *p, u64 offset, struct page **ret_page)
 
 static void list_in(struct pages *p, struct page *page)
 {
-	struct page *last = p->dirty_list.older_dirty;
+	struct page_link *last = p->dirty_list.older, *link = &page->dirty_link;
 
-	page->older_dirty = last;
-	page->newer_dirty = &p->dirty_list;
-	last->newer_dirty = page;
-	p->dirty_list.older_dirty = page;
+	link->older = last;
+	link->newer = &p->dirty_list;
+	last->newer = link;
+	p->dirty_list.older = link;
 	page->dirty = true;
 	p->dirty++;
 }
 
 static void list_out(struct pages *p, struct page *page)
 {
-	page->older_dirty->newer_dirty = page->newer_dirty;
-	page->newer_dirty->older_dirty = page->older_dirty;
+	struct page_link *link = &page->dirty_link;
+
+	link->older->newer = link->newer;
+	link->newer->older = link->older;
 	page->dirty = false;
 	p->dirty--;
 }
@@ -182,9 +184,8 @@ int pages_take(struct pages *p, unsigned max, struct page_batch *ret_batch)
 	data = malloc((size_t)count * p->page_size);
 	if (!list || !offset || !data)
 		return -ENOMEM;
-	for (struct page *page = p->dirty_list.newer_dirty; n < count;
-	     page = page->newer_dirty)
-		list[n++] = page;
+	for (struct page_link *link = p->dirty_list.newer; n < count; link = link->newer)
+		list[n++] = CONTAINER_OF(link, struct page, dirty_link);
 	qsort(list, count, sizeof *list, by_offset);
 	for (unsigned i = 0; i < count; i++) {
 		list_out(p, list[i]);

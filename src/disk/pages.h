@@ -14,10 +14,15 @@
 
 struct pages;
 
+/* A place in the ring of dirty pages. */
+struct page_link {
+	struct page_link *older, *newer;
+};
+
 struct page {
 	u64 offset;	   /* in the storage, a multiple of the page size */
 	struct page *next; /* of the same hash */
-	struct page *older_dirty, *newer_dirty; /* dirty ones */
+	struct page_link dirty_link;
 	bool dirty, writing;
 	u8 data[];
 };
