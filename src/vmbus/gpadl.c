@@ -86,7 +86,8 @@ static int append(struct gpadls *all, struct gpadl *g, const void *words, u32 si
 {
 	u32 count = (u32)min_u64(size / sizeof(u64), g->word_count - g->words_have);
 
-	memcpy(g->word + g->words_have, words, count * sizeof(u64));
+	if (count > 0)
+		memcpy(g->word + g->words_have, words, count * sizeof(u64));
 	g->words_have += count;
 	/* Nothing new would keep a list assembling for ever; a guest that sends that is broken. */
 	if (count == 0 || (g->words_have == g->word_count && !good(all, g))) {

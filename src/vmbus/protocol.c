@@ -281,8 +281,8 @@ static void handle_request_offers(struct vmbus_protocol *p, const void *message,
 
 /* ---- channels ---- */
 
-static struct gpadl *find_ring(struct vmbus_protocol *p, u32 relid, u32 id,
-			       u32 downstream)
+struct gpadl *vmbus_protocol_find_ring(struct vmbus_protocol *p, u32 relid, u32 id,
+				       u32 downstream)
 {
 	struct gpadl *g = gpadls_find(&p->gpadls, relid, id);
 	u32 count;
@@ -308,7 +308,8 @@ static void handle_open(struct vmbus_protocol *p, const void *message, u32 size)
 	}
 	if (s && s->state == VMBUS_CHANNEL_CLOSED &&
 	    (vp < p->vp_count || vp == VMBUS_NO_VP))
-		ring = find_ring(p, relid, le32_get(m->gpadl), le32_get(m->downstream));
+		ring = vmbus_protocol_find_ring(p, relid, le32_get(m->gpadl),
+						le32_get(m->downstream));
 	if (!ring) {
 		send_open_result(p, relid, le32_get(m->open_id), VMBUS_FAILED);
 		return;

@@ -144,5 +144,21 @@ void vmbus_protocol_closed(struct vmbus_protocol *p, u32 relid);
 struct gpadl *vmbus_protocol_hold(struct vmbus_protocol *p, u32 relid, u32 gpadl);
 void vmbus_protocol_let_go(struct vmbus_protocol *p, struct gpadl *gpadl);
 
+/*
+ * State, by records "vmbus", "gpadl", "channel" (state/record.h). Save: -EBUSY while a channel opens
+ * or closes or the guest leaves. Restore: into a protocol that has offered the same devices, in the
+ * same order, to nobody yet; -EPROTO where it is not a state of such a one, and the protocol is
+ * good for nothing but done() then. Records of other names are skipped.
+ */
+struct state_writer;
+int vmbus_protocol_save(const struct vmbus_protocol *p, struct state_writer *writer)
+	MUST_CHECK;
+int vmbus_protocol_restore(struct vmbus_protocol *p, const u8 *bytes, size_t size)
+	MUST_CHECK;
+
+/* The list that a channel can be opened on: whole pages, room for both rings. NULL: it is none. */
+struct gpadl *vmbus_protocol_find_ring(struct vmbus_protocol *p, u32 relid, u32 gpadl,
+				       u32 downstream);
+
 /* NULL where relid is not in use. */
 struct vmbus_slot *vmbus_protocol_slot(struct vmbus_protocol *p, u32 relid);

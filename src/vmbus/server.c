@@ -50,6 +50,7 @@ struct vmbus_server {
 };
 
 static void run(struct vmbus_server *server);
+static int died(struct vmbus_channel *channel);
 
 /* ---- the protocol's outputs ---- */
 
@@ -298,6 +299,59 @@ void vmbus_server_signalled(struct vmbus_server *server, u32 relid)
 void vmbus_server_flush(struct vmbus_server *server)
 {
 	flush_messages(server);
+}
+
+int vmbus_server_save(const struct vmbus_server *server, struct state_writer *writer)
+{
+	return server->message_count > 0 ? -EBUSY
+					 : vmbus_protocol_save(&server->protocol, writer);
+}
+
+static void signal_guest(struct vmbus_channel *channel);
+
+/* Rings go on where their indices stand. */
+static int resume_channel(struct vmbus_server *server, u32 relid)
+{
+	struct device *d = &server->device[relid];
+	int r = open_channel(server, relid);
+
+	if (r == 0)
+		r = vmbus_ring_resume(&d->channel.in, true);
+	if (r == 0)
+		r = vmbus_ring_resume(&d->channel.out, false);
+	/* Indices that make no sense are the guest's doing: as if it had written them now. */
+	if (r == -EPROTO) {
+		(void)died(&d->channel);
+		r = 0;
+	}
+	return r;
+}
+
+int vmbus_server_restore(struct vmbus_server *server, const u8 *bytes, size_t size)
+{
+	struct vmbus_protocol *p = &server->protocol;
+	int r = vmbus_protocol_restore(p, bytes, size);
+
+	for (u32 relid = 1; r == 0 && relid <= VMBUS_MAX_CHANNELS; relid++) {
+		struct vmbus_slot *s = &p->slot[relid];
+		struct device *d = &server->device[relid];
+
+		/* Sub-channels are their primary's device's. */
+		if (s->used && s->offer.sub_index > 0)
+			*d = (struct device){
+				.ops = server->device[s->offer.primary].ops,
+				.owner = server->device[s->offer.primary].owner
+			};
+		if (s->state == VMBUS_CHANNEL_OPEN)
+			r = resume_channel(server, relid);
+	}
+	for (u32 relid = 1; r == 0 && relid <= VMBUS_MAX_CHANNELS; relid++) {
+		if (!server->device[relid].opened)
+			continue;
+		server->config.host_ops->wake(server->config.host, relid);
+		signal_guest(&server->device[relid].channel);
+	}
+	return r;
 }
 
 struct vmbus_protocol *vmbus_server_protocol(struct vmbus_server *server)

@@ -105,6 +105,17 @@ void vmbus_server_close_all(struct vmbus_server *server, void (*done)(void *owne
 			    void *owner);
 void vmbus_server_reset(struct vmbus_server *server);
 
+/*
+ * State of the connection and of all channels, as vmbus_protocol_save and _restore; also -EBUSY
+ * where messages wait. The guest stands and devices have nothing under way. After a restore each
+ * open channel was given to its device by open(), and is woken both ways: what the one side wrote
+ * before the save, the other may not have been told.
+ */
+int vmbus_server_save(const struct vmbus_server *server, struct state_writer *writer)
+	MUST_CHECK;
+int vmbus_server_restore(struct vmbus_server *server, const u8 *bytes, size_t size)
+	MUST_CHECK;
+
 /* Lines of text about the connection and each channel; returns the length that it would have. */
 size_t vmbus_server_inspect(const struct vmbus_server *server, char *text, size_t size);
 struct vmbus_protocol *vmbus_server_protocol(struct vmbus_server *server);

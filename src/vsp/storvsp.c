@@ -11,6 +11,7 @@
 
 #include "abi/storvsp.h"
 #include "base/log.h"
+#include "state/record.h"
 #include "wall/guest_memory.h"
 
 /* Header, ranges of the largest transfer (and one page more, for the offset), the packet. */
@@ -87,8 +88,12 @@ static struct channel *channel_of(struct storvsp *s, struct vmbus_channel *vmbus
 static int on_open(void *owner, struct vmbus_channel *vmbus)
 {
 	struct storvsp *s = owner;
-	struct channel *c = channel_of(s, vmbus);
+	struct channel *c;
 
+	/* From a saved state it may be anything. */
+	if (vmbus->offer->sub_index > STORVSP_MAX_SUB_CHANNELS)
+		return -EPROTO;
+	c = channel_of(s, vmbus);
 	/* One that the guest had closed may still have requests under way: then not yet. */
 	if (c->vmbus)
 		return -EBUSY;
@@ -707,6 +712,116 @@ int storvsp_detach(struct storvsp *s, unsigned lun,
 struct scsi_unit *storvsp_unit(const struct storvsp *s, unsigned lun)
 {
 	return lun < SCSI_BUS_UNITS ? s->bus.unit[lun] : NULL;
+}
+
+/* ---- state ---- */
+
+enum { STATE_INSTANCE = 1, STATE_STEP, STATE_VERSION, STATE_ENUMERATE, STATE_ANSWER };
+
+int storvsp_save(const struct storvsp *s, struct state_writer *w)
+{
+	for (unsigned k = 0; k <= STORVSP_MAX_SUB_CHANNELS; k++)
+		if (s->channel[k].in_flight > 0 || s->channel[k].reset ||
+		    s->channel[k].closing)
+			return -EBUSY;
+	state_begin(w, "storvsp", 1);
+	state_bytes(w, STATE_INSTANCE, &s->config.instance, sizeof s->config.instance);
+	state_number(w, STATE_STEP, s->step);
+	state_number(w, STATE_VERSION, s->version);
+	state_number(w, STATE_ENUMERATE, s->enumerate);
+	for (unsigned k = 0; k <= STORVSP_MAX_SUB_CHANNELS; k++) {
+		const struct channel *c = &s->channel[k];
+
+		/* Channel, transaction, packet: answers that found no room. */
+		for (unsigned n = 0; n < c->waiting_count; n++) {
+			const struct answer *a = &c->waiting[(c->waiting_first + n) %
+							     ARRAY_COUNT(c->waiting)];
+			struct {
+				le64 channel, transaction;
+				struct storvsp_packet packet;
+			} PACKED saved = { le64_of(k), le64_of(a->transaction),
+					   a->packet };
+
+			state_bytes(w, STATE_ANSWER, &saved, sizeof saved);
+		}
+	}
+	state_end(w);
+	return w->failed ? -ENOMEM : 0;
+}
+
+static int restore_answer(struct storvsp *s, const struct state_field *f)
+{
+	const struct {
+		le64 channel, transaction;
+		struct storvsp_packet packet;
+	} PACKED *saved = (const void *)f->bytes;
+	struct channel *c;
+
+	if (f->size != sizeof *saved || f->number > STORVSP_MAX_SUB_CHANNELS)
+		return -EPROTO;
+	c = &s->channel[f->number];
+	if (!c->vmbus || c->waiting_count == ARRAY_COUNT(c->waiting))
+		return -EPROTO;
+	c->waiting[c->waiting_count++] =
+		(struct answer){ .transaction = le64_get(saved->transaction),
+				 .packet = saved->packet };
+	return 0;
+}
+
+static int restore_record(struct storvsp *s, struct state_record *record)
+{
+	struct state_field f;
+	int r;
+
+	while ((r = state_next_field(record, &f)) == 1) {
+		if (f.id == STATE_STEP && f.number <= READY)
+			s->step = (enum step)f.number;
+		else if (f.id == STATE_VERSION && f.number <= UINT16_MAX)
+			s->version = (u16)f.number;
+		else if (f.id == STATE_ENUMERATE)
+			s->enumerate = f.number != 0;
+		else if (f.id == STATE_ANSWER)
+			r = restore_answer(s, &f);
+		else if (f.id == STATE_STEP || f.id == STATE_VERSION)
+			r = -EPROTO;
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static bool is_of(const struct storvsp *s, struct state_record record)
+{
+	struct state_field f;
+
+	while (state_next_field(&record, &f) == 1)
+		if (f.id == STATE_INSTANCE && f.size == sizeof s->config.instance &&
+		    memcmp(f.bytes, &s->config.instance, f.size) == 0)
+			return true;
+	return false;
+}
+
+int storvsp_restore(struct storvsp *s, const u8 *bytes, size_t size)
+{
+	struct vmbus_protocol *p = vmbus_server_protocol(s->config.server);
+	struct state_record record;
+	int r;
+
+	/* Sub-channels that the guest had been offered are offered. */
+	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++) {
+		const struct vmbus_slot *slot = vmbus_protocol_slot(p, relid);
+
+		if (!slot || slot->offer.sub_index == 0 ||
+		    slot->offer.primary != s->relid)
+			continue;
+		if (slot->offer.sub_index > STORVSP_MAX_SUB_CHANNELS)
+			return -EPROTO;
+		s->sub_relid[slot->offer.sub_index] = relid;
+	}
+	while ((r = state_next_record(&bytes, &size, &record)) == 1)
+		if (strcmp(record.name, "storvsp") == 0 && is_of(s, record))
+			return restore_record(s, &record);
+	return r < 0 ? r : -EPROTO;
 }
 
 size_t storvsp_inspect(const struct storvsp *s, char *text, size_t size)

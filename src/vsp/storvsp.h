@@ -54,4 +54,12 @@ int storvsp_detach(struct storvsp *storvsp, unsigned lun,
 	MUST_CHECK;
 struct scsi_unit *storvsp_unit(const struct storvsp *storvsp, unsigned lun);
 
+/*
+ * State, a record "storvsp" with the controller's instance in it; restore finds its own among the
+ * records, after vmbus_server_restore. -EBUSY while requests are under way; -EPROTO: no such state.
+ */
+struct state_writer;
+int storvsp_save(const struct storvsp *storvsp, struct state_writer *writer) MUST_CHECK;
+int storvsp_restore(struct storvsp *storvsp, const u8 *bytes, size_t size) MUST_CHECK;
+
 size_t storvsp_inspect(const struct storvsp *storvsp, char *text, size_t size);

@@ -81,6 +81,24 @@ static void do_woken(struct mini *m)
 
 /* ---- life ---- */
 
+static int new_server(struct mini *m)
+{
+	return vmbus_server_new(&(struct vmbus_server_config){ .gm = m->gm,
+							       .vp_count = MINI_VPS,
+							       .host_ops = &host_ops,
+							       .host = m },
+				&m->server);
+}
+
+void mini_move(struct mini *m)
+{
+	vmbus_server_free(m->server);
+	memset(m->connected, 0, sizeof m->connected);
+	memset(m->woken, 0, sizeof m->woken);
+	if (new_server(m) < 0)
+		abort();
+}
+
 struct mini *mini_new(void)
 {
 	struct mini *m = calloc(1, sizeof *m);

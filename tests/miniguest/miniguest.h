@@ -59,6 +59,12 @@ struct mini {
 struct mini *mini_new(void);
 void mini_free(struct mini *mini);
 
+/*
+ * Another host for the same guest, whose memory stays: a new server without devices. The old
+ * one's devices are freed by their owner before.
+ */
+void mini_move(struct mini *mini);
+
 /* A page of the guest's, by number. */
 u8 *mini_page(struct mini *mini, u64 page);
 u64 mini_alloc(struct mini *mini, u32 pages);
