@@ -54,6 +54,9 @@
  *	A region dies with any of its blocks: its entries are overwritten by jumps to an exit, so that nobody
  *	who links to it need be known. Its memory comes back when the VP's cache is flushed whole.
  *
+ * Exactness: flags that are overwritten unread are not kept, so that a fault in between shows others
+ * than the processor would.
+ *
  * Interrupts: a region looks at c->attention when it is entered and when it loops.
  *
  * Everything here belongs to the VP's thread; a VP has its own translations, as its own records.
