@@ -131,6 +131,14 @@ static void bus_cpuid(void *owner, u32 leaf, u32 subleaf, u32 ret_regs[4])
 	x86_cpuid(&vp->partition->model, vp->index, leaf, subleaf, ret_regs);
 }
 
+static void bus_tsc_moved(void *owner)
+{
+	struct vp *vp = owner;
+
+	lapic_on_tsc_moved(&vp->lapic);
+	guest_interface_tsc_moved(vp);
+}
+
 static u64 bus_tsc_hz(void *owner)
 {
 	struct vp *vp = owner;
@@ -154,5 +162,6 @@ const struct x86_bus_ops hv_bus_ops = {
 	.eoi = bus_eoi,
 	.hypercall = bus_hypercall,
 	.cpuid = bus_cpuid,
+	.tsc_moved = bus_tsc_moved,
 	.tsc_hz = bus_tsc_hz,
 };

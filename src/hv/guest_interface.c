@@ -84,7 +84,12 @@ void guest_interface_cpuid(const struct partition *p, u32 leaf, u32 r[4])
 
 u64 guest_interface_time(struct vp *vp)
 {
-	return reference_time_at(&vp->partition->guest.time, vp_tsc(vp));
+	const struct partition *p = vp->partition;
+	u64 tsc = vp_tsc(vp);
+
+	if (!p->config.engine->own_lapic && p->guest.time.runs)
+		tsc -= (u64)vp_tsc_offset(vp) - (u64)p->guest.tsc_offset;
+	return reference_time_at(&p->guest.time, tsc);
 }
 
 /* The guest may read the page at any moment: it is void while it changes. */
@@ -99,7 +104,7 @@ static void write_tsc_page(struct partition *p)
 	if (!(g->reference_tsc & HV_PAGE_ENABLED))
 		return;
 	g->sequence = reference_time_next(g->sequence);
-	reference_time_page(&g->time, g->sequence, &page);
+	reference_time_page(&g->time, g->unsynced ? 0 : g->sequence, &page);
 	if (guest_ram_write(p, gpa, &none, sizeof none) < 0)
 		return;
 	atomic_thread_fence(memory_order_seq_cst);
@@ -116,8 +121,31 @@ void guest_interface_run(struct partition *p)
 	if (g->time.runs)
 		return;
 	reference_time_run(&g->time, vp_tsc(p->vp[0]));
+}
+
+void guest_interface_synchronize(struct partition *p)
+{
+	struct guest_interface *g = &p->guest;
+
+	g->tsc_offset = vp_tsc_offset(p->vp[0]);
 	pthread_mutex_lock(&g->lock);
+	g->unsynced = false;
+	/* An engine that keeps the counters itself tells offsets to within some ticks. */
+	for (u32 k = 1; k < p->config.vp_count && !p->config.engine->own_lapic; k++)
+		g->unsynced |= vp_tsc_offset(p->vp[k]) != g->tsc_offset;
 	write_tsc_page(p);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void guest_interface_tsc_moved(struct vp *vp)
+{
+	struct guest_interface *g = &vp->partition->guest;
+
+	pthread_mutex_lock(&g->lock);
+	if (!g->unsynced && vp_tsc_offset(vp) != g->tsc_offset) {
+		g->unsynced = true;
+		write_tsc_page(vp->partition);
+	}
 	pthread_mutex_unlock(&g->lock);
 }
 

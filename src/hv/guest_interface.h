@@ -13,6 +13,10 @@
  * writes its dump, closes its devices and perhaps resets itself. It ends when the guest does, or
  * GUEST_CRASH_GRACE_NS later.
  *
+ * Reference time is by the counter of VP 0 as it was when the VM began to run. A guest that sets a
+ * counter elsewhere makes the page of the time void (sequence 0) until the VM runs anew: it reads the
+ * register then, which takes what was moved into account. On KVM nobody tells us.
+ *
  * Threads: MSRs on the VP's own; cpuid any; the rest on the loop's while all VPs stand. `lock` is
  * for the partition's registers; under it guest RAM is written and code dropped, nothing else is locked.
  */
@@ -40,19 +44,25 @@ struct guest_interface {
 	char crash_words[160]; /* of the log that came with it */
 	bool crash_logged;
 	_Atomic bool crashed;
+	bool unsynced; /* a counter was moved: the page would lie */
 	/* Changed while all VPs stand. */
 	struct reference_time time;
+	s64 tsc_offset; /* of the counters that the time is by */
 };
 
 void guest_interface_init(struct partition *p);
 void guest_interface_done(struct partition *p);
 void guest_interface_reset(struct partition *p);
 
-/* Reference time goes, or stands. */
+/* Reference time goes, or stands: run before the clock goes, synchronize after it. */
 void guest_interface_run(struct partition *p);
+void guest_interface_synchronize(struct partition *p);
 void guest_interface_stop(struct partition *p);
 /* Reference time in units of 100 ns; the VP's thread. */
 u64 guest_interface_time(struct vp *vp);
+
+/* The guest set this VP's counter; its thread. */
+void guest_interface_tsc_moved(struct vp *vp);
 
 /* Leaves 0x40000000-0x400000ff. */
 void guest_interface_cpuid(const struct partition *p, u32 leaf, u32 ret_regs[4]);

@@ -128,6 +128,7 @@ void partition_run(struct partition *p)
 		return;
 	guest_interface_run(p);
 	let_time_go(p);
+	guest_interface_synchronize(p);
 	set_running(p, true);
 	/* What came while the VPs stood; and timers by the time that starts anew. */
 	partition_take_events(p);

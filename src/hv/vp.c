@@ -197,14 +197,21 @@ static void on_apic_alarm(void *owner, u64 when_ns)
 		vp_set_alarm(vp, VP_ALARM_LAPIC, when_ns);
 }
 
+s64 vp_tsc_offset(struct vp *vp)
+{
+	const struct engine_ops *engine = vp->partition->config.engine;
+
+	return vp->has_new_state ? vp->new_tsc_offset
+				 : engine->vp_tsc_offset(vp->engine_vp);
+}
+
 u64 vp_tsc(struct vp *vp)
 {
 	const struct guest_clock *clock = &vp->partition->clock;
 	const struct engine_ops *engine = vp->partition->config.engine;
 
-	return clock->stands
-		       ? clock->stood_tsc + (u64)engine->vp_tsc_offset(vp->engine_vp)
-		       : engine->vp_tsc(vp->engine_vp);
+	return clock->stands ? clock->stood_tsc + (u64)vp_tsc_offset(vp)
+			     : engine->vp_tsc(vp->engine_vp);
 }
 
 static u64 on_apic_tsc(void *owner)

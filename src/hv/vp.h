@@ -92,6 +92,8 @@ void vp_nmi(struct vp *vp);
 
 /* The guest's time stamp counter; it stands while time does. VP's thread, or any while it stands. */
 u64 vp_tsc(struct vp *vp);
+/* What it is ahead of the host's. The same. */
+s64 vp_tsc_offset(struct vp *vp);
 /* Loop thread, all VPs stand: time stood for so many ticks of the host's counter, and goes now. */
 void vp_time_goes(struct vp *vp, u64 ticks);
 /* A fixed, edge-triggered interrupt to this VP. Any thread, any lock but a LAPIC's and run_lock. */

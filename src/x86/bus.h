@@ -60,6 +60,9 @@ struct x86_bus_ops {
 	/* CPUID result of a leaf; the engine passes the dynamic bits (OSXSAVE, XCR0 sizes) itself. */
 	void (*cpuid)(void *vp, u32 leaf, u32 subleaf, u32 ret_regs[4]);
 
+	/* The guest has set its time stamp counter to another value. NULL: nobody cares. */
+	void (*tsc_moved)(void *vp);
+
 	/* Time stamp counter ticks of the host per second, offset to host TSC kept by the engine. */
 	u64 (*tsc_hz)(void *vp);
 };

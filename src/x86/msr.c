@@ -303,6 +303,13 @@ static bool write_word(struct x86_cpu *c, const struct word *w, u64 v)
 	return true;
 }
 
+static void move_tsc(struct x86_cpu *c, u64 moved)
+{
+	c->tsc_offset = (s64)((u64)c->tsc_offset + moved);
+	if (moved && c->bus->tsc_moved)
+		c->bus->tsc_moved(c->bus_vp);
+}
+
 bool x86_msr_write(struct x86_cpu *c, u32 index, u64 value)
 {
 	const struct word *w = find_word(index);
@@ -317,14 +324,17 @@ bool x86_msr_write(struct x86_cpu *c, u32 index, u64 value)
 	case MSR_TSC: {
 		u64 moved = value - x86_tsc(c);
 
-		c->tsc_offset += (s64)moved;
 		c->s.tsc_adjust += moved;
+		move_tsc(c, moved);
 		return true;
 	}
-	case MSR_TSC_ADJUST:
-		c->tsc_offset += (s64)(value - c->s.tsc_adjust);
+	case MSR_TSC_ADJUST: {
+		u64 moved = value - c->s.tsc_adjust;
+
 		c->s.tsc_adjust = value;
+		move_tsc(c, moved);
 		return true;
+	}
 	case MSR_SPEC_CTRL:
 		return write_spec_ctrl(c, value);
 	case MSR_PRED_CMD:

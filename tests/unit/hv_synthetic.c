@@ -485,6 +485,39 @@ TEST(reference_time_goes_on_from_where_it_was_stopped_or_set)
 	ASSERT(le64_get(after.offset) != le64_get(before.offset));
 }
 
+static enum script_result move_counter(struct script_vp *vp)
+{
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	EXPECT(wrmsr(vp, HV_MSR_REFERENCE_TSC, TIME | 1));
+	vp->result[0] = *(u32 *)(vp->machine->worker->ram + TIME);
+	vp->result[1] = rdmsr(vp, HV_MSR_TIME_REF_COUNT);
+	vp->tsc_offset += 3600 * (s64)NS_PER_SEC;
+	vp->bus->tsc_moved(vp->bus_vp);
+	vp->result[2] = *(u32 *)(vp->machine->worker->ram + TIME);
+	vp->result[3] = rdmsr(vp, HV_MSR_TIME_REF_COUNT);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(guest_that_moves_its_counter_moves_no_time_but_has_no_page_of_it)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+
+	ASSERT(m);
+	m->script[0] = move_counter;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT(m->vp[0]->result[0] != 0);
+	ASSERT_EQ(m->vp[0]->result[2], 0);
+	ASSERT(m->vp[0]->result[3] >= m->vp[0]->result[1]);
+	ASSERT(m->vp[0]->result[3] - m->vp[0]->result[1] < 20 * 10000000);
+	/* It agrees with itself: the next run begins with a page that is true. */
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(machine_run(m), 0);
+	ASSERT(*(u32 *)(m->worker->ram + TIME) != 0);
+}
+
 static enum script_result crash(struct script_vp *vp)
 {
 	if (vp->step++ > 0)

@@ -141,6 +141,17 @@ static void bus_cpuid(void *arg, u32 leaf, u32 subleaf, u32 ret_regs[4])
 	vp->bus->cpuid(vp->bus_vp, leaf, subleaf, ret_regs);
 }
 
+static void bus_tsc_moved(void *arg)
+{
+	struct engine_vp *vp = arg;
+
+	if (!vp->bus->tsc_moved)
+		return;
+	soft_vp_leaves(vp);
+	vp->bus->tsc_moved(vp->bus_vp);
+	soft_vp_returns(vp);
+}
+
 static u64 bus_tsc_hz(void *arg)
 {
 	struct engine_vp *vp = arg;
@@ -163,5 +174,6 @@ const struct x86_bus_ops soft_bus_ops = {
 	.interrupt_take = bus_interrupt_take,
 	.hypercall = bus_hypercall,
 	.cpuid = bus_cpuid,
+	.tsc_moved = bus_tsc_moved,
 	.tsc_hz = bus_tsc_hz,
 };
