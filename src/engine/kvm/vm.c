@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "base/log.h"
 #include "engine/kvm/kvm.h"
@@ -210,6 +211,9 @@ static int kvm_map_changed(struct engine_vm *vm, const struct engine_slot *slots
 		if (slots[k].size == 0 ||
 		    (k < vm->slot_count && same_slot(&vm->slot[k], &slots[k])))
 			continue;
+		/* Where the host allows it for shared memory: a fault for 2 MiB, not for 4 KiB. */
+		if (slots[k].is_ram)
+			(void)madvise(slots[k].host, slots[k].size, MADV_HUGEPAGE);
 		r = set_slot(vm, k, &slots[k]);
 		vm->slot[k] = slots[k];
 	}
