@@ -22,7 +22,7 @@ $(BUILD)/build.ninja:
 help:
 	@echo 'make            build the programs into $(BUILD)/bin'
 	@echo 'make run        boot the demonstration guest (./run)'
-	@echo 'make test       everything that is tested in under ten minutes (./test)'
+	@echo 'make test       everything that is tested in under fifteen minutes (./test)'
 	@echo 'make unit       unit tests alone'
 	@echo 'make guest      boots and commands inside; CASES=... for some'
 	@echo 'make test-kvm   guests on KVM; where there is none, in a host that QEMU translates'

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # limit: 400
+# rig: only when named, it takes minutes there
 . "$HERE/tests/tools/case.sh"
 rounds=8
 . "$HERE/tests/move/case.sh"
