@@ -195,6 +195,7 @@ struct x86_tlb_entry {
 #define X86_MODE_NO_FPU 128u  /* CR0.EM or TS: x87/SSE raise; decoded to the raising handler */
 #define X86_MODE_NO_SSE 256u  /* !CR4.OSFXSR or EM */
 #define X86_MODE_NO_AVX 512u  /* !CR4.OSXSAVE or XCR0 lacks AVX */
+#define X86_MODE_NO_VEX 2048u /* CR0.TS; EM is nothing to AVX */
 #define X86_MODE_STEP 1024u   /* TF or breakpoints armed: blocks of one instruction */
 
 /* The event that delivery is busy with; see "events" below. */
@@ -371,6 +372,9 @@ void x86_stack_store(struct x86_cpu *c, const struct x86_insn *i, u64 a, unsigne
 		     u64 value);
 /* Raise what a push of `size` bytes from the present stack pointer would raise. */
 void x86_stack_probe(struct x86_cpu *c, const struct x86_insn *i, u64 a, unsigned size);
+
+/* #AC where alignment is checked: for vector and x87 operands (16 bytes are the most that counts). */
+void x86_check_aligned(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size);
 
 /* Fault as an access of any size would (read or write), touch nothing. */
 void x86_probe(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned size,

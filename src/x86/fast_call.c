@@ -67,9 +67,8 @@ X86_HANDLER(x86_sysret)
 	x86_need_cpl0(c, i);
 	if (!c->amd && !x86_canonical(target))
 		x86_raise_code(c, i, X86_GP, 0);
+	/* Not in compatibility mode either: only 64-bit code has R11. */
 	if (c->mode & X86_MODE_LONG)
-		x86_load_flags(c, c->r[R_11] & 0x3c7fd7);
-	else if (x86_lma(c))
 		x86_load_flags(c, c->r[R_11] & 0x3c7fd7);
 	else
 		c->eflags |= X86_IF;

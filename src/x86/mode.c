@@ -64,6 +64,8 @@ void x86_mode_changed(struct x86_cpu *c)
 		mode |= X86_MODE_USER;
 	if (c->s.cr0 & (X86_CR0_EM | X86_CR0_TS))
 		mode |= X86_MODE_NO_FPU;
+	if (c->s.cr0 & X86_CR0_TS)
+		mode |= X86_MODE_NO_VEX;
 	if (!(c->s.cr4 & X86_CR4_OSFXSR) || (c->s.cr0 & X86_CR0_EM))
 		mode |= X86_MODE_NO_SSE;
 	if (!(c->s.cr4 & X86_CR4_OSXSAVE) || !(c->s.xcr0 & 4))

@@ -294,8 +294,8 @@ static bool write_word(struct x86_cpu *c, const struct word *w, u64 v)
 		return false;
 	}
 	if (w->rule == LOW32 && v >> 32) {
-		/* SYSENTER_CS drops them; the others fault. */
-		if (w->index != 0x174)
+		/* SYSENTER_CS drops them, and so does AMD's TSC_AUX; the others fault. */
+		if (w->index != 0x174 && !(c->amd && w->index == 0xc0000103))
 			return false;
 		v = (u32)v;
 	}

@@ -194,8 +194,12 @@ void x86_drop_privileged_segments(struct x86_cpu *c)
 		struct vp_segment *s = &c->s.seg[which[n]];
 		unsigned dpl = (s->attr & SEG_ATTR_DPL) >> SEG_ATTR_DPL_SHIFT;
 
-		/* A null one stays, and with it a base that came from an MSR. */
-		if (!(s->attr & SEG_ATTR_P) || dpl >= c->cpl)
+		/* One that is null becomes 0 whatever its RPL was; a base that came from an MSR stays. */
+		if (!(s->attr & SEG_ATTR_P)) {
+			s->selector = 0;
+			continue;
+		}
+		if (dpl >= c->cpl)
 			continue;
 		if ((s->attr & SEG_ATTR_CODE) && (s->attr & SEG_ATTR_DC))
 			continue;

@@ -83,8 +83,8 @@ static u8 *piece(const struct string *s, gva_t a, unsigned reg, bool write, u64 
 	u64 most;
 	u8 *p;
 
-	/* Crossing a page, or the end of the segment's offsets. */
-	if ((a & 4095) + s->size > 4096 || offset > x86_mask(s->width) - (s->size - 1)) {
+	/* Crossing a page, or the end of the segment's offsets; or each is checked for its alignment. */
+	if ((s->c->key & 3) == 3 || (a & 4095) + s->size > 4096 || offset > x86_mask(s->width) - (s->size - 1)) {
 		*io_most = 1;
 		return NULL;
 	}

@@ -189,10 +189,18 @@ const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t 
 
 	if (i->flags & VECTOR_WAITS)
 		x87_wait(c, i);
+	x86_check_aligned(c, i, a, size);
 	x86_copy_from_guest(c, i, a, scratch, size);
 	/* The copy filled the entry: the page itself, if it is one of plain memory. */
 	return vector_hit(e->read_tag, c, a, size) ? (const void *)(a + e->addend)
 						   : scratch;
+}
+
+void vector_write_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
+		       const void *from, unsigned size)
+{
+	x86_check_aligned(c, i, a, size);
+	x86_copy_to_guest(c, i, a, from, size);
 }
 
 static NOINLINE COLD void raise_misaligned(struct x86_cpu *c, const struct x86_insn *i)
@@ -227,6 +235,7 @@ static void op_write(struct x86_cpu *c, const struct x86_insn *i)
 	} else {
 		if (i->flags & VECTOR_WAITS)
 			x87_wait(c, i);
+		x86_check_aligned(c, i, a, i->reg);
 		x86_probe(c, i, a, i->reg, true);
 		((thunk_fn)i->imm)(c, i, vector_scratch(c));
 		x86_copy_to_guest(c, i, a, vector_scratch(c), i->reg);
@@ -276,6 +285,7 @@ static void op_write_standard(struct x86_cpu *c, const struct x86_insn *i)
 		raise_misaligned(c, i);
 	if (i->flags & VECTOR_WAITS)
 		x87_wait(c, i);
+	x86_check_aligned(c, i, a, i->reg);
 	x86_probe(c, i, a, i->reg, true);
 	standard_in(c, i);
 	((thunk_fn)i->imm)(c, i, vector_scratch(c));
@@ -623,7 +633,7 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 		i->flags |= X86_INSN_ENDS;
 		return true;
 	}
-	if (d->mode & X86_MODE_NO_FPU) {
+	if (d->mode & (vex ? X86_MODE_NO_VEX : X86_MODE_NO_FPU)) {
 		i->fn = raise_unavailable;
 		i->flags |= X86_INSN_ENDS;
 		return true;

@@ -89,6 +89,9 @@ void x87_init(struct x86_cpu *c);
 const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 			     unsigned size);
 
+void vector_write_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
+		       const void *from, unsigned size);
+
 static inline void *vector_scratch(struct x86_cpu *c)
 {
 	return (void *)(((uintptr_t)c->scratch + 31) & ~(uintptr_t)31);
@@ -121,7 +124,7 @@ static ALWAYS_INLINE void vector_write(struct x86_cpu *c, const struct x86_insn 
 			x86_code_written(c, a, size);
 		return;
 	}
-	x86_copy_to_guest(c, i, a, from, size);
+	vector_write_slow(c, i, a, from, size);
 }
 
 /* In i->flags (LOCK means nothing here): a waiting x87 or MMX instruction, whose #MF comes before

@@ -129,6 +129,7 @@ static void store(struct x86_cpu *c, const struct x86_insn *i, gva_t a)
 		return;
 	}
 	x87_wait(c, i);
+	x86_check_aligned(c, i, a, i->reg);
 	x86_probe(c, i, a, i->reg, true);
 	u8 *p = vector_scratch(c);
 
@@ -275,6 +276,7 @@ static unsigned parse_environment(struct x86_cpu *c, const struct x86_insn *i,
  * address (measured on Zen 4). */
 static void probe_image(struct x86_cpu *c, const struct x86_insn *i, gva_t a, bool write)
 {
+	x86_check_aligned(c, i, a, i->extra ? 2 : 4);
 	x86_probe(c, i, a, i->extra ? 2 : 4, write);
 	x86_probe(c, i, a + i->reg - 1, 1, write);
 }

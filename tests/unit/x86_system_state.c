@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What random system state found (tests/soak/system): selectors that a return to ring 3 clears,
+ * alignment checks of operands that are not plain, AVX under CR0.EM, SYSRET out of compatibility mode.
+ */
+#include "x86_rings.h"
+
+#include "x86/cpuid.h"
+
+#define CR0_EM BIT(2)
+#define CR0_TS BIT(3)
+#define CR0_AM BIT(18)
+#define AC 0x40000
+
+/* A null selector kept its RPL where ring 3 was entered; the processors make it 0. */
+TEST(return_to_ring_3_makes_every_null_selector_0)
+{
+	struct machine *m AUTO_MACHINE = rings_new(32);
+
+	ASSERT(m);
+	rings_code_at(m, 0x11000, CODE32("mov %es, %ecx; mov %fs, %edx; int $0x80"));
+	machine_code(m, CODE32("mov $3, %eax; mov %eax, %es; mov $1, %eax; mov %eax, %fs;"
+			       "push $0x23; push $0x40000; push $0x202; push $0x1b;"
+			       "push $0x11000; iret"));
+	ASSERT_EQ(rings_run(m), RINGS_SYSCALL);
+	ASSERT_EQ(m->s.gpr[R_CX], 0);
+	ASSERT_EQ(m->s.gpr[R_DX], 0);
+}
+
+/* Strings that went by pages, vector and x87 operands were not checked. */
+TEST(alignment_is_checked_for_operands_of_every_kind)
+{
+	static const struct {
+		unsigned misaligned, aligned;
+	} offset[] = { { 1, 4 },  { 8, 16 }, { 4, 8 }, { 4, 8 },
+		       { 8, 16 }, { 2, 4 },  { 2, 4 } };
+
+	for (unsigned n = 0; n < 2 * ARRAY_COUNT(offset); n++) {
+		struct machine *m AUTO_MACHINE = rings_new(64);
+		const struct machine_code code[] = {
+			CODE("mov $4, %ecx; mov $0x20100, %edi; rep movsl; int $0x80"),
+			CODE("movups (%rsi), %xmm0; int $0x80"),
+			CODE("movq %mm0, (%rsi); int $0x80"),
+			CODE("fldt (%rsi); int $0x80"),
+			CODE("movdqu %xmm1, (%rsi); int $0x80"),
+			CODE("fnstenv (%rsi); int $0x80"),
+			CODE("fsts (%rsi); int $0x80"),
+		};
+
+		ASSERT(m);
+		machine_code(m, code[n / 2]);
+		rings_user(m);
+		m->s.cr0 |= CR0_AM;
+		m->s.rflags = 0x202 | AC;
+		m->s.gpr[R_SI] = MACHINE_DATA + (n & 1 ? offset[n / 2].aligned
+						       : offset[n / 2].misaligned);
+		ASSERT_EQ(rings_run(m), n & 1 ? RINGS_SYSCALL : 17);
+	}
+}
+
+TEST(avx_looks_at_ts_and_not_at_em)
+{
+	static const struct {
+		u64 cr0;
+		int vector;
+	} with[] = { { 0, MACHINE_HALTED }, { CR0_EM, MACHINE_HALTED }, { CR0_TS, 7 } };
+
+	if (!(x86_model_host()->leaf1_ecx & BIT(28)))
+		SKIP("the processor has no AVX");
+	for (unsigned n = 0; n < ARRAY_COUNT(with); n++) {
+		struct machine *m AUTO_MACHINE = machine_new(64);
+
+		ASSERT(m);
+		machine_code(m, CODE("vmovups %ymm0, %ymm1"));
+		m->s.cr0 |= with[n].cr0;
+		m->s.cr4 |= BIT(9) | BIT(18);
+		m->s.xcr0 = 7;
+		ASSERT_OK(machine_run(m));
+		ASSERT_EQ(m->vector, with[n].vector);
+	}
+}
+
+/* It took R11 for the flags, as 64-bit code's does. AMD64 APM volume 3, SYSRET. */
+TEST(sysret_of_compatibility_mode_leaves_the_flags)
+{
+	struct machine *m AUTO_MACHINE = rings_new(64);
+
+	if (!x86_model_host()->amd)
+		SKIP("SYSRET is for 64-bit code alone there");
+	ASSERT(m);
+	rings_descriptor(m, 0x40, rings_segment(0, 0xfffff, 0x9b, 0xc), 0);
+	rings_code_at(m, 0x11000, CODE32("mov $0x12000, %ecx; sysretl"));
+	rings_code_at(m, 0x12000, CODE32("int $0x80"));
+	machine_code(m, CODE("mov $0xad5, %r11d; push $0x40; push $0x11000; lretq"));
+	m->s.efer |= 1;
+	m->s.star = (u64)(RINGS_USER_CODE) << 48;
+	m->s.rflags = 2;
+	ASSERT_EQ(rings_run(m), RINGS_SYSCALL);
+	ASSERT_EQ(rings_frame(m, 2), 0x202);
+}
