@@ -30,7 +30,7 @@ help:
 	@echo 'make bench      figures beside those of QEMU in the same run'
 	@echo 'make bench-disk disk convert beside qemu-img'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
-	@echo 'make soak       hours of random instruction blocks'
+	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
 	@echo 'make fuzz T=... one fuzz target'
@@ -79,7 +79,7 @@ bench-disk: all
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
 soak: all
-	@tests/soak/soak $(BUILD) $(BLOCKS) $(SEED)
+	@$(if $(SYSTEM),tests/soak/system/soak-system $(BUILD) $(SYSTEM),tests/soak/soak $(BUILD) $(BLOCKS)) $(SEED)
 
 # make fuzz T=NAME [SECONDS=60]: build/tests/fuzz/fuzz-NAME, with sanitizers.
 SECONDS ?= 60

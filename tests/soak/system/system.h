@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bare kernel that makes random system state from a seed, runs a few random instructions in it,
+ * and says what came of it: a line a case. The same image runs under Tabique, QEMU and Bochs, and
+ * the lines must be the same (tests/soak/system/soak-system compares them).
+ *
+ * The kernel stays in the first 4 MiB, which every case maps for supervisors. The case has the
+ * arena at 4 MiB: pages 0-15 are seen through windows of 16 pages somewhere in linear
+ * memory, with rights that differ; the paging structures follow them.
+ *
+ *	page	0-3 data, 4 code, 5 code of inner rings, 6-7 stack, 8-9 stack of inner rings,
+ *		10 GDT (LDT at 0x800), 11 IDT, 12-13 TSS, 14 more TSSs, 15 data
+ *
+ * A case ends at the first exception whose gate leads to a stub of boot.S: it takes the registers
+ * down and goes back to run_case()'s caller in long mode. How cases are made: world.c (memory, registers),
+ * code.c (instructions).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+
+#define ARENA 0x400000ull
+#define ARENA_PAGES 32
+#define PAGE(n) ((u8 *)(ARENA + (n)*4096ull))
+#define WINDOW_PAGES 16
+
+enum {
+	P_DATA = 0,
+	P_CODE = 4,
+	P_KCODE = 5,
+	P_STACK = 6,
+	P_KSTACK = 8,
+	P_GDT = 10,
+	P_IDT = 11,
+	P_TSS = 12,
+	P_TSS2 = 14,
+	P_TABLES = 16,
+};
+
+/* Linear addresses of page 0 of the windows. */
+#define WIN_MAIN 0x40400000ull
+#define WIN_HIGH 0xffff800000000000ull /* the first canonical one above the hole */
+#define WIN_EDGE \
+	(0x800000000000ull - 65536) /* its last byte is the last below the hole */
+#define WIN_4G (0x100000000ull - 65536)
+#define WIN_OVER 0x100000000ull
+#define WIN_V86 0x40000ull
+
+/* Selectors. */
+enum {
+	S_KCODE = 0x08, /* the stubs' */
+	S_KDATA = 0x10,
+	S_DFTSS = 0x18, /* not in long mode */
+	S_TSS = 0x20,
+	S_LDT = 0x30,
+	S_SYSTEM = 0x40, /* SYSCALL, SYSENTER: code, data, code 3, data 3, code64 3 */
+	S_USER = 0x50,
+	S_CODE0 = 0x68,
+	S_DATA0 = 0x70,
+	S_CODE3 = 0x78,
+	S_DATA3 = 0x80,
+	S_CODE1 = 0x88,
+	S_DATA1 = 0x90,
+	S_CODE2 = 0x98,
+	S_DATA2 = 0xa0,
+	S_CONFORM = 0xa8,
+	S_CODE16 = 0xb0, /* ring of the start */
+	S_DATA16 = 0xb8,
+	S_DOWN = 0xc0,
+	S_SMALL = 0xc8,
+	S_GATE = 0xd0, /* 16 bytes each */
+	S_GATE2 = 0xe0,
+	S_TSS2 = 0xf0,
+	S_TASK = 0xf8,
+	S_RANDOM = 0x100, /* to 0x138 */
+	GDT_SIZE = 0x140,
+};
+
+enum kind {
+	KIND_LONG,     /* 64-bit mode */
+	KIND_COMPAT,   /* 32-bit code in IA-32e mode */
+	KIND_COMPAT16, /* 16-bit code in IA-32e mode */
+	KIND_PAE,      /* protected mode, PAE paging */
+	KIND_PAGED,    /* protected mode, 32-bit paging */
+	KIND_FLAT,     /* protected mode, no paging */
+	KIND_PAE16,    /* protected mode, 16-bit code */
+	KIND_V86,
+	KIND_COUNT,
+};
+
+enum { AX, CX, DX, BX, SP, BP, SI, DI };
+
+struct pointer {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
+#define MSR_COUNT 8
+
+/* What boot.S loads. Globals, so that it needs no offsets. */
+extern u64 w_legacy, w_v86, w_inner, w_cr0, w_cr3, w_cr4, w_efer, w_xcr0, w_dr[8],
+	w_gpr[16];
+extern u64 w_fs_base, w_gs_base;
+/* Where they are is the linker's: in page 15, so that what a fault of IRET pushes is seen. */
+extern u64 w_frame[5];	 /* IRETQ's: RIP CS RFLAGS RSP SS */
+extern u32 w_frame32[9]; /* IRETD's; ES DS FS GS behind it for V86 */
+extern u32 w_far32[2];	 /* start in ring 0 outside long mode: EIP, CS */
+extern u32 w_flags32;
+extern u16 w_ds, w_es, w_fs, w_gs, w_ldt, w_tr;
+extern struct pointer w_gdt, w_idt;
+extern struct {
+	u64 index, value;
+} w_msr[MSR_COUNT];
+extern u8 w_fpu[1024];
+
+/* What the stubs take down. */
+extern u64 s_gpr[16], s_vector, s_flags, s_cr0, s_cr2, s_cr3, s_cr4, s_efer, s_xcr0;
+extern u64 s_dr[8], s_fs_base, s_gs_base, s_kgs_base;
+extern u16 s_ds, s_es, s_fs, s_gs, s_ss, s_ldt, s_tr;
+extern struct pointer s_gdt, s_idt;
+extern u8 s_fpu[1024];
+
+void run_case(void);
+extern u8 stub64[], stub32[];
+#define STUB_SIZE 32
+extern u8 df_stack_top[], safe_pd[], df_tss[];
+
+/* Random numbers of this case. */
+u64 random64(void);
+static inline u32 below(u32 n)
+{
+	return (u32)((random64() >> 32) * n >> 32);
+}
+static inline bool one_in(u32 n)
+{
+	return below(n) == 0;
+}
+#define PICK(array) ((array)[below(sizeof(array) / sizeof((array)[0]))])
+
+/*
+ * What a peer is known to do otherwise than the processors, and therefore is not made: the command
+ * line's avoid=. Each is as narrow as it can be.
+ */
+enum {
+	/* Bochs 2.7: SYSENTER and SYSEXIT work in long mode also on a processor of AMD's.
+	 * AMD64 APM volume 3, SYSENTER: #UD in long mode. */
+	AVOID_SYSENTER_LONG = 1,
+	/* Bochs 2.7 reads the first operand of CMPS before the second; AMD's processors fault at
+	 * the second (measured: an EPYC; the manuals say nothing). Both point to the same then. */
+	AVOID_CMPS_ORDER = 2,
+	/* Bochs 2.7 has no AMD processor with UMIP. */
+	AVOID_UMIP = 4,
+	/* Bochs 2.7: the RF that it set for a first fault is still there when the double fault
+	 * stores EFLAGS into a TSS. SDM volume 3, 17.3.1.1: #DF is no fault-class exception. */
+	AVOID_DF_RF = 8,
+	/* Bochs 2.7 pushes the frame of an event or the return address of a near CALL, and looks
+	 * then whether the target is canonical. SDM volume 2, INT n, CALL: looks first. (Bytes
+	 * below the stack pointer: no program sees it.) */
+	AVOID_EARLY_PUSH = 16,
+	/* Bochs 2.7 pushes on the present stack with the rights of the conforming code segment's
+	 * DPL. SDM volume 3, 4.6.1: the access mode is CPL's. */
+	AVOID_CONFORMING = 32,
+	/* Bochs 2.7 takes CPL 3 while a task's segments are loaded, so that a fault there finds
+	 * a stack. The manuals leave open what stack it is: SDM volume 3, 7.3. */
+	AVOID_TASK_STACK = 64,
+	/* Bochs 2.7 reads the two parts of a far pointer in an order of its own, with their limits
+	 * checked apart. The manuals say nothing; AMD's processors fault at the first byte (measured). */
+	AVOID_FAR_POINTER = 128,
+	/* Bochs 2.7: a SYSCALL that masks TF by SFMASK is followed by a single step's trap, and a
+	 * SYSRET that sets TF is not. The processors do it the other way round (so say Linux'
+	 * entry code and kvm-unit-tests' syscall; SDM volume 2, SYSCALL: the flags change first). */
+	AVOID_SYSCALL_TF = 256,
+	/* Bochs 2.7: alignment (#GP) before the stack segment's limit (#SS); the manuals give no order. */
+	AVOID_ALIGNED_STACK = 512,
+	/* Bochs 2.7: an x87 push of an empty register onto a full one is an overflow before it is an
+	 * underflow. AMD's processors see the underflow (C1 = 0; measured). */
+	AVOID_X87_BOTH = 1024,
+	/* Bochs 2.7: FXRSTOR has loaded x87 registers before it finds MXCSR's reserved bits. AMD's
+	 * processors load nothing (measured). And its AMD processors have MXCSR.MM, which is in
+	 * the mask that FXSAVE and XSAVE store. */
+	AVOID_FX_AREA = 2048,
+	/* Bochs 2.7: a far CALL from 16-bit compatibility mode to 64-bit code pushes with RSP,
+	 * we with SS:SP, as the mode is that the instruction began in (AMD64 APM volume 3, CALL
+	 * (far): the pushes come before the new CS). Not measured. */
+	AVOID_FAR_TO_64 = 4096,
+	/* Bochs 2.7 does not check the alignment of what may be unaligned of 16 and more bytes; AMD's
+	 * processors do (measured). SDM volume 2 leaves it open. */
+	AVOID_VECTOR_AC = 8192,
+};
+
+/* world.c */
+extern enum kind kind;
+extern unsigned start_cpl, code_bits;
+extern u64 window; /* linear address of page 0 as the start code sees it */
+extern bool x87_case;
+extern unsigned avoid; /* AVOID_... */
+void make_world(void);
+u16 any_selector(void);
+u64 any_address(void);
+
+/* code.c */
+enum { FRAGMENTS = 8 };
+struct fragment {
+	u64 offset;    /* in the window */
+	unsigned bits; /* 16, 32, 64 */
+	u32 size;
+};
+extern struct fragment fragment[FRAGMENTS];
+void place_fragments(void);
+void fill_fragments(void);
+
+static inline bool long_mode(void)
+{
+	return kind <= KIND_COMPAT16;
+}
