@@ -319,7 +319,7 @@ static void ring(struct vp *vp, int event)
 	partition_step_out(p);
 	ipc_event_ring(event);
 	atomic_fetch_sub(&p->io.ringing, 1);
-	(void)partition_step_in(p);
+	partition_step_back(vp);
 	atomic_store(&vp->in_access, false);
 }
 
@@ -367,7 +367,7 @@ static void access_begins(struct vp *vp)
 
 static void access_ends(struct vp *vp)
 {
-	(void)partition_step_in(vp->partition);
+	partition_step_back(vp);
 	atomic_store(&vp->in_access, false);
 	wall_hv_drain_lines(&vp->partition->wall);
 }

@@ -22,7 +22,7 @@ static void decide(struct partition *p)
 	bool may = p->running && p->pauses == 0 && !atomic_load(&p->ended) && !p->quit;
 
 	atomic_store(&p->may_run, may);
-	if (may || p->quit)
+	if (p->pauses == 0 || p->quit)
 		pthread_cond_broadcast(&p->go);
 }
 
@@ -39,6 +39,22 @@ void partition_step_out(struct partition *p)
 	pthread_mutex_lock(&p->run_lock);
 	if (--p->inside == 0)
 		pthread_cond_signal(&p->stood);
+	pthread_mutex_unlock(&p->run_lock);
+}
+
+/*
+ * It may stand by now: then the instruction ends, the engine finds its kick, and the VP steps out
+ * for good. Not while the loop changes what VPs read.
+ */
+void partition_step_back(struct vp *vp)
+{
+	struct partition *p = vp->partition;
+
+	pthread_mutex_lock(&p->run_lock);
+	while ((p->pauses > 0 || atomic_load(&p->ended)) && !p->quit)
+		pthread_cond_wait(&p->go, &p->run_lock);
+	p->inside++;
+	vp->finishes = !atomic_load(&p->may_run);
 	pthread_mutex_unlock(&p->run_lock);
 }
 
@@ -138,14 +154,21 @@ void partition_run(struct partition *p)
 	}
 }
 
-void partition_stop(struct partition *p)
+u32 partition_stop(struct partition *p)
 {
+	u32 unfinished = 0;
+
 	set_running(p, false);
 	wait_outside(p);
 	guest_clock_stop(&p->clock);
 	guest_interface_stop(p);
 	/* What the worker said before it asked belongs to the state that it will find. */
 	wall_hv_drain_lines(&p->wall);
+	partition_pause(p);
+	for (u32 k = 0; k < p->config.vp_count; k++)
+		unfinished += atomic_load(&p->vp[k]->in_access);
+	partition_unpause(p);
+	return unfinished;
 }
 
 int partition_reset(struct partition *p)
@@ -243,7 +266,7 @@ void partition_wait_remap(struct vp *vp)
 	while (p->remaps_done < ticket && !p->quit)
 		pthread_cond_wait(&p->go, &p->run_lock);
 	pthread_mutex_unlock(&p->run_lock);
-	(void)partition_step_in(p);
+	partition_step_back(vp);
 	atomic_store(&vp->in_access, false);
 }
 

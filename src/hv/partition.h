@@ -23,6 +23,9 @@
  *	the worker does. A halted VP counts as INSIDE (it may wake any moment): it is told to
  *	step out like one that executes.
  *
+ *	A VP that comes back from an access while the VM is stopped (not paused, not ended)
+ *	finishes its instruction, and then stands: no state of a VP has half an instruction in it.
+ *
  * Lock order: wall_hv.lines_lock, chipset lock, a SynIC's lock, a LAPIC's lock, run_lock. The last
  * holds nothing else and calls nobody.
  */
@@ -144,7 +147,8 @@ void partition_pause(struct partition *p);
 void partition_unpause(struct partition *p);
 /* The worker's verbs. Loop thread. */
 void partition_run(struct partition *p);
-void partition_stop(struct partition *p);
+/* VPs that have an instruction to finish, when what they wait for is done: then stop again. */
+u32 partition_stop(struct partition *p);
 /* The worker has events for VPs: deliver them if the VM runs. Loop thread. */
 void partition_take_events(struct partition *p);
 /* Those of one VP. Its thread, inside. */
@@ -168,6 +172,8 @@ void partition_wait_remap(struct vp *vp);
 /* Any thread, for VPs only: step out of the guest and back in; false = the thread must end. */
 void partition_step_out(struct partition *p);
 bool partition_step_in(struct partition *p);
+/* Back in from an access, in the middle of an instruction. The VP's thread. */
+void partition_step_back(struct vp *vp);
 
 /* Loop thread. */
 void partition_stats(struct partition *p, struct hv_stats *ret_stats);

@@ -90,9 +90,11 @@ static int verb_set_vp(struct partition *p, const struct verb *v)
 		return -EINVAL;
 	if (p->running)
 		return -EBUSY;
+	partition_pause(p);
 	r = vp_state_check(v->block, p->model.xcr0, &err);
 	if (r == 0)
 		r = vp_set_state(p->vp[index], v->block, &err);
+	partition_unpause(p);
 	if (r < 0)
 		log_guest("vp %u: %s", index, err.text);
 	return r;
@@ -155,9 +157,14 @@ static int get_chip(struct partition *p, u32 chip, u32 index, void *ret_block)
 
 static int verb_set_chip(struct partition *p, const struct verb *v)
 {
+	int r;
+
 	if (p->running)
 		return -EBUSY;
-	return set_chip(p, v->request->u.chip.chip, v->request->u.chip.index, v->block);
+	partition_pause(p);
+	r = set_chip(p, v->request->u.chip.chip, v->request->u.chip.index, v->block);
+	partition_unpause(p);
+	return r;
 }
 
 static int verb_get_chip(struct partition *p, const struct verb *v)
@@ -277,8 +284,7 @@ static int verb_run(struct partition *p, const struct verb *v)
 
 static int verb_stop(struct partition *p, const struct verb *v)
 {
-	(void)v;
-	partition_stop(p);
+	v->reply->u.stop.unfinished = partition_stop(p);
 	return 0;
 }
 

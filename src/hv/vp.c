@@ -513,6 +513,14 @@ static void run_guest(struct vp *vp)
 	}
 }
 
+/* The worker that stops the VM waits for VPs in accesses: it may ask again. */
+static void tell_finished(struct vp *vp)
+{
+	if (vp->finishes)
+		ipc_event_ring(vp->partition->wall.config.access_event);
+	vp->finishes = false;
+}
+
 static void *vp_main(void *arg)
 {
 	struct vp *vp = arg;
@@ -549,6 +557,7 @@ static void *vp_main(void *arg)
 	while (partition_step_in(p)) {
 		run_guest(vp);
 		partition_step_out(p);
+		tell_finished(vp);
 	}
 	return NULL;
 }

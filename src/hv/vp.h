@@ -50,6 +50,7 @@ struct vp {
 	/* The VP's thread, or the loop's while the VP stands between two runs. */
 	enum vp_activity activity; /* RUNNING, WAIT_SIPI or SHUTDOWN */
 	bool halted;
+	bool finishes; /* came back from an access while the VM stands: own thread */
 
 	/*
 	 * A state that arrived while the VP was in an access: applied when vp_run has returned.

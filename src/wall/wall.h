@@ -215,7 +215,9 @@ enum wall_verb {
 	WALL_VERB_POST,		 /* u.post: a SynIC message; -EAGAIN: its queue is full, and
 				  * access_event is rung when it no longer is */
 	WALL_VERB_RUN,		 /* start or resume the VPs */
-	WALL_VERB_STOP,		 /* stop them; answered when the last one stands */
+	WALL_VERB_STOP,		 /* stop them; answered when the last one stands or waits for the
+				  * worker. reply u.stop: how many have an instruction to finish; each
+				  * that has done so rings access_event. None: ask until it is so */
 	WALL_VERB_RESET,	 /* chips and VPs to their power-on state; needs STOP before */
 	WALL_VERB_POWER_BUTTON,	 /* fixed power button event of the PM block */
 	WALL_VERB_NMI,		 /* u.vp */
@@ -294,6 +296,7 @@ struct wall_reply {
 	union {
 		struct { u32 version; u32 vp_count; u64 ram_size; } hello;
 		struct { s64 realtime_offset_ns; u64 reference_ns; } clock;
+		struct { u32 unfinished; } stop;
 		u8 bytes[112];
 	} u;
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -21,6 +22,8 @@
 #define POLL_MISSED_NS 50000
 /* How long hv may leave the lines ring full before we call it gone. */
 #define LINES_PATIENCE_NS (5 * NS_PER_SEC)
+/* And how long a processor may take for the rest of an instruction. */
+#define FINISH_PATIENCE_MS 5000
 
 struct worker_end {
 	struct wall_control *control;
@@ -295,9 +298,27 @@ int worker_run(struct worker_end *end, struct err *err)
 	return ask(end, &(struct wall_request){ .verb = WALL_VERB_RUN }, err);
 }
 
+/* A VP that waits for our answer has it, and ends its instruction. */
 int worker_stop(struct worker_end *end, struct err *err)
 {
-	return ask(end, &(struct wall_request){ .verb = WALL_VERB_STOP }, err);
+	struct pollfd event = { .fd = end->access_event, .events = POLLIN };
+	struct wall_reply reply = { 0 };
+
+	for (;;) {
+		struct wall_request request = { .verb = WALL_VERB_STOP };
+		int r = call(end, &request, NULL, 0, &reply, NULL, 0, err);
+
+		if (r < 0 || reply.u.stop.unfinished == 0)
+			return r;
+		/* Rung by who waits for an answer, and by who has done with it. */
+		r = poll(&event, 1, FINISH_PATIENCE_MS);
+		if (r == 0)
+			return err_set(err, -ETIMEDOUT,
+				       "hypervisor: stop: %u processors do not finish "
+				       "their instruction",
+				       reply.u.stop.unfinished);
+		worker_serve(end);
+	}
 }
 
 int worker_reset(struct worker_end *end, struct err *err)

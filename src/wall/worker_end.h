@@ -69,6 +69,7 @@ int worker_set_clock(struct worker_end *end, const struct worker_clock *clock,
 int worker_get_clock(struct worker_end *end, struct worker_clock *ret_clock,
 		     struct err *err) MUST_CHECK;
 int worker_run(struct worker_end *end, struct err *err) MUST_CHECK;
+/* Accesses that wait are served, so that every VP stands between two instructions. */
 int worker_stop(struct worker_end *end, struct err *err) MUST_CHECK;
 int worker_reset(struct worker_end *end, struct err *err) MUST_CHECK;
 

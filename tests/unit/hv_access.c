@@ -291,11 +291,22 @@ TEST(doorbell_that_blocks_its_writer_does_not_keep_the_vm_from_stopping)
 
 /* ---- standing -------------------------------------------------------------------------------- */
 
-TEST(vp_in_an_access_counts_as_stopped_and_goes_on_only_after_run)
+static int stop(struct machine *m, u32 *ret_unfinished)
+{
+	struct wall_request request = { .verb = WALL_VERB_STOP };
+	struct wall_reply reply = { 0 };
+	int r = fake_worker_verb(m->worker, &request, NULL, -1, &reply, NULL);
+
+	*ret_unfinished = reply.u.stop.unfinished;
+	return r;
+}
+
+TEST(vp_in_an_access_counts_as_stopped_ends_its_instruction_and_no_other)
 {
 	AUTO_MACHINE struct machine *m = machine_new(2);
 	struct wall_request request = { .verb = WALL_VERB_GET_VP };
 	struct vp_state state;
+	u32 unfinished;
 
 	ASSERT(m);
 	m->worker->on_access = answer_address;
@@ -305,17 +316,56 @@ TEST(vp_in_an_access_counts_as_stopped_and_goes_on_only_after_run)
 	m->script[0] = read_port_once;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->worker->control->access[0].state == WALL_ACCESS_ASKED);
-	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(stop(m, &unfinished), 0);
+	ASSERT_EQ(unfinished, 1);
 	/* It cannot give its registers now; the map can change and answers come. */
 	ASSERT_ERR(fake_worker_verb(m->worker, &request, NULL, -1, NULL, &state), EBUSY);
 	machine_io_range(m, false, false, 0x1000, 4);
 	fake_worker_release(m->worker);
-	WAIT_FOR(m->worker->control->access[0].state == WALL_ACCESS_IDLE);
-	usleep(20000);
-	ASSERT_EQ(m->vp[0]->result[2], 0);
-	ASSERT_EQ(machine_run(m), 0);
-	WAIT_FOR(m->vp[0]->result[2]);
+	for (unfinished = 1; unfinished;)
+		ASSERT_EQ(stop(m, &unfinished), 0);
+	ASSERT_EQ(m->vp[0]->result[2], 1);
 	ASSERT_EQ(m->vp[0]->result[0], PORT * 3 + 4);
+	ASSERT_EQ(m->vp[0]->calls, 1);
+	ASSERT_EQ(fake_worker_verb(m->worker, &request, NULL, -1, NULL, &state), 0);
+	ASSERT_EQ(machine_run(m), 0);
+}
+
+static u64 read_one(void *owner, u64 offset, unsigned size)
+{
+	return 0x77;
+}
+
+/* Each processor is in an access that nobody serves but who stops them. */
+TEST(worker_that_stops_the_vm_serves_who_waits_for_it)
+{
+	static const struct worker_range_ops ops = { .read = read_one };
+	AUTO_MACHINE struct machine *m = machine_new(4);
+	struct worker_end *end;
+	struct err err = { 0 };
+	struct vp_state state;
+
+	ASSERT(m);
+	end = machine_worker_end(m);
+	ASSERT_EQ(worker_add_range(
+			  end,
+			  &(struct worker_range){ .base = PORT, .size = 4, .ops = &ops },
+			  &err),
+		  0);
+	for (u32 k = 0; k < 4; k++) {
+		ASSERT_OK(machine_start_vp(m, k));
+		m->script[k] = read_port_once;
+	}
+	ASSERT_EQ(worker_run(end, &err), 0);
+	for (u32 k = 0; k < 4; k++)
+		WAIT_FOR(m->worker->control->access[k].state == WALL_ACCESS_ASKED);
+	ASSERT_EQ(worker_stop(end, &err), 0);
+	for (u32 k = 0; k < 4; k++) {
+		ASSERT_EQ(worker_get_vp(end, k, &state, &err), 0);
+		ASSERT_EQ(m->vp[k]->result[0], 0x77);
+		ASSERT_EQ(m->vp[k]->result[2], 1);
+	}
+	worker_end_close(end);
 }
 
 TEST(state_that_is_set_during_an_access_holds_when_the_access_is_over)

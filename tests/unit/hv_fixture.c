@@ -379,6 +379,30 @@ void machine_io_range(struct machine *m, bool mmio, bool posted, u64 base, u64 s
 	EXPECT_EQ(fake_worker_verb(m->worker, &request, NULL, -1, NULL, NULL), 0);
 }
 
+struct worker_end *machine_worker_end(struct machine *m)
+{
+	struct worker_end_config config = { .control = m->worker->control,
+					    .vp_count = m->worker->vp_count,
+					    .verbs = m->worker->worker_verbs,
+					    .access_event = m->worker->access_event,
+					    .hv_event = m->worker->hv_event };
+	struct worker_end *end = NULL;
+
+	EXPECT_EQ(worker_end_open(&config, &end), 0);
+	return end;
+}
+
+bool machine_start_vp(struct machine *m, u32 index)
+{
+	struct wall_request request = { .verb = WALL_VERB_SET_VP };
+	struct vp_state state;
+
+	vp_state_reset(&state, true);
+	request.u.vp.index = index;
+	CHECK_EQ(fake_worker_verb(m->worker, &request, &state, -1, NULL, NULL), 0);
+	return true;
+}
+
 enum script_result script_halt(struct script_vp *vp)
 {
 	(void)vp;

@@ -20,6 +20,7 @@
 #include "hv/partition.h"
 #include "hv/vp.h"
 #include "wall/fake_worker.h"
+#include "wall/worker_end.h"
 
 enum script_result {
 	SCRIPT_AGAIN, /* call me again */
@@ -89,6 +90,11 @@ static inline void cleanup_machine(struct machine **m)
 int machine_run(struct machine *m);
 /* Subscribe a range as the worker does; notes a failure. */
 void machine_io_range(struct machine *m, bool mmio, bool posted, u64 base, u64 size);
+
+/* The worker's own end of the wall, for who needs more than verbs. worker_end_close() it. */
+struct worker_end *machine_worker_end(struct machine *m);
+/* A VP other than the first, which would wait for a startup message, begins as the first. */
+bool machine_start_vp(struct machine *m, u32 index);
 
 /* Wait (10 s) until a condition of other threads holds. */
 #define WAIT_FOR(cond)                                         \

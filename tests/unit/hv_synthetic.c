@@ -7,7 +7,6 @@
 
 #include "base/ipc.h"
 #include "hv/hypercall.h"
-#include "wall/worker_end.h"
 
 #define MESSAGES 0x200000ull
 #define EVENTS 0x201000ull
@@ -121,40 +120,15 @@ TEST(message_posted_while_the_vm_stands_arrives_when_it_runs)
 	ASSERT_EQ(le32_get(slot->type), 1);
 }
 
-static struct worker_end *worker_of(struct machine *m)
-{
-	struct worker_end_config config = { .control = m->worker->control,
-					    .vp_count = m->worker->vp_count,
-					    .verbs = m->worker->worker_verbs,
-					    .access_event = m->worker->access_event,
-					    .hv_event = m->worker->hv_event };
-	struct worker_end *end = NULL;
-
-	EXPECT_EQ(worker_end_open(&config, &end), 0);
-	return end;
-}
-
-/* It would wait for a startup message. */
-static bool start_vp(struct machine *m, u32 index)
-{
-	struct wall_request request = { .verb = WALL_VERB_SET_VP };
-	struct vp_state state;
-
-	vp_state_reset(&state, true);
-	request.u.vp.index = index;
-	CHECK_EQ(fake_worker_verb(m->worker, &request, &state, -1, NULL, NULL), 0);
-	return true;
-}
-
 TEST(event_of_the_worker_sets_its_flag_and_interrupts)
 {
 	AUTO_MACHINE struct machine *m = machine_new(2);
 	struct worker_end *end;
 
 	ASSERT(m);
-	end = worker_of(m);
+	end = machine_worker_end(m);
 	ASSERT(end);
-	ASSERT_OK(start_vp(m, 1));
+	ASSERT_OK(machine_start_vp(m, 1));
 	m->script[1] = open_and_halt;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[1]->result[7]);
@@ -171,7 +145,7 @@ TEST(event_that_came_while_the_vm_stood_is_not_lost)
 	struct worker_end *end;
 
 	ASSERT(m);
-	end = worker_of(m);
+	end = machine_worker_end(m);
 	m->script[0] = open_and_halt;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
@@ -224,7 +198,7 @@ TEST(event_is_never_lost_on_a_processor_that_is_about_to_sleep)
 	struct worker_end *end;
 
 	ASSERT(m);
-	end = worker_of(m);
+	end = machine_worker_end(m);
 	ASSERT_OK(ping(m, end, UNDER_TSAN ? 2000 : 20000));
 	worker_end_close(end);
 }
@@ -236,7 +210,7 @@ TEST(event_is_never_lost_where_the_kernel_cannot_wait_for_two_words)
 
 	ASSERT(m);
 	m->partition->park = false;
-	end = worker_of(m);
+	end = machine_worker_end(m);
 	ASSERT_OK(ping(m, end, 2000));
 	worker_end_close(end);
 }
@@ -271,7 +245,7 @@ TEST(signal_event_rings_the_descriptor_of_its_connection)
 	u64 count = 0;
 
 	ASSERT(m);
-	end = worker_of(m);
+	end = machine_worker_end(m);
 	ASSERT_EQ(worker_connect(end, 77, event, &err), 0);
 	ASSERT_ERR(worker_connect(end, 77, event, &err), EEXIST);
 	m->script[0] = signal_connection;
