@@ -15,6 +15,8 @@
 
 /* A guest may retry this often before it should say so (HV_NOTIFY_LONG_SPIN_WAIT): never. */
 #define SPIN_RETRIES UINT32_MAX
+/* Measured at another time or on another host of its kind: one part in so many may be between. */
+#define TSC_HZ_SAME 2000
 
 /* ---- CPUID ------------------------------------------------------------------------------------ */
 
@@ -147,6 +149,21 @@ void guest_interface_tsc_moved(struct vp *vp)
 		write_tsc_page(vp->partition);
 	}
 	pthread_mutex_unlock(&g->lock);
+}
+
+int guest_interface_set_tsc_hz(struct partition *p, u64 hz)
+{
+	u64 ours = p->config.tsc_hz;
+
+	if (hz == 0)
+		return 0;
+	if (p->guest.time.runs)
+		return -EBUSY;
+	if (hz > ours + ours / TSC_HZ_SAME || hz < ours - ours / TSC_HZ_SAME)
+		return -ERANGE;
+	p->model.tsc_hz = hz;
+	reference_time_set_rate(&p->guest.time, hz);
+	return 0;
 }
 
 void guest_interface_stop(struct partition *p)
@@ -341,7 +358,7 @@ bool guest_interface_msr_read(struct vp *vp, u32 index, u64 *ret_value)
 		pthread_mutex_unlock(&g->lock);
 		return true;
 	case HV_MSR_TSC_FREQUENCY:
-		*ret_value = p->config.tsc_hz;
+		*ret_value = p->model.tsc_hz;
 		return true;
 	case HV_MSR_APIC_FREQUENCY:
 		*ret_value = LAPIC_TIMER_HZ;

@@ -58,6 +58,12 @@ void guest_interface_reset(struct partition *p);
 void guest_interface_run(struct partition *p);
 void guest_interface_synchronize(struct partition *p);
 void guest_interface_stop(struct partition *p);
+/*
+ * A guest that began elsewhere keeps the frequency that it was told: registers, CPUID and reference
+ * time are by it. VPs have not run yet. 0: nothing. -ERANGE: this host's counter runs at another
+ * rate, which would need scaling.
+ */
+int guest_interface_set_tsc_hz(struct partition *p, u64 hz) MUST_CHECK;
 /* Reference time in units of 100 ns; the VP's thread. */
 u64 guest_interface_time(struct vp *vp);
 

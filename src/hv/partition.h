@@ -71,7 +71,7 @@ struct partition_config {
 	int verbs, access_event, hv_event;
 	int serial[2]; /* stream sockets, non-blocking; -1 = nobody listens */
 	struct loop *loop;
-	u64 tsc_hz;
+	u64 tsc_hz; /* of the host's counter, as measured */
 	/* Last step of every VP thread before it may run guest code; may be NULL. */
 	int (*confine_thread)(void *owner, struct err *err);
 	const struct partition_events *events;
@@ -83,8 +83,9 @@ struct partition {
 	struct partition_config config;
 	struct engine_vm *engine_vm;
 	struct vp **vp;
-	struct x86_model model; /* what CPUID says */
-	bool park;		/* VPs sleep on two words: vp_can_park */
+	struct x86_model
+		model;	/* what CPUID says; tsc_hz: see guest_interface_set_tsc_hz */
+	bool park;	/* VPs sleep on two words: vp_can_park */
 	int self_event; /* VP threads and signal handlers -> loop: look at the flags */
 
 	struct memory_map memory; /* changed while all VPs stand */

@@ -10,6 +10,12 @@ static u64 scaled(const struct reference_time *t, u64 tsc)
 void reference_time_init(struct reference_time *t, u64 tsc_hz)
 {
 	*t = (struct reference_time){ 0 };
+	reference_time_set_rate(t, tsc_hz);
+}
+
+void reference_time_set_rate(struct reference_time *t, u64 tsc_hz)
+{
+	t->scale = 0;
 	if (tsc_hz > HV_TIME_UNITS_PER_SEC)
 		t->scale =
 			(u64)(((unsigned __int128)HV_TIME_UNITS_PER_SEC << 64) / tsc_hz);

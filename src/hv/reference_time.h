@@ -24,6 +24,8 @@ struct reference_time {
 };
 
 void reference_time_init(struct reference_time *t, u64 tsc_hz);
+/* While it stands. */
+void reference_time_set_rate(struct reference_time *t, u64 tsc_hz);
 /* tsc: of any VP now. */
 void reference_time_run(struct reference_time *t, u64 tsc);
 void reference_time_stop(struct reference_time *t, u64 tsc);

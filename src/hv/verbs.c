@@ -180,11 +180,15 @@ static int verb_get_chip(struct partition *p, const struct verb *v)
 static int verb_set_clock(struct partition *p, const struct verb *v)
 {
 	s64 offset = v->request->u.clock.realtime_offset_ns;
+	int r;
 
 	if (offset < -MAX_CLOCK_OFFSET_NS || offset > MAX_CLOCK_OFFSET_NS)
 		return -EINVAL;
 	if (p->running)
 		return -EBUSY;
+	r = guest_interface_set_tsc_hz(p, v->request->u.clock.tsc_hz);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&p->chipset.lock);
 	mc146818_set_offset(&p->chipset.rtc, offset);
 	pthread_mutex_unlock(&p->chipset.lock);
@@ -198,6 +202,7 @@ static int verb_get_clock(struct partition *p, const struct verb *v)
 	v->reply->u.clock.realtime_offset_ns = mc146818_offset(&p->chipset.rtc);
 	pthread_mutex_unlock(&p->chipset.lock);
 	partition_pause(p);
+	v->reply->u.clock.tsc_hz = p->model.tsc_hz;
 	v->reply->u.clock.reference_ns = 100 * guest_interface_time(p->vp[0]);
 	partition_unpause(p);
 	return 0;

@@ -206,7 +206,8 @@ enum wall_verb {
 	WALL_VERB_GET_VP,	 /* u.vp; reply + struct vp_state */
 	WALL_VERB_SET_CHIP,	 /* u.chip + WALL_CHIP_STATE_SIZE bytes */
 	WALL_VERB_GET_CHIP,	 /* u.chip; reply + WALL_CHIP_STATE_SIZE bytes */
-	WALL_VERB_SET_CLOCK,	 /* u.clock */
+	WALL_VERB_SET_CLOCK,	 /* u.clock. tsc_hz: what the guest was told when it began, 0 = leave
+				  * ours; -ERANGE: this host's counter is another */
 	WALL_VERB_GET_CLOCK,	 /* reply u.clock */
 	WALL_VERB_FWCFG,	 /* u.fwcfg: one item of the fw_cfg directory, bytes in region ROM */
 	WALL_VERB_IO_RANGE,	 /* u.io_range: ports or addresses that the worker answers */
@@ -268,7 +269,7 @@ struct wall_request {
 		struct { u32 on; } dirty_log;
 		struct { u32 index; } vp;
 		struct { u32 chip; u32 index; } chip;
-		struct { s64 realtime_offset_ns; u64 reference_ns; } clock;
+		struct { s64 realtime_offset_ns; u64 reference_ns; u64 tsc_hz; } clock;
 		struct { u16 key; u16 reserved; u32 size; u64 offset; } fwcfg;
 		struct { u32 mmio; u32 posted; u64 base; u64 size; u32 remove; u32 reserved; } io_range;
 		struct { u64 present[4]; } pci;
@@ -295,7 +296,7 @@ struct wall_reply {
 	u32 reserved;
 	union {
 		struct { u32 version; u32 vp_count; u64 ram_size; } hello;
-		struct { s64 realtime_offset_ns; u64 reference_ns; } clock;
+		struct { s64 realtime_offset_ns; u64 reference_ns; u64 tsc_hz; } clock;
 		struct { u32 unfinished; } stop;
 		u8 bytes[112];
 	} u;

@@ -276,6 +276,7 @@ int worker_set_clock(struct worker_end *end, const struct worker_clock *clock,
 
 	request.u.clock.realtime_offset_ns = clock->realtime_offset_ns;
 	request.u.clock.reference_ns = clock->reference_ns;
+	request.u.clock.tsc_hz = clock->tsc_hz;
 	return ask(end, &request, err);
 }
 
@@ -290,6 +291,7 @@ int worker_get_clock(struct worker_end *end, struct worker_clock *ret_clock,
 		return r;
 	ret_clock->realtime_offset_ns = reply.u.clock.realtime_offset_ns;
 	ret_clock->reference_ns = reply.u.clock.reference_ns;
+	ret_clock->tsc_hz = reply.u.clock.tsc_hz;
 	return 0;
 }
 

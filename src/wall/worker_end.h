@@ -63,6 +63,7 @@ int worker_get_chip(struct worker_end *end, enum wall_chip chip, u32 index,
 struct worker_clock {
 	s64 realtime_offset_ns; /* guest's real time - host's */
 	u64 reference_ns;
+	u64 tsc_hz; /* as the guest knows it; 0 = as hv measured it */
 };
 int worker_set_clock(struct worker_end *end, const struct worker_clock *clock,
 		     struct err *err) MUST_CHECK;

@@ -459,6 +459,43 @@ TEST(reference_time_goes_on_from_where_it_was_stopped_or_set)
 	ASSERT(le64_get(after.offset) != le64_get(before.offset));
 }
 
+TEST(frequency_of_the_counter_is_what_the_guest_was_told_where_it_began)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	struct worker_clock clock;
+	struct worker_end *end;
+	struct err err = { 0 };
+	u32 regs[4];
+
+	ASSERT(m);
+	end = machine_worker_end(m);
+	ASSERT_EQ(worker_get_clock(end, &clock, &err), 0);
+	ASSERT_EQ(clock.tsc_hz, NS_PER_SEC);
+	clock.tsc_hz = NS_PER_SEC + NS_PER_SEC / 1000;
+	ASSERT_ERR(worker_set_clock(end, &clock, &err), ERANGE);
+	clock.tsc_hz = NS_PER_SEC / 2;
+	ASSERT_ERR(worker_set_clock(end, &clock, &err), ERANGE);
+	clock.tsc_hz = NS_PER_SEC - 123456;
+	clock.reference_ns = 100 * NS_PER_SEC;
+	ASSERT_EQ(worker_set_clock(end, &clock, &err), 0);
+	m->script[0] = read_registers;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(m->vp[0]->result[5], NS_PER_SEC - 123456);
+	struct hv_reference_tsc_page page;
+	memcpy(&page, m->worker->ram + TIME, sizeof page);
+	ASSERT_EQ(le64_get(page.scale),
+		  (u64)(((unsigned __int128)10000000 << 64) / (NS_PER_SEC - 123456)));
+	m->vp[0]->bus->cpuid(m->vp[0]->bus_vp, 0x15, 0, regs);
+	ASSERT_EQ(regs[2] ? regs[2] : clock.tsc_hz, clock.tsc_hz);
+	ASSERT_EQ(worker_get_clock(end, &clock, &err), 0);
+	ASSERT_EQ(clock.tsc_hz, NS_PER_SEC - 123456);
+	ASSERT(clock.reference_ns >= 100 * NS_PER_SEC);
+	/* Not while it runs, and another one not even after. */
+	ASSERT_ERR(worker_set_clock(end, &clock, &err), EBUSY);
+	worker_end_close(end);
+}
+
 static enum script_result move_counter(struct script_vp *vp)
 {
 	if (vp->step++ > 0)

@@ -123,8 +123,8 @@ int kvm_cpuid_set(struct engine_vp *vp)
 {
 	AUTO_FREE struct table *t = NULL;
 
-	/* Once: KVM refuses another one after the first entry, and ours never changes. */
-	if (vp->has_cpuid)
+	/* Until the first entry: by then a guest that began elsewhere has its own frequency in it. */
+	if (vp->has_run)
 		return 0;
 	t = calloc(1, sizeof *t);
 	if (!t)
@@ -132,8 +132,5 @@ int kvm_cpuid_set(struct engine_vp *vp)
 	add_range(vp, t, 0, 0x20);
 	add_range(vp, t, 0x40000000, 0x10);
 	add_range(vp, t, 0x80000000, 0x21);
-	if (ioctl(vp->fd, KVM_SET_CPUID2, t) < 0)
-		return -errno;
-	vp->has_cpuid = true;
-	return 0;
+	return ioctl(vp->fd, KVM_SET_CPUID2, t) < 0 ? -errno : 0;
 }

@@ -54,7 +54,7 @@ struct engine_vp {
 	void *bus_vp;
 
 	pid_t process, thread; /* that runs it */
-	bool has_cpuid;
+	bool has_run;	       /* KVM takes no other CPUID table any more */
 	_Atomic bool in_run; /* the thread may be inside KVM_RUN: a kick needs the signal */
 	_Atomic bool kicked;
 	_Atomic bool extint; /* vp_interrupt: the 8259 has something */

@@ -254,6 +254,7 @@ enum engine_exit kvm_vp_run(struct engine_vp *vp)
 {
 	enum engine_exit why;
 
+	vp->has_run = true;
 	for (;;) {
 		int r;
 
