@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "state/record.h"
 #include "wall/guest_memory.h"
 
 /* Answers that the guest has not taken yet: from so many on it has to wait with questions. */
@@ -44,6 +45,9 @@ struct vmbus_server {
 	bool todo;				      /* of any device */
 	void (*all_closed)(void *owner);
 	void *all_closed_owner;
+	bool paused;		       /* nothing is read from rings */
+	void (*all_rest)(void *owner); /* who paused waits for it */
+	void *all_rest_owner;
 	struct message *message; /* MESSAGES_MAX of them, a circle */
 	u32 message_first, message_count;
 	u64 lost;
@@ -178,6 +182,40 @@ static bool any_open(const struct vmbus_server *server)
 	return false;
 }
 
+/* Is nothing on its way, of what a saved state has no word for? */
+static bool all_rest(const struct vmbus_server *server)
+{
+	if (server->protocol.state == VMBUS_LEAVING)
+		return false;
+	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++) {
+		const struct vmbus_slot *s = &server->protocol.slot[relid];
+		const struct device *d = &server->device[relid];
+
+		if (s->state == VMBUS_CHANNEL_OPENING ||
+		    s->state == VMBUS_CHANNEL_CLOSING ||
+		    (d->opened && d->ops->at_rest && !d->ops->at_rest(d->owner)))
+			return false;
+	}
+	return true;
+}
+
+/* Whoever waits for something that is now so. */
+static void tell_waiters(struct vmbus_server *server)
+{
+	if (server->all_closed && !any_open(server)) {
+		void (*done)(void *owner) = server->all_closed;
+
+		server->all_closed = NULL;
+		done(server->all_closed_owner);
+	}
+	if (server->all_rest && all_rest(server)) {
+		void (*done)(void *owner) = server->all_rest;
+
+		server->all_rest = NULL;
+		done(server->all_rest_owner);
+	}
+}
+
 /* Do what the protocol has put out, and what comes of that. */
 static void run(struct vmbus_server *server)
 {
@@ -192,12 +230,7 @@ static void run(struct vmbus_server *server)
 	}
 	flush_messages(server);
 	server->running = false;
-	if (server->all_closed && !any_open(server)) {
-		void (*done)(void *owner) = server->all_closed;
-
-		server->all_closed = NULL;
-		done(server->all_closed_owner);
-	}
+	tell_waiters(server);
 }
 
 /* ---- life ---- */
@@ -301,10 +334,79 @@ void vmbus_server_flush(struct vmbus_server *server)
 	flush_messages(server);
 }
 
-int vmbus_server_save(const struct vmbus_server *server, struct state_writer *writer)
+void vmbus_server_pause(struct vmbus_server *server, void (*done)(void *owner),
+			void *owner)
 {
-	return server->message_count > 0 ? -EBUSY
-					 : vmbus_protocol_save(&server->protocol, writer);
+	server->paused = true;
+	server->all_rest = done;
+	server->all_rest_owner = owner;
+	run(server);
+}
+
+void vmbus_server_resume(struct vmbus_server *server)
+{
+	server->paused = false;
+	server->all_rest = NULL;
+	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++)
+		if (server->device[relid].opened)
+			server->config.host_ops->wake(server->config.host, relid);
+}
+
+/* ---- saved state ---- */
+
+enum { MESSAGE_VP = 1, MESSAGE_BYTES };
+
+int vmbus_server_save(const struct vmbus_server *server, struct state_writer *w)
+{
+	int r = vmbus_protocol_save(&server->protocol, w);
+
+	for (u32 k = 0; r == 0 && k < server->message_count; k++) {
+		const struct message *m =
+			&server->message[(server->message_first + k) % MESSAGES_MAX];
+
+		state_begin(w, "vmbusmsg", 1);
+		state_number(w, MESSAGE_VP, m->vp);
+		state_bytes(w, MESSAGE_BYTES, m->bytes, m->size);
+		state_end(w);
+	}
+	return r == 0 && w->failed ? -ENOMEM : r;
+}
+
+static int restore_message(struct vmbus_server *server, struct state_record *record)
+{
+	struct vmbus_output out = { .kind = VMBUS_OUT_MESSAGE };
+	struct state_field f;
+	u64 vp = 0;
+	int r;
+
+	while ((r = state_next_field(record, &f)) == 1) {
+		if (f.id == MESSAGE_VP) {
+			vp = f.number;
+		} else if (f.id == MESSAGE_BYTES && f.size <= VMBUS_MAX_MESSAGE) {
+			memcpy(out.message, f.bytes, f.size);
+			out.size = (u32)f.size;
+		}
+	}
+	if (r < 0 || out.size < sizeof(struct vmbus_header) ||
+	    vp >= server->config.vp_count || server->message_count == MESSAGES_MAX)
+		return -EPROTO;
+	out.vp = (vp_index_t)vp;
+	queue_message(server, &out);
+	return 0;
+}
+
+static int restore_messages(struct vmbus_server *server, const u8 *bytes, size_t size)
+{
+	struct state_record record;
+	int r;
+
+	while ((r = state_next_record(&bytes, &size, &record)) == 1) {
+		if (strcmp(record.name, "vmbusmsg") == 0)
+			r = restore_message(server, &record);
+		if (r < 0)
+			return r;
+	}
+	return r;
 }
 
 static void signal_guest(struct vmbus_channel *channel);
@@ -345,12 +447,16 @@ int vmbus_server_restore(struct vmbus_server *server, const u8 *bytes, size_t si
 		if (s->state == VMBUS_CHANNEL_OPEN)
 			r = resume_channel(server, relid);
 	}
+	if (r == 0)
+		r = restore_messages(server, bytes, size);
 	for (u32 relid = 1; r == 0 && relid <= VMBUS_MAX_CHANNELS; relid++) {
 		if (!server->device[relid].opened)
 			continue;
 		server->config.host_ops->wake(server->config.host, relid);
 		signal_guest(&server->device[relid].channel);
 	}
+	if (r == 0)
+		flush_messages(server);
 	return r;
 }
 
@@ -409,6 +515,8 @@ int vmbus_channel_read(struct vmbus_channel *channel, void *buffer, u32 size,
 
 	if (channel->dead)
 		return -EPROTO;
+	if (channel->server->paused)
+		return 0;
 	r = set_mask(channel, true);
 	if (r == 0 && channel->unread_done == READ_BATCH)
 		r = tell_read(channel);
@@ -461,6 +569,12 @@ int vmbus_channel_send(struct vmbus_channel *channel, u16 type, u16 flags,
 			signal_guest(channel);
 	}
 	return r;
+}
+
+void vmbus_channel_rested(struct vmbus_channel *channel)
+{
+	if (channel->server->all_rest)
+		run(channel->server);
 }
 
 void vmbus_channel_closed(struct vmbus_channel *channel)

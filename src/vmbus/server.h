@@ -7,8 +7,10 @@
  *	1. vmbus_server_new	host: how messages and signals travel (vmbus/wall_host.h, or a test)
  *	2. vmbus_server_add	each device, in the order in which guests shall find them
  *	3. the guest lives
- *	4. vmbus_server_close_all	before a reset, a save, the end
+ *	4. vmbus_server_close_all	before a reset, the end
  *	5. vmbus_server_reset or vmbus_server_free
+ *
+ * To go on elsewhere: vmbus_server_pause, vmbus_server_save, there vmbus_server_restore.
  *
  * A device's life with one channel:
  *
@@ -71,6 +73,8 @@ struct vmbus_device_ops {
 	void (*close)(void *owner, struct vmbus_channel *channel);
 	/* The offer is gone: relid may be another's. May be NULL. */
 	void (*gone)(void *owner, u32 relid);
+	/* Nothing is under way that its saved state would not have. NULL: never is. */
+	bool (*at_rest)(const void *owner);
 };
 
 struct vmbus_server_config {
@@ -106,8 +110,16 @@ void vmbus_server_close_all(struct vmbus_server *server, void (*done)(void *owne
 void vmbus_server_reset(struct vmbus_server *server);
 
 /*
- * State of the connection and of all channels, as vmbus_protocol_save and _restore; also -EBUSY
- * where messages wait. The guest stands and devices have nothing under way. After a restore each
+ * Nothing more is read from any ring; done is called when everything is at rest, at once where it
+ * is: then state can be saved. The guest stands. resume: as if nothing had been.
+ */
+void vmbus_server_pause(struct vmbus_server *server, void (*done)(void *owner),
+			void *owner);
+void vmbus_server_resume(struct vmbus_server *server);
+
+/*
+ * State of the connection and of all channels, as vmbus_protocol_save and _restore, and the messages
+ * that the guest has not taken yet. The guest stands and devices are at rest. After a restore each
  * open channel was given to its device by open(), and is woken both ways: what the one side wrote
  * before the save, the other may not have been told.
  */
@@ -137,5 +149,7 @@ void vmbus_channel_again(struct vmbus_channel *channel);
  */
 int vmbus_channel_send(struct vmbus_channel *channel, u16 type, u16 flags,
 		       u64 transaction, const void *payload, u32 size) MUST_CHECK;
+/* Less is under way than was: a device with at_rest() says so each time. */
+void vmbus_channel_rested(struct vmbus_channel *channel);
 /* close() has done its work. */
 void vmbus_channel_closed(struct vmbus_channel *channel);

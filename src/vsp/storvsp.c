@@ -459,6 +459,8 @@ static void on_command_done(struct scsi_command *command)
 		vmbus_channel_again(c->vmbus);
 	if (s->resetting > 0)
 		wake_resets(s);
+	if (c->vmbus)
+		vmbus_channel_rested(c->vmbus);
 }
 
 static void execute(struct channel *c, u64 transaction,
@@ -604,8 +606,10 @@ static void on_ready(void *owner, struct vmbus_channel *vmbus)
 {
 	struct channel *c = vmbus->device;
 
-	if (!c->closing)
-		work(c);
+	if (c->closing)
+		return;
+	work(c);
+	vmbus_channel_rested(vmbus);
 }
 
 /* ---- closes ---- */
@@ -718,12 +722,21 @@ struct scsi_unit *storvsp_unit(const struct storvsp *s, unsigned lun)
 
 enum { STATE_INSTANCE = 1, STATE_STEP, STATE_VERSION, STATE_ENUMERATE, STATE_ANSWER };
 
-int storvsp_save(const struct storvsp *s, struct state_writer *w)
+static bool at_rest(const void *owner)
 {
+	const struct storvsp *s = owner;
+
 	for (unsigned k = 0; k <= STORVSP_MAX_SUB_CHANNELS; k++)
 		if (s->channel[k].in_flight > 0 || s->channel[k].reset ||
-		    s->channel[k].closing)
-			return -EBUSY;
+		    (s->channel[k].vmbus && s->channel[k].closing))
+			return false;
+	return true;
+}
+
+int storvsp_save(const struct storvsp *s, struct state_writer *w)
+{
+	if (!at_rest(s))
+		return -EBUSY;
 	state_begin(w, "storvsp", 1);
 	state_bytes(w, STATE_INSTANCE, &s->config.instance, sizeof s->config.instance);
 	state_number(w, STATE_STEP, s->step);
@@ -857,4 +870,5 @@ static const struct vmbus_device_ops ops = {
 	.ready = on_ready,
 	.close = on_close,
 	.gone = on_gone,
+	.at_rest = at_rest,
 };

@@ -517,6 +517,67 @@ TEST(guest_goes_on_with_its_channels_under_a_host_that_was_given_the_state)
 	ASSERT(mini_unload(s->mini));
 }
 
+static void note_done(void *owner)
+{
+	*(bool *)owner = true;
+}
+
+static bool is_done(void *owner)
+{
+	return *(bool *)owner;
+}
+
+/*
+ * Requests everywhere: in the ring, at the disk, answers that found no room. At each move those at
+ * the disk end first, and the others are found by the next host.
+ */
+TEST(requests_that_were_anywhere_at_a_move_are_each_answered_once)
+{
+	STOR s = ministor_new(0);
+	struct scsi_unit *unit = ministor_add(s, 0, 64 * MIB);
+	const u8 cdb[16] = { SCSI_READ_10, [8] = 8 };
+	static u8 seen[3000];
+	unsigned sent = 0, got = 0, moves = 0;
+	u8 bytes[128];
+
+	ASSERT(ministor_start(s));
+	for (unsigned turn = 0; got < ARRAY_COUNT(seen); turn++) {
+		struct state_writer w = { 0 };
+		u64 transaction;
+		bool done = false;
+
+		while (sent < ARRAY_COUNT(seen) &&
+		       ministor_send(&s->channel, sent, 0, cdb, 10, STORVSP_READ,
+				     s->data_page, 4096))
+			sent++;
+		/* Of answers it takes a few at one time, and all that there are at another. */
+		for (unsigned n = 0; n < (turn % 3 + 1) * 40 && got < sent; n++) {
+			ASSERT_EQ(mini_wait(&s->channel, bytes, sizeof bytes), 80);
+			memcpy(&transaction, bytes + 8, sizeof transaction);
+			ASSERT(transaction < sent);
+			ASSERT_EQ(seen[transaction]++, 0);
+			got++;
+		}
+		vmbus_server_pause(s->mini->server, note_done, &done);
+		ASSERT(mini_until(s->mini, is_done, &done));
+		ASSERT_EQ(unit->in_flight, 0);
+		/* Every other time it goes on where it was. */
+		if (turn % 2) {
+			vmbus_server_resume(s->mini->server);
+			continue;
+		}
+		ASSERT_EQ(vmbus_server_save(s->mini->server, &w), 0);
+		ASSERT_EQ(storvsp_save(s->storvsp, &w), 0);
+		u8 *saved = w.bytes;
+		ASSERT_OK(move_guest(s, saved, w.used, 0, unit));
+		free(saved);
+		moves++;
+	}
+	ASSERT(moves > 5);
+	/* And none that nobody asked for. */
+	ASSERT_EQ(mini_receive(&s->channel, bytes, sizeof bytes), 0);
+}
+
 TEST_TIMEOUT(state_with_any_byte_changed_is_refused_or_taken_and_never_worse, 120)
 {
 	STOR s = ministor_new(1);

@@ -5,6 +5,7 @@
 
 #include "harness.h"
 #include "miniguest/miniguest.h"
+#include "state/record.h"
 
 /* A device that sends back what it gets, the payload turned round, and counts what happens. */
 struct echo {
@@ -447,6 +448,38 @@ TEST(messages_wait_in_order_while_the_hypervisor_has_no_room)
 		ASSERT(mini_take_offer(m, &offer));
 		ASSERT_EQ(le32_get(offer.relid), k);
 	}
+}
+
+TEST(messages_that_wait_for_the_guest_go_with_its_state)
+{
+	MINI m = mini_new();
+	struct state_writer w = { 0 };
+	struct echo e = { 0 };
+	struct vmbus_offer_message offer;
+	struct vmbus_header h;
+
+	add_echo(m, &e, 1);
+	m->refuse_messages = true;
+	struct vmbus_initiate_contact contact = { .version = le32_of(VMBUS_5_3),
+						  .sint = VMBUS_SINT,
+						  .vp = le32_of(2) };
+	ASSERT_EQ(mini_post(m, VMBUS_INITIATE_CONTACT, &contact, sizeof contact), 0);
+	ASSERT_EQ(mini_post(m, VMBUS_REQUEST_OFFERS, &h, sizeof h), 0);
+	ASSERT_EQ(m->message_count, 0);
+	ASSERT_EQ(vmbus_server_save(m->server, &w), 0);
+	u8 *saved = w.bytes;
+	mini_move(m);
+	m->refuse_messages = false;
+	add_echo(m, &e, 1);
+	ASSERT_EQ(vmbus_server_restore(m->server, saved, w.used), 0);
+	free(saved);
+	ASSERT_EQ(m->message_count, 3);
+	struct vmbus_version_response response;
+	ASSERT(mini_take(m, VMBUS_VERSION_RESPONSE, &response, sizeof response));
+	ASSERT_EQ(m->message[0].vp, 2);
+	ASSERT_EQ(response.supported, 1);
+	ASSERT(mini_take_offer(m, &offer));
+	ASSERT(mini_take(m, VMBUS_ALL_OFFERS, &h, sizeof h));
 }
 
 TEST(guest_that_takes_no_answers_is_told_to_wait)
