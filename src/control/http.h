@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 messages (RFC 9112), as far as the API needs them: a head, and a body of a length that
+ * was said. Chunked bodies and trailers are refused. Bytes in, a struct out: no I/O.
+ */
+#pragma once
+
+#include "base/types.h"
+
+#define HTTP_MAX_HEAD 8192u
+#define HTTP_MAX_BODY 65536u	  /* of a request */
+#define HTTP_MAX_REPLY (4u << 20) /* body of a reply */
+#define HTTP_METHOD_SIZE 12
+#define HTTP_PATH_SIZE 512
+
+struct http_message {
+	/* a request */
+	char method[HTTP_METHOD_SIZE];
+	char path[HTTP_PATH_SIZE]; /* without the query, %xx decoded, begins with '/' */
+	/* a reply */
+	unsigned status;
+	/* both */
+	bool keep_alive;
+	size_t head_size, body_size; /* the body begins at head_size */
+};
+
+/*
+ * The message at the beginning of bytes: 1 when it is whole, 0 when more has to come. -EBADMSG: it
+ * is none; -E2BIG: head, path or body is too long; -EOPNOTSUPP: a body without a length.
+ */
+int http_parse_request(const char *bytes, size_t size, struct http_message *ret_message)
+	MUST_CHECK;
+int http_parse_reply(const char *bytes, size_t size, struct http_message *ret_message)
+	MUST_CHECK;
+
+/* The head of a reply with a JSON body; returns its length, which is below HTTP_MAX_HEAD. */
+size_t http_reply_head(char *ret_head, size_t size, unsigned status, size_t body_size,
+		       bool keep_alive);
