@@ -55,6 +55,15 @@ struct disk {
 	struct disk_info info;
 	struct disk_counters counters; /* loop's thread */
 	unsigned in_flight;	       /* loop's thread */
+	/* An opening or a closing that nobody waits for. */
+	struct {
+		struct disk_request request;
+		const struct disk_open *open;
+		disk_opened_fn opened;
+		void (*closed)(void *owner, int r);
+		void *owner;
+		struct err err;
+	} life;
 };
 
 static void list_init(struct request_list *list)
@@ -84,11 +93,11 @@ static struct disk_request *list_take(struct request_list *list)
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
-static int resize(struct image *leaf, u64 size)
+static int resize(struct image *leaf, u64 size, struct err *err)
 {
-	struct err err = { 0 };
+	struct err ignored = { 0 };
 
-	return image_resize(leaf, size, &err);
+	return image_resize(leaf, size, err ? err : &ignored);
 }
 
 static int perform(struct disk_request *rq)
@@ -110,7 +119,7 @@ static int perform(struct disk_request *rq)
 	case DISK_TRIM:
 		return image_trim(leaf, rq->offset, rq->size);
 	case DISK_RESIZE:
-		return resize(leaf, rq->size);
+		return resize(leaf, rq->size, rq->err);
 	}
 	if (r == 0 && rq->flags & DISK_FUA)
 		r = image_flush(leaf);
@@ -148,7 +157,7 @@ static void work(struct disk_pool *pool)
 			continue;
 		}
 		pthread_mutex_unlock(&pool->lock);
-		request->result = perform(request);
+		request->result = request->perform(request);
 		pthread_mutex_lock(&pool->lock);
 		first = pool->finished.first == NULL;
 		list_add(&pool->finished, request);
@@ -370,30 +379,36 @@ static int open_chain(struct disk_pool *pool, const struct disk_open *open,
 	return o.r;
 }
 
-int disk_open(struct disk_pool *pool, const struct disk_open *open,
-	      struct disk **ret_disk, struct err *err)
+static void close_levels(const struct disk_open *open)
+{
+	for (unsigned i = 0; i < open->level_count; i++)
+		close(open->level[i].fd);
+}
+
+/* A disk that is not open yet. On failure the descriptors are closed. */
+static int disk_new(struct disk_pool *pool, const struct disk_open *open,
+		    struct disk **ret_disk, struct err *err)
 {
 	struct disk *disk;
-	int r;
 
 	if (open->level_count == 0 || open->level_count > DISK_MAX_DEPTH) {
-		for (unsigned i = 0; i < open->level_count; i++)
-			close(open->level[i].fd);
+		close_levels(open);
 		return err_set(err, -EINVAL, "a chain of %u images: 1 to %d are possible",
 			       open->level_count, DISK_MAX_DEPTH);
 	}
 	disk = calloc(1, sizeof *disk);
 	if (!disk) {
-		for (unsigned i = 0; i < open->level_count; i++)
-			close(open->level[i].fd);
+		close_levels(open);
 		return err_set(err, -ENOMEM, "disk '%s': no memory", open->level[0].name);
 	}
-	r = open_chain(pool, open, &disk->leaf, err);
-	if (r < 0) {
-		free(disk);
-		return r;
-	}
 	disk->pool = pool;
+	*ret_disk = disk;
+	return 0;
+}
+
+/* Its leaf is there. */
+static void tell_info(struct disk *disk, const struct disk_open *open)
+{
 	disk->info = (struct disk_info){
 		.size = disk->leaf->size,
 		.logical_block = disk->leaf->logical_block,
@@ -406,6 +421,22 @@ int disk_open(struct disk_pool *pool, const struct disk_open *open,
 							   : 4096,
 	};
 	memcpy(disk->info.id, disk->leaf->disk_id, sizeof disk->info.id);
+}
+
+int disk_open(struct disk_pool *pool, const struct disk_open *open,
+	      struct disk **ret_disk, struct err *err)
+{
+	struct disk *disk;
+	int r = disk_new(pool, open, &disk, err);
+
+	if (r < 0)
+		return r;
+	r = open_chain(pool, open, &disk->leaf, err);
+	if (r < 0) {
+		free(disk);
+		return r;
+	}
+	tell_info(disk, open);
 	*ret_disk = disk;
 	return 0;
 }
@@ -467,17 +498,81 @@ static void count(struct disk_counters *counters, const struct disk_request *req
 	}
 }
 
-void disk_submit(struct disk *disk, struct disk_request *request)
+static void enqueue(struct disk *disk, struct disk_request *request,
+		    int (*fn)(struct disk_request *request))
 {
 	struct disk_pool *pool = disk->pool;
 
 	request->disk = disk;
+	request->perform = fn;
 	disk->in_flight++;
-	count(&disk->counters, request);
 	pthread_mutex_lock(&pool->lock);
 	list_add(&pool->waiting, request);
 	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void disk_submit(struct disk *disk, struct disk_request *request)
+{
+	count(&disk->counters, request);
+	enqueue(disk, request, perform);
+}
+
+/* ---- opening and closing that nobody waits for ----------------------------------------------- */
+
+static int open_leaf(struct disk_request *request)
+{
+	struct disk *disk = request->disk;
+
+	return open_chain_now(disk->life.open, &disk->leaf, &disk->life.err);
+}
+
+static void on_opened(struct disk_request *request, int r)
+{
+	struct disk *disk = request->disk;
+
+	if (r == 0)
+		tell_info(disk, disk->life.open);
+	disk->life.opened(disk->life.owner, r, r == 0 ? disk : NULL, &disk->life.err);
+	if (r < 0)
+		free(disk);
+}
+
+int disk_open_start(struct disk_pool *pool, const struct disk_open *open,
+		    disk_opened_fn done, void *owner, struct err *err)
+{
+	struct disk *disk;
+	int r = disk_new(pool, open, &disk, err);
+
+	if (r < 0)
+		return r;
+	disk->life.open = open;
+	disk->life.opened = done;
+	disk->life.owner = owner;
+	disk->life.request.done = on_opened;
+	enqueue(disk, &disk->life.request, open_leaf);
+	return 0;
+}
+
+static int close_leaf(struct disk_request *request)
+{
+	return image_close(request->disk->leaf);
+}
+
+static void on_closed(struct disk_request *request, int r)
+{
+	struct disk *disk = request->disk;
+
+	disk->life.closed(disk->life.owner, r);
+	free(disk);
+}
+
+void disk_close_start(struct disk *disk, void (*done)(void *owner, int r), void *owner)
+{
+	disk->life.closed = done;
+	disk->life.owner = owner;
+	disk->life.request = (struct disk_request){ .done = on_closed };
+	enqueue(disk, &disk->life.request, close_leaf);
 }
 
 /* ---- chains ---------------------------------------------------------------------------------- */

@@ -97,6 +97,16 @@ int disk_open(struct disk_pool *pool, const struct disk_open *open,
 /* Nothing may be in flight. Waits until what is cached is written; negative: that failed. */
 int disk_close(struct disk *disk);
 
+/*
+ * The same without waiting, while other disks work: done() is called on the loop's thread, never
+ * from inside. *open and what it points to stay until then. Negative: no memory, and no done().
+ */
+typedef void (*disk_opened_fn)(void *owner, int r, struct disk *disk,
+			       const struct err *err);
+int disk_open_start(struct disk_pool *pool, const struct disk_open *open,
+		    disk_opened_fn done, void *owner, struct err *err) MUST_CHECK;
+void disk_close_start(struct disk *disk, void (*done)(void *owner, int r), void *owner);
+
 const struct disk_info *disk_info(const struct disk *disk);
 
 enum disk_op {
@@ -118,9 +128,11 @@ struct disk_request {
 	unsigned iov_count;
 	void (*done)(struct disk_request *request, int r);
 	void *owner;
+	struct err *err; /* resize: why it failed; NULL: nobody asks */
 
 	/* The disk's. */
 	struct disk *disk;
+	int (*perform)(struct disk_request *request);
 	struct disk_request *next;
 	int result;
 };

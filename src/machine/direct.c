@@ -129,7 +129,7 @@ void direct_reset(struct direct *m,
 
 void direct_quiet(struct direct *m, void (*done)(void *owner), void *owner)
 {
-	synthetic_stop(m->synthetic, done, owner);
+	synthetic_quiet(m->synthetic, done, owner);
 }
 
 int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
@@ -175,9 +175,15 @@ void direct_flush(struct direct *m)
 	synthetic_flush(m->synthetic);
 }
 
-size_t direct_inspect(const struct direct *m, char *text, size_t size)
+void direct_change_disk(struct direct *m, const struct worker_disk_order *order,
+			int *image_fd, disks_done_fn done, void *owner)
 {
-	return synthetic_inspect(m->synthetic, text, size);
+	synthetic_change_disk(m->synthetic, order, image_fd, done, owner);
+}
+
+void direct_inspect(const struct direct *m, struct inspect *out)
+{
+	synthetic_inspect(m->synthetic, out);
 }
 
 int direct_load(struct direct *m, struct err *err)

@@ -18,7 +18,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "base/types.h"
+#include "machine/disks.h"
 
 struct direct;
 struct guest_memory;
@@ -60,8 +60,10 @@ void direct_quiet(struct direct *machine, void (*done)(void *owner), void *owner
 
 /* hv rang: it may have room for messages again. */
 void direct_flush(struct direct *machine);
-/* Lines of text; returns the length that it would have. */
-size_t direct_inspect(const struct direct *machine, char *text, size_t size);
+/* A disk comes, grows or leaves (disks.h), from direct_load on. */
+void direct_change_disk(struct direct *machine, const struct worker_disk_order *order,
+			int *image_fd, disks_done_fn done, void *owner);
+void direct_inspect(const struct direct *machine, struct inspect *out);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */
 const char *direct_kernel_kind(const struct direct *machine);

@@ -3,28 +3,22 @@
 #include "machine/synthetic.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-#include "base/log.h"
 #include "disk/disk.h"
-#include "scsi/unit.h"
+#include "vmbus/server.h"
 #include "vmbus/wall_host.h"
-#include "vsp/storvsp.h"
 #include "wall/worker_config.h"
-
-/* Instances of the SCSI controllers: the last byte counts. Guests know them by it for ever. */
-static const struct guid controller_instance =
-	GUID(0x7ab19e00, 0x5c51, 0x4d29, 0x8a, 0x01, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
 
 struct synthetic {
 	struct synthetic_parts parts;
 	struct vmbus_wall_host *host;
 	struct vmbus_server *server;
 	struct disk_pool *pool;
-	struct storvsp *controller[WORKER_MAX_CONTROLLERS];
-	struct scsi_unit *unit[WORKER_MAX_DISKS];
-	struct disk *disk[WORKER_MAX_DISKS]; /* NULL: an empty DVD drive */
-	int image_fd[WORKER_MAX_IMAGES];     /* -1: a disk's */
+	struct disks *disks;
+	int image_fd[WORKER_MAX_IMAGES]; /* -1: a disk's */
+	/* the end, that waits for channels and then for disks */
+	void (*quiet)(void *owner);
+	void *quiet_owner;
 };
 
 int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
@@ -49,6 +43,14 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 				.host = s->host,
 			},
 			&s->server);
+	if (r == 0)
+		r = disks_new(
+			&(struct disks_config){
+				.server = s->server,
+				.gm = parts->gm,
+				.vp_count = parts->config->vp_count,
+			},
+			&s->disks);
 	if (r < 0) {
 		synthetic_free(s);
 		return err_set(err, r, "VMBus: %s", err_words(r));
@@ -64,91 +66,34 @@ int synthetic_start(struct synthetic *s, struct err *err)
 		.owner = s->parts.owner,
 	};
 
-	/* A machine without disks has no threads for them. */
-	if (s->parts.config->disk_count == 0)
+	int r;
+
+	/* A machine that never has disks has no threads for them. */
+	if (s->parts.config->disk_count == 0 && !s->parts.config->hot_disks)
 		return 0;
-	return disk_pool_new(s->parts.loop, &pool, &s->pool, err);
+	r = disk_pool_new(s->parts.loop, &pool, &s->pool, err);
+	disks_set_pool(s->disks, s->pool);
+	return r;
 }
 
 /* ---- disks ---- */
 
 /* Levels of one disk lie one behind the other in the list of images, leaf first. */
-static int open_disk(struct synthetic *s, const struct worker_disk *d,
-		     struct disk **ret_disk, struct err *err)
-{
-	struct disk_level level[WORKER_MAX_IMAGES];
-	const struct disk_open open = {
-		.level = level,
-		.level_count = d->level_count,
-		.read_only = d->read_only,
-	};
-
-	for (u32 k = 0; k < d->level_count; k++) {
-		const struct worker_image *image =
-			&s->parts.config->image[d->first_image + k];
-
-		level[k] = (struct disk_level){
-			.fd = take_fd(&s->image_fd[d->first_image + k]),
-			.name = image->name,
-			.format = (enum disk_format)image->format,
-			.device_block = image->device_block,
-		};
-	}
-	return disk_open(s->pool, &open, ret_disk, err);
-}
-
-static int controller_for(struct synthetic *s, u32 n, struct storvsp **ret_storvsp)
-{
-	struct storvsp_config config = {
-		.server = s->server,
-		.gm = s->parts.gm,
-		.instance = controller_instance,
-		/* A channel for each processor is what Linux asks for. */
-		.max_sub_channels = (u16)min_u64(s->parts.config->vp_count - 1,
-						 STORVSP_MAX_SUB_CHANNELS),
-	};
-	int r = 0;
-
-	config.instance.bytes[15] = (u8)n;
-	if (!s->controller[n])
-		r = storvsp_new(&config, &s->controller[n]);
-	*ret_storvsp = s->controller[n];
-	return r;
-}
-
-static int add_disk(struct synthetic *s, u32 n, struct err *err)
-{
-	const struct worker_disk *d = &s->parts.config->disk[n];
-	struct scsi_unit_config unit = {
-		.dvd = d->dvd,
-		.id = { 'T', 'a', 'b', 'i', 'q', 'u', 'e', 0, (u8)d->controller,
-			(u8)d->lun },
-	};
-	struct storvsp *storvsp;
-	int r = 0;
-
-	if (d->level_count > 0)
-		r = open_disk(s, d, &s->disk[n], err);
-	if (r < 0)
-		return r;
-	unit.disk = s->disk[n];
-	r = scsi_unit_new(&unit, &s->unit[n]);
-	if (r == 0)
-		r = controller_for(s, d->controller, &storvsp);
-	if (r == 0)
-		r = storvsp_attach(storvsp, d->lun, s->unit[n]);
-	return r < 0 ? err_set(err, r, "SCSI controller %u, unit %u: %s", d->controller,
-			       d->lun, err_words(r))
-		     : 0;
-}
-
 int synthetic_open(struct synthetic *s, struct err *err)
 {
+	const struct worker_config *c = s->parts.config;
 	int r = 0;
 
-	for (u32 n = 0; r == 0 && n < s->parts.config->disk_count; n++)
-		r = add_disk(s, n, err);
+	for (u32 n = 0; r == 0 && n < c->disk_count; n++)
+		r = disks_add(s->disks, &c->disk[n], &c->image[c->disk[n].first_image],
+			      &s->image_fd[c->disk[n].first_image], err);
 	return r;
+}
+
+void synthetic_change_disk(struct synthetic *s, const struct worker_disk_order *order,
+			   int *image_fd, disks_done_fn done, void *owner)
+{
+	disks_change(s->disks, order, image_fd, done, owner);
 }
 
 void synthetic_connect(struct synthetic *s)
@@ -168,6 +113,20 @@ void synthetic_reset(struct synthetic *s)
 	vmbus_server_reset(s->server);
 }
 
+static void on_stopped(void *owner)
+{
+	struct synthetic *s = owner;
+
+	disks_quiet(s->disks, s->quiet, s->quiet_owner);
+}
+
+void synthetic_quiet(struct synthetic *s, void (*done)(void *owner), void *owner)
+{
+	s->quiet = done;
+	s->quiet_owner = owner;
+	synthetic_stop(s, on_stopped, s);
+}
+
 void synthetic_flush(struct synthetic *s)
 {
 	vmbus_wall_host_flush(s->host);
@@ -177,16 +136,7 @@ void synthetic_free(struct synthetic *s)
 {
 	if (!s)
 		return;
-	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
-		int r = s->disk[n] ? disk_close(s->disk[n]) : 0;
-
-		if (r < 0)
-			log_error("disk %u: what was cached is not written: %s", n,
-				  err_words(r));
-		scsi_unit_free(s->unit[n]);
-	}
-	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++)
-		storvsp_free(s->controller[n]);
+	disks_free(s->disks);
 	vmbus_server_free(s->server);
 	vmbus_wall_host_free(s->host);
 	if (s->pool)
@@ -197,14 +147,8 @@ void synthetic_free(struct synthetic *s)
 	free(s);
 }
 
-size_t synthetic_inspect(const struct synthetic *s, char *text, size_t size)
+void synthetic_inspect(const struct synthetic *s, struct inspect *out)
 {
-	size_t at = vmbus_server_inspect(s->server, text, size);
-
-	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++)
-		if (s->controller[n])
-			at += storvsp_inspect(s->controller[n],
-					      at < size ? text + at : NULL,
-					      at < size ? size - at : 0);
-	return at;
+	vmbus_server_inspect(s->server, out);
+	disks_inspect(s->disks, out);
 }

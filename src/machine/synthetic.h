@@ -6,15 +6,16 @@
  *	2. synthetic_start	inside, before the loop's thread filters itself: the disks' threads
  *	3. synthetic_open	the images are parsed
  *	4. synthetic_connect	hv is there, the guest does not run yet
- *	5. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
- *	6. synthetic_free	after synthetic_stop has done; closes the disks
+ *	5. synthetic_change_disk	any time; see disks.h
+ *	6. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
+ *	7. synthetic_quiet, synthetic_free: closes the disks
  *
  * Thread: the loop's.
  */
 #pragma once
 
 #include "base/err.h"
-#include "base/types.h"
+#include "machine/disks.h"
 
 struct guest_memory;
 struct loop;
@@ -44,8 +45,14 @@ void synthetic_connect(struct synthetic *synthetic);
 /* done is called when no device reaches for guest memory any more; maybe from inside. */
 void synthetic_stop(struct synthetic *synthetic, void (*done)(void *owner), void *owner);
 void synthetic_reset(struct synthetic *synthetic);
+/* The same, and no change of a disk is under way any more. */
+void synthetic_quiet(struct synthetic *synthetic, void (*done)(void *owner), void *owner);
+
+/* Only where the configuration said that disks may come (hot_disks). */
+void synthetic_change_disk(struct synthetic *synthetic,
+			   const struct worker_disk_order *order, int *image_fd,
+			   disks_done_fn done, void *owner);
 
 /* hv has room for messages again, perhaps. */
 void synthetic_flush(struct synthetic *synthetic);
-/* Lines of text; returns the length that it would have. */
-size_t synthetic_inspect(const struct synthetic *synthetic, char *text, size_t size);
+void synthetic_inspect(const struct synthetic *synthetic, struct inspect *out);

@@ -327,11 +327,13 @@ int scsi_unit_resize(struct scsi_unit *unit, u64 size, void (*done)(void *owner,
 		return -EBUSY;
 	unit->resize_done = done;
 	unit->resize_owner = owner;
+	unit->resize_err = (struct err){ 0 };
 	unit->resize = (struct disk_request){
 		.op = DISK_RESIZE,
 		.size = size,
 		.done = on_resized,
 		.owner = unit,
+		.err = &unit->resize_err,
 	};
 	unit->in_flight++;
 	disk_submit(unit->disk, &unit->resize);
@@ -357,22 +359,44 @@ void scsi_unit_reset(struct scsi_unit *unit)
 	scsi_unit_attention(unit, ASC_RESET);
 }
 
-size_t scsi_unit_inspect(const struct scsi_unit *unit, char *text, size_t size)
+void scsi_unit_inspect(const struct scsi_unit *unit, const char *branch,
+		       struct inspect *out)
 {
 	const struct disk_info *info = unit->disk ? disk_info(unit->disk) : NULL;
 	const struct scsi_unit_counters *n = &unit->counters;
+	struct disk_counters d = { 0 };
+	char name[96];
 
-	return (size_t)snprintf(
-		text, size,
-		"%s %s size %llu block %u in_flight %u commands %llu reads %llu writes "
-		"%llu flushes %llu unmaps %llu failures %llu read_bytes %llu "
-		"written_bytes %llu\n",
-		unit->dvd ? "dvd" : "disk",
-		info ? disk_format_name(info->format) : "empty",
-		info ? (unsigned long long)info->size : 0, info ? info->logical_block : 0,
-		unit->in_flight, (unsigned long long)n->commands,
-		(unsigned long long)n->reads, (unsigned long long)n->writes,
-		(unsigned long long)n->flushes, (unsigned long long)n->unmaps,
-		(unsigned long long)n->failures, (unsigned long long)n->read_bytes,
-		(unsigned long long)n->written_bytes);
+	snprintf(name, sizeof name, "%s.kind", branch);
+	inspect_line(out, name, "%s", unit->dvd ? "dvd" : "disk");
+	snprintf(name, sizeof name, "%s.format", branch);
+	inspect_line(out, name, "%s", info ? disk_format_name(info->format) : "empty");
+	if (info) {
+		inspect_number(out, branch, "size", info->size);
+		inspect_number(out, branch, "block", info->logical_block);
+		inspect_number(out, branch, "images", info->depth);
+		inspect_number(out, branch, "read_only", info->read_only);
+	}
+	inspect_number(out, branch, "in_flight", unit->in_flight);
+	inspect_number(out, branch, "commands", n->commands);
+	inspect_number(out, branch, "reads", n->reads);
+	inspect_number(out, branch, "writes", n->writes);
+	inspect_number(out, branch, "flushes", n->flushes);
+	inspect_number(out, branch, "unmaps", n->unmaps);
+	inspect_number(out, branch, "failures", n->failures);
+	inspect_number(out, branch, "read_bytes", n->read_bytes);
+	inspect_number(out, branch, "written_bytes", n->written_bytes);
+	inspect_number(out, branch, "attentions", unit->attention_count);
+	inspect_number(out, branch, "registered", unit->reservation.key != 0);
+	inspect_number(out, branch, "reserved", unit->reservation.held);
+	if (!info)
+		return;
+	disk_count(unit->disk, &d);
+	snprintf(name, sizeof name, "%s.image", branch);
+	inspect_number(out, name, "in_flight", disk_in_flight(unit->disk));
+	inspect_number(out, name, "reads", d.reads);
+	inspect_number(out, name, "writes", d.writes);
+	inspect_number(out, name, "flushes", d.flushes);
+	inspect_number(out, name, "trims", d.trims);
+	inspect_number(out, name, "errors", d.errors);
 }

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/inspect.h"
 #include "scsi/command.h"
 
 /* What one UNMAP may name, and how much one WRITE SAME may write. */
@@ -62,6 +63,7 @@ struct scsi_unit {
 	struct disk_request resize;
 	void (*resize_done)(void *owner, int r);
 	void *resize_owner;
+	struct err resize_err; /* why it failed, in done() */
 };
 
 int scsi_unit_new(const struct scsi_unit_config *config, struct scsi_unit **ret_unit)
@@ -84,5 +86,5 @@ int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk) MUST_CHECK;
 /* Bus or unit reset by the guest: reservations of the old kind go, and it hears of it. */
 void scsi_unit_reset(struct scsi_unit *unit);
 
-/* Lines of text; returns the length that it would have. */
-size_t scsi_unit_inspect(const struct scsi_unit *unit, char *text, size_t size);
+void scsi_unit_inspect(const struct scsi_unit *unit, const char *branch,
+		       struct inspect *out);

@@ -593,43 +593,47 @@ void vmbus_channel_closed(struct vmbus_channel *channel)
 
 /* ---- inspect ---- */
 
-size_t vmbus_server_inspect(const struct vmbus_server *server, char *text, size_t size)
+static void inspect_channel(const struct vmbus_server *server, u32 relid,
+			    struct inspect *out)
+{
+	static const char *const states[] = { "closed", "opening", "open", "closing" };
+	const struct vmbus_slot *s = &server->protocol.slot[relid];
+	const struct vmbus_channel *c = &server->device[relid].channel;
+	char branch[32], name[48];
+
+	snprintf(branch, sizeof branch, "vmbus.channel.%u", relid);
+	snprintf(name, sizeof name, "%s.device", branch);
+	inspect_line(out, name, "%s", server->device[relid].ops->name);
+	snprintf(name, sizeof name, "%s.state", branch);
+	inspect_line(out, name, "%s%s%s", states[s->state],
+		     s->rescinded ? ", rescinded" : "", c->dead ? ", dead" : "");
+	inspect_number(out, branch, "sub_channel", s->offer.sub_index);
+	if (s->state != VMBUS_CHANNEL_CLOSED)
+		inspect_number(out, branch, "vp", s->vp);
+	inspect_number(out, branch, "packets_in", c->counts.packets_in);
+	inspect_number(out, branch, "packets_out", c->counts.packets_out);
+	inspect_number(out, branch, "signals_in", c->counts.signals_in);
+	inspect_number(out, branch, "signals_out", c->counts.signals_out);
+	inspect_number(out, branch, "full", c->counts.full);
+}
+
+void vmbus_server_inspect(const struct vmbus_server *server, struct inspect *out)
 {
 	static const char *const states[] = { "disconnected", "connected", "offered",
 					      "leaving" };
-	static const char *const channel_states[] = { "closed", "opening", "open",
-						      "closing" };
 	const struct vmbus_protocol *p = &server->protocol;
-	size_t at = 0;
-#define SAY(...)                                                                         \
-	(at += (size_t)snprintf(at < size ? text + at : NULL, at < size ? size - at : 0, \
-				__VA_ARGS__))
 
-	SAY("vmbus %s version %u.%u messages %llu malformed %llu ignored %llu refused "
-	    "%llu gpadls %u waiting %u lost %llu\n",
-	    states[p->state], p->version >> 16, p->version & 0xffff,
-	    (unsigned long long)p->counts.messages,
-	    (unsigned long long)p->counts.malformed,
-	    (unsigned long long)p->counts.ignored, (unsigned long long)p->counts.refused,
-	    p->gpadls.count, server->message_count, (unsigned long long)server->lost);
-	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++) {
-		const struct vmbus_slot *s = &p->slot[relid];
-		const struct vmbus_channel *c = &server->device[relid].channel;
-
-		if (!s->used || !server->device[relid].ops)
-			continue;
-		SAY("channel %u %s sub %u %s%s%s vp %d in %llu out %llu signals_in %llu "
-		    "signals_out %llu full %llu\n",
-		    relid, server->device[relid].ops->name, s->offer.sub_index,
-		    channel_states[s->state], s->rescinded ? " rescinded" : "",
-		    c->dead ? " dead" : "",
-		    s->state == VMBUS_CHANNEL_CLOSED ? -1 : (int)s->vp,
-		    (unsigned long long)c->counts.packets_in,
-		    (unsigned long long)c->counts.packets_out,
-		    (unsigned long long)c->counts.signals_in,
-		    (unsigned long long)c->counts.signals_out,
-		    (unsigned long long)c->counts.full);
-	}
-#undef SAY
-	return at;
+	inspect_line(out, "vmbus.state", "%s", states[p->state]);
+	inspect_line(out, "vmbus.version", "%u.%u", p->version >> 16,
+		     p->version & 0xffff);
+	inspect_number(out, "vmbus", "messages", p->counts.messages);
+	inspect_number(out, "vmbus", "malformed", p->counts.malformed);
+	inspect_number(out, "vmbus", "ignored", p->counts.ignored);
+	inspect_number(out, "vmbus", "refused", p->counts.refused);
+	inspect_number(out, "vmbus", "gpadls", p->gpadls.count);
+	inspect_number(out, "vmbus", "waiting", server->message_count);
+	inspect_number(out, "vmbus", "lost", server->lost);
+	for (u32 relid = 1; relid <= VMBUS_MAX_CHANNELS; relid++)
+		if (p->slot[relid].used && server->device[relid].ops)
+			inspect_channel(server, relid, out);
 }

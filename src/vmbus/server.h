@@ -25,6 +25,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/inspect.h"
 #include "vmbus/protocol.h"
 #include "vmbus/ring.h"
 
@@ -128,8 +129,8 @@ int vmbus_server_save(const struct vmbus_server *server, struct state_writer *wr
 int vmbus_server_restore(struct vmbus_server *server, const u8 *bytes, size_t size)
 	MUST_CHECK;
 
-/* Lines of text about the connection and each channel; returns the length that it would have. */
-size_t vmbus_server_inspect(const struct vmbus_server *server, char *text, size_t size);
+/* vmbus: the connection; vmbus.channel.N: each channel by its number. */
+void vmbus_server_inspect(const struct vmbus_server *server, struct inspect *out);
 struct vmbus_protocol *vmbus_server_protocol(struct vmbus_server *server);
 
 /* ---- for devices ---- */

@@ -59,6 +59,7 @@ struct storvsp {
 	u32 relid;
 	struct scsi_bus bus;
 	unsigned held[SCSI_BUS_UNITS]; /* requests in flight by unit */
+	u64 unseen; /* units that left, and the guest has not met their absence yet */
 	struct {
 		struct scsi_unit *unit;
 		void (*done)(void *owner, struct scsi_unit *unit);
@@ -102,6 +103,7 @@ static int on_open(void *owner, struct vmbus_channel *vmbus)
 	if (vmbus->offer->sub_index == 0) {
 		s->step = AWAIT_BEGIN;
 		s->enumerate = false;
+		s->unseen = 0;
 	}
 	return 0;
 }
@@ -500,10 +502,14 @@ static void execute(struct channel *c, u64 transaction,
 	command->iov_count = q->segments;
 	command->done = on_command_done;
 	command->owner = q;
-	if (srb->path == 0 && srb->target == 0 && srb->lun < SCSI_BUS_UNITS &&
-	    s->bus.unit[srb->lun]) {
-		q->lun = srb->lun;
-		s->held[q->lun]++;
+	if (command->cdb[0] == SCSI_REPORT_LUNS)
+		s->unseen = 0;
+	if (srb->path == 0 && srb->target == 0 && srb->lun < SCSI_BUS_UNITS) {
+		if (s->bus.unit[srb->lun]) {
+			q->lun = srb->lun;
+			s->held[q->lun]++;
+		}
+		s->unseen &= ~BIT64(srb->lun);
 	}
 	scsi_bus_execute(&s->bus, srb->path, srb->target, srb->lun, command);
 }
@@ -636,6 +642,7 @@ static void on_close(void *owner, struct vmbus_channel *vmbus)
 	if (c == &s->channel[0]) {
 		s->step = AWAIT_BEGIN;
 		s->version = 0;
+		s->unseen = 0;
 	}
 	finish_closing(c);
 }
@@ -678,7 +685,7 @@ void storvsp_free(struct storvsp *s)
 	free(s);
 }
 
-static void bus_changed(struct storvsp *s)
+void storvsp_rescan(struct storvsp *s)
 {
 	s->enumerate = true;
 	send_enumerate(s);
@@ -690,8 +697,10 @@ int storvsp_attach(struct storvsp *s, unsigned lun, struct scsi_unit *unit)
 		return -EINVAL;
 	if (s->bus.unit[lun] || s->leaving[lun].unit)
 		return -EBUSY;
+	if (s->unseen & BIT64(lun))
+		return -EAGAIN;
 	s->bus.unit[lun] = unit;
-	bus_changed(s);
+	storvsp_rescan(s);
 	return 0;
 }
 
@@ -708,7 +717,9 @@ int storvsp_detach(struct storvsp *s, unsigned lun,
 	s->leaving[lun].done = done;
 	s->leaving[lun].owner = owner;
 	s->bus.unit[lun] = NULL;
-	bus_changed(s);
+	if (s->step == READY)
+		s->unseen |= BIT64(lun);
+	storvsp_rescan(s);
 	detach_if_idle(s, lun);
 	return 0;
 }
@@ -720,7 +731,14 @@ struct scsi_unit *storvsp_unit(const struct storvsp *s, unsigned lun)
 
 /* ---- state ---- */
 
-enum { STATE_INSTANCE = 1, STATE_STEP, STATE_VERSION, STATE_ENUMERATE, STATE_ANSWER };
+enum {
+	STATE_INSTANCE = 1,
+	STATE_STEP,
+	STATE_VERSION,
+	STATE_ENUMERATE,
+	STATE_ANSWER,
+	STATE_UNSEEN,
+};
 
 static bool at_rest(const void *owner)
 {
@@ -742,6 +760,7 @@ int storvsp_save(const struct storvsp *s, struct state_writer *w)
 	state_number(w, STATE_STEP, s->step);
 	state_number(w, STATE_VERSION, s->version);
 	state_number(w, STATE_ENUMERATE, s->enumerate);
+	state_number(w, STATE_UNSEEN, s->unseen);
 	for (unsigned k = 0; k <= STORVSP_MAX_SUB_CHANNELS; k++) {
 		const struct channel *c = &s->channel[k];
 
@@ -793,6 +812,8 @@ static int restore_record(struct storvsp *s, struct state_record *record)
 			s->version = (u16)f.number;
 		else if (f.id == STATE_ENUMERATE)
 			s->enumerate = f.number != 0;
+		else if (f.id == STATE_UNSEEN)
+			s->unseen = f.number;
 		else if (f.id == STATE_ANSWER)
 			r = restore_answer(s, &f);
 		else if (f.id == STATE_STEP || f.id == STATE_VERSION)
@@ -837,31 +858,28 @@ int storvsp_restore(struct storvsp *s, const u8 *bytes, size_t size)
 	return r < 0 ? r : -EPROTO;
 }
 
-size_t storvsp_inspect(const struct storvsp *s, char *text, size_t size)
+void storvsp_inspect(const struct storvsp *s, const char *branch, struct inspect *out)
 {
 	static const char *const steps[] = { "begin", "version", "properties", "end",
 					     "ready" };
-	size_t at = 0;
-#define ROOM at < size ? text + at : NULL, at < size ? size - at : 0
+	char name[64];
 
-	at += (size_t)snprintf(ROOM,
-			       "storvsp %u awaits %s version %x requests %llu refused "
-			       "%llu malformed "
-			       "%llu resets %llu enumerations %llu\n",
-			       s->relid, steps[s->step], s->version,
-			       (unsigned long long)s->counts.requests,
-			       (unsigned long long)s->counts.refused,
-			       (unsigned long long)s->counts.malformed,
-			       (unsigned long long)s->counts.resets,
-			       (unsigned long long)s->counts.enumerations);
+	snprintf(name, sizeof name, "%s.step", branch);
+	inspect_line(out, name, "%s", steps[s->step]);
+	snprintf(name, sizeof name, "%s.version", branch);
+	inspect_line(out, name, "%u.%u", s->version >> 8, s->version & 0xff);
+	inspect_number(out, branch, "channel", s->relid);
+	inspect_number(out, branch, "requests", s->counts.requests);
+	inspect_number(out, branch, "refused", s->counts.refused);
+	inspect_number(out, branch, "malformed", s->counts.malformed);
+	inspect_number(out, branch, "resets", s->counts.resets);
+	inspect_number(out, branch, "enumerations", s->counts.enumerations);
 	for (unsigned k = 0; k < SCSI_BUS_UNITS; k++) {
 		if (!s->bus.unit[k])
 			continue;
-		at += (size_t)snprintf(ROOM, "lun %u ", k);
-		at += scsi_unit_inspect(s->bus.unit[k], ROOM);
+		snprintf(name, sizeof name, "%s.lun.%u", branch, k);
+		scsi_unit_inspect(s->bus.unit[k], name, out);
 	}
-#undef ROOM
-	return at;
 }
 
 static const struct vmbus_device_ops ops = {

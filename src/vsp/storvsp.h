@@ -42,7 +42,10 @@ int storvsp_new(const struct storvsp_config *config, struct storvsp **ret_storvs
 	MUST_CHECK;
 void storvsp_free(struct storvsp *storvsp);
 
-/* -EINVAL: no such number; -EBUSY: taken. The unit stays the caller's. */
+/*
+ * -EINVAL: no such number; -EBUSY: taken; -EAGAIN: the guest has not noticed yet that the unit
+ * before it left, and would take this one for it. The unit stays the caller's.
+ */
 int storvsp_attach(struct storvsp *storvsp, unsigned lun, struct scsi_unit *unit)
 	MUST_CHECK;
 /*
@@ -53,6 +56,11 @@ int storvsp_detach(struct storvsp *storvsp, unsigned lun,
 		   void (*done)(void *owner, struct scsi_unit *unit), void *owner)
 	MUST_CHECK;
 struct scsi_unit *storvsp_unit(const struct storvsp *storvsp, unsigned lun);
+/*
+ * The guest shall look at all units: it then hears of their unit attentions, also of units that it
+ * has nothing else to say to.
+ */
+void storvsp_rescan(struct storvsp *storvsp);
 
 /*
  * State, a record "storvsp" with the controller's instance in it; restore finds its own among the
@@ -62,4 +70,6 @@ struct state_writer;
 int storvsp_save(const struct storvsp *storvsp, struct state_writer *writer) MUST_CHECK;
 int storvsp_restore(struct storvsp *storvsp, const u8 *bytes, size_t size) MUST_CHECK;
 
-size_t storvsp_inspect(const struct storvsp *storvsp, char *text, size_t size);
+/* branch: the controller's, for instance "scsi.0"; its units are at branch.lun.N. */
+void storvsp_inspect(const struct storvsp *storvsp, const char *branch,
+		     struct inspect *out);

@@ -324,6 +324,8 @@ enum owner_kind {
 	OWNER_INSPECT_ASK,	/* owner -> hv or worker: u.path */
 	OWNER_INSPECT,		/* answer: text in pieces, the last one empty */
 	OWNER_GUEST_RESET,	/* hv -> owner and stops: the guest asked for a reset */
+	OWNER_DISK,		/* owner -> worker: struct worker_disk_order, see worker_config.h */
+	OWNER_DISK_DONE,	/* worker -> owner: u.disk_done */
 };
 
 enum hv_fd { HV_FD_RAM, HV_FD_VRAM, HV_FD_ROM, HV_FD_DIRTY, HV_FD_CODE, HV_FD_CONTROL, HV_FD_VERBS,
@@ -377,6 +379,8 @@ struct owner_message {
 		struct { char text[OWNER_TEXT_SIZE]; } ready;
 		struct { s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } failed;
 		struct { u32 end; u32 code; char text[256]; } ended;
+		/* code 0 or a negative errno with its words; the disk's size where there is one */
+		struct { u32 id; s32 code; u64 size; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } disk_done;
 		struct hv_stats stats;
 		char path[256];
 		char text[OWNER_TEXT_SIZE];

@@ -60,6 +60,23 @@ struct worker_config {
 	char cmdline[WORKER_CMDLINE_SIZE];
 	struct worker_module module[WORKER_MAX_MODULES];
 	u32 disk_count, image_count; /* images: descriptors after the modules' */
+	u32 hot_disks; /* struct worker_disk_order may come later */
 	struct worker_disk disk[WORKER_MAX_DISKS];
 	struct worker_image image[WORKER_MAX_IMAGES];
+};
+
+/*
+ * A disk of a VM that runs: owner -> worker, with a descriptor for each image. Answered by
+ * OWNER_DISK_DONE with the same id. At most WORKER_MAX_DISKS orders wait for their answers.
+ */
+enum worker_disk_op { WORKER_DISK_ATTACH, WORKER_DISK_DETACH, WORKER_DISK_RESIZE };
+
+struct worker_disk_order {
+	u32 kind; /* OWNER_DISK */
+	u32 op;	  /* enum worker_disk_op */
+	u32 id;
+	u32 grow; /* resize: size is what is added */
+	u64 size; /* resize: bytes; 0: look how large the file or device is now */
+	struct worker_disk disk; /* where; attach: all of it, with first_image 0 */
+	struct worker_image image[WORKER_MAX_IMAGES]; /* attach: level_count of them */
 };

@@ -14,6 +14,8 @@ struct fixture {
 	struct disk *disk;
 	unsigned waiting;
 	int last;
+	struct disk *other; /* opened without waiting */
+	struct err why;
 };
 
 static bool build(struct fixture *f, u64 size, bool read_only)
@@ -181,6 +183,55 @@ TEST(zeroed_and_trimmed_bytes_read_as_zeros)
 	ASSERT_EQ(data[511], 0xff);
 	ASSERT_MEM(data + 512, zeros, 32768);
 	ASSERT_EQ(data[512 + 32768], 0xff);
+	tear_down(&f);
+}
+
+static void on_opened(void *owner, int r, struct disk *disk, const struct err *err)
+{
+	struct fixture *f = owner;
+
+	f->last = r;
+	f->other = disk;
+	f->why = *err;
+	loop_stop(f->loop);
+}
+
+static void on_closed(void *owner, int r)
+{
+	struct fixture *f = owner;
+
+	f->last = r;
+	loop_stop(f->loop);
+}
+
+TEST(disks_open_and_close_without_anybody_waiting)
+{
+	struct fixture f;
+	int fd = memfd_create("other", MFD_CLOEXEC);
+	struct disk_level level = { .fd = fd, .name = "b.vhdx", .format = DISK_VHDX };
+	const struct disk_open open = { .level = &level, .level_count = 1 };
+	struct err err = { 0 };
+
+	ASSERT_OK(build(&f, MIB, false));
+	ASSERT_ERR(ftruncate(fd, MIB), 0);
+	ASSERT_ERR(disk_open_start(f.pool, &open, on_opened, &f, &err), 0);
+	ASSERT_ERR(loop_run(f.loop), 0);
+	ASSERT(f.last < 0);
+	ASSERT(!f.other);
+	ASSERT(strncmp(f.why.text, "disk 'b.vhdx': ", 15) == 0);
+	/* The descriptor went with the failure. */
+	ASSERT_EQ(fcntl(fd, F_GETFD), -1);
+
+	level = (struct disk_level){ .fd = memfd_create("c", MFD_CLOEXEC), .name = "c" };
+	ASSERT_ERR(ftruncate(level.fd, 2 * MIB), 0);
+	ASSERT_ERR(disk_open_start(f.pool, &open, on_opened, &f, &err), 0);
+	ASSERT_ERR(loop_run(f.loop), 0);
+	ASSERT_ERR(f.last, 0);
+	ASSERT_EQ(disk_info(f.other)->size, 2 * MIB);
+	disk_close_start(f.other, on_closed, &f);
+	ASSERT_ERR(loop_run(f.loop), 0);
+	ASSERT_ERR(f.last, 0);
+	ASSERT_EQ(fcntl(level.fd, F_GETFD), -1);
 	tear_down(&f);
 }
 

@@ -460,16 +460,19 @@ TEST(ring_torn_down_under_way_is_answered_late_and_its_number_is_free_then)
 TEST(inspect_shows_steps_units_and_counts)
 {
 	STOR s = ministor_new(0);
-	char text[1024];
+	char text[2048];
+	struct inspect out = { .text = text, .size = sizeof text };
 
 	ministor_add(s, 7, MIB);
 	ASSERT(ministor_start(s));
 	ASSERT(ministor_read(s, 7, 0, 4096));
-	ASSERT(storvsp_inspect(s->storvsp, text, sizeof text) < sizeof text);
-	ASSERT(strstr(text, "awaits ready version 602 requests 1 "));
-	ASSERT(strstr(text, "lun 7 disk raw size 1048576 block 512 in_flight 0 "));
-	ASSERT(strstr(text, "read_bytes 4096"));
-	ASSERT(storvsp_inspect(s->storvsp, text, 20) > 20);
+	storvsp_inspect(s->storvsp, "scsi.0", &out);
+	ASSERT(strstr(text, "scsi.0.step: ready\nscsi.0.version: 6.2\n"));
+	ASSERT(strstr(text, "scsi.0.requests: 1\n"));
+	ASSERT(strstr(text, "scsi.0.lun.7.kind: disk\nscsi.0.lun.7.format: raw\n"
+			    "scsi.0.lun.7.size: 1048576\n"));
+	ASSERT(strstr(text, "scsi.0.lun.7.read_bytes: 4096\n"));
+	ASSERT(strstr(text, "scsi.0.lun.7.image.reads: 1\n"));
 }
 
 /* ---- saved state ---- */

@@ -569,12 +569,19 @@ TEST(inspect_tells_connection_and_channels)
 	struct echo e = { 0 };
 	struct mini_channel c;
 	char text[1024];
+	struct inspect out = { .text = text, .size = sizeof text };
+	struct inspect small = { .text = text, .size = 10 };
 
 	ASSERT_OK(open_echo(m, &e, 2, &c));
 	mini_send(&c, VMBUS_PACKET_INBAND, 0, 0, "x", 1, 16);
-	ASSERT(vmbus_server_inspect(m->server, text, sizeof text) < sizeof text);
-	ASSERT(strstr(text, "vmbus offered version 5.3 messages 4"));
-	ASSERT(strstr(text, "channel 1 echo sub 0 open vp 0 in 1 out 1 signals_in 2"));
-	/* A text that is too small is cut, and the length says so. */
-	ASSERT(vmbus_server_inspect(m->server, text, 10) > 10);
+	vmbus_server_inspect(m->server, &out);
+	ASSERT(strstr(text, "vmbus.state: offered\nvmbus.version: 5.3\n"));
+	ASSERT(strstr(text, "vmbus.messages: 4\n"));
+	ASSERT(strstr(text, "vmbus.channel.1.device: echo\n"));
+	ASSERT(strstr(text, "vmbus.channel.1.state: open\n"));
+	ASSERT(strstr(text, "vmbus.channel.1.packets_in: 1\n"));
+	ASSERT(strstr(text, "vmbus.channel.1.signals_in: 2\n"));
+	/* A text that is too small is cut. */
+	vmbus_server_inspect(m->server, &small);
+	ASSERT_EQ(strlen(text), 9);
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "base/inspect.h"
 #include "base/types.h"
 
 /* An output pin: level 0 or 1 of `line`. Callers pass every change, and only changes. */
@@ -42,14 +43,6 @@ static inline void chip_alarm_set(const struct chip_alarm *alarm, u64 when_ns)
 	if (alarm->set)
 		alarm->set(alarm->owner, alarm->id, when_ns);
 }
-
-/* Text of `inspect`: appended to, cut silently at size - 1, always terminated. */
-struct inspect {
-	char *text;
-	size_t size, used;
-};
-void inspect_line(struct inspect *out, const char *name, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 
 /*
  * The head of every saved block of a chip. What follows is the chip's own packed struct; the

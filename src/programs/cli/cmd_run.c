@@ -245,6 +245,8 @@ static void handle_message(struct run *run, struct owner_message *m)
 	case OWNER_STATS_ASK:
 	case OWNER_INSPECT_ASK:
 	case OWNER_INSPECT:
+	case OWNER_DISK:
+	case OWNER_DISK_DONE:
 		break; /* not for us */
 	}
 	log_warn("message %u from a VM process ignored", m->kind);

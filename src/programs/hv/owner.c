@@ -149,6 +149,8 @@ static void handle(struct owner *o, struct owner_message *m)
 	case OWNER_STATS:
 	case OWNER_INSPECT:
 	case OWNER_GUEST_RESET:
+	case OWNER_DISK:
+	case OWNER_DISK_DONE:
 		break; /* not for us */
 	}
 	log_warn("message %u of the owner ignored", m->kind);

@@ -9,10 +9,9 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
 
-#include "base/ipc.h"
+#include "base/inspect.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "jail/jail.h"
@@ -21,7 +20,7 @@
 #include "wall/guest_memory.h"
 #include "wall/worker_end.h"
 
-#define INSPECT_SIZE 65536
+#define INSPECT_SIZE (256 * 1024)
 
 struct worker {
 	struct start_order order;
@@ -258,50 +257,59 @@ static void say_text(const char *text)
 	owner_say(OWNER_FD, OWNER_INSPECT, "");
 }
 
-/* Counters as lines of text. */
 static void inspect(struct worker *w)
 {
 	struct worker_end_counts n;
 	static char text[INSPECT_SIZE];
-	int at;
+	struct inspect out = { .text = text, .size = sizeof text };
 
 	worker_end_count(w->end, &n);
-	at = snprintf(text, sizeof text,
-		      "kernel %s\naccesses %llu\nstring_accesses %llu\nposted_writes "
-		      "%llu\n"
-		      "lines %llu\nmsis %llu\npolls %llu\npoll_hits %llu\n"
-		      "messages_in %llu\nmessages_out %llu\nsignals %llu\n",
-		      direct_kernel_kind(w->machine), (unsigned long long)n.accesses,
-		      (unsigned long long)n.strings, (unsigned long long)n.posted,
-		      (unsigned long long)n.lines, (unsigned long long)n.msis,
-		      (unsigned long long)n.polls, (unsigned long long)n.poll_hits,
-		      (unsigned long long)n.messages_in,
-		      (unsigned long long)n.messages_out, (unsigned long long)n.signals);
-	direct_inspect(w->machine, text + at, sizeof text - (size_t)at);
+	inspect_line(&out, "vm.kernel", "%s", direct_kernel_kind(w->machine));
+	inspect_number(&out, "wall", "accesses", n.accesses);
+	inspect_number(&out, "wall", "string_accesses", n.strings);
+	inspect_number(&out, "wall", "posted_writes", n.posted);
+	inspect_number(&out, "wall", "lines", n.lines);
+	inspect_number(&out, "wall", "msis", n.msis);
+	inspect_number(&out, "wall", "polls", n.polls);
+	inspect_number(&out, "wall", "poll_hits", n.poll_hits);
+	inspect_number(&out, "wall", "messages_in", n.messages_in);
+	inspect_number(&out, "wall", "messages_out", n.messages_out);
+	inspect_number(&out, "wall", "signals", n.signals);
+	direct_inspect(w->machine, &out);
 	say_text(text);
+}
+
+static void on_disk_changed(void *owner, u32 id, int r, u64 size, const struct err *err)
+{
+	owner_say_disk(OWNER_FD, id, r, size, err);
 }
 
 static void on_owner(void *owner, unsigned events)
 {
 	struct worker *w = owner;
-	struct owner_message message;
-	unsigned fd_count;
-	size_t size;
-	int r = ipc_receive(OWNER_FD, &message, sizeof message, &size, NULL, 0,
-			    &fd_count);
+	static union owner_news news; /* large */
+	int fd[WORKER_MAX_IMAGES];
+	int r = owner_receive_news(OWNER_FD, &news, fd);
 
 	if (r == -EAGAIN)
 		return;
-	if (r < 0 || size < sizeof message.kind) {
+	if (r == 0 && news.message.kind == OWNER_DISK && !w->order.config.hot_disks)
+		r = -EPROTO;
+	for (unsigned k = 0; r < 0 && k < ARRAY_COUNT(fd); k++)
+		if (fd[k] >= 0)
+			close(fd[k]);
+	if (r == -EPROTO)
+		log_warn("a message of the owner that makes no sense is ignored");
+	else if (r < 0)
 		loop_stop(w->loop);
-		return;
-	}
-	if (message.kind == OWNER_RESET)
+	else if (news.message.kind == OWNER_RESET)
 		direct_reset(w->machine, on_reset, w);
-	else if (message.kind == OWNER_INSPECT_ASK)
+	else if (news.message.kind == OWNER_INSPECT_ASK)
 		inspect(w);
+	else if (news.message.kind == OWNER_DISK)
+		direct_change_disk(w->machine, &news.disk, fd, on_disk_changed, w);
 	else
-		log_warn("message %u of the owner is ignored", message.kind);
+		log_warn("message %u of the owner is ignored", news.message.kind);
 }
 
 /* ---- step 8 ---- */

@@ -104,6 +104,48 @@ int owner_receive_order(int owner, struct start_order *ret_order, struct err *er
 	return 0;
 }
 
+static bool order_is_good(const struct worker_disk_order *o, size_t size,
+			  unsigned fd_count)
+{
+	const struct worker_disk *d = &o->disk;
+
+	if (size != sizeof *o || o->op > WORKER_DISK_RESIZE ||
+	    d->controller >= WORKER_MAX_CONTROLLERS || d->lun >= WORKER_MAX_LUNS ||
+	    d->level_count != fd_count || d->first_image != 0)
+		return false;
+	if (o->op != WORKER_DISK_ATTACH)
+		return d->level_count == 0;
+	for (u32 k = 0; k < d->level_count; k++)
+		if (!terminated(o->image[k].name, sizeof o->image[k].name) ||
+		    o->image[k].format >= DISK_FORMATS)
+			return false;
+	return d->level_count > 0 || d->dvd;
+}
+
+int owner_receive_news(int owner, union owner_news *ret_news,
+		       int ret_fd[WORKER_MAX_IMAGES])
+{
+	unsigned count = 0;
+	size_t size = 0;
+	bool good;
+	int r;
+
+	memset(ret_fd, -1, WORKER_MAX_IMAGES * sizeof *ret_fd);
+	r = ipc_receive(owner, ret_news, sizeof *ret_news, &size, ret_fd,
+			WORKER_MAX_IMAGES, &count);
+	if (r < 0)
+		return r == -EMSGSIZE ? -EPROTO : r;
+	good = size >= sizeof ret_news->message.kind &&
+	       (ret_news->message.kind == OWNER_DISK
+			? order_is_good(&ret_news->disk, size, count)
+			: size == sizeof ret_news->message && count == 0);
+	if (good)
+		return 0;
+	for (unsigned k = 0; k < count; k++)
+		close(take_fd(&ret_fd[k]));
+	return -EPROTO;
+}
+
 static void say(int owner, const struct owner_message *message)
 {
 	int r = ipc_send(owner, message, sizeof *message, NULL, 0);
@@ -132,5 +174,21 @@ void owner_say_failed(int owner, const struct err *err)
 	message.u.failed.code = err->code;
 	memcpy(message.u.failed.text, err->text, sizeof message.u.failed.text);
 	memcpy(message.u.failed.fix, err->fix, sizeof message.u.failed.fix);
+	say(owner, &message);
+}
+
+void owner_say_disk(int owner, u32 id, int r, u64 size, const struct err *err)
+{
+	struct owner_message message = { .kind = OWNER_DISK_DONE,
+					 .size = sizeof message.u.disk_done };
+
+	message.u.disk_done.id = id;
+	message.u.disk_done.code = r;
+	message.u.disk_done.size = size;
+	if (r < 0) {
+		memcpy(message.u.disk_done.text, err->text,
+		       sizeof message.u.disk_done.text);
+		memcpy(message.u.disk_done.fix, err->fix, sizeof message.u.disk_done.fix);
+	}
 	say(owner, &message);
 }

@@ -18,6 +18,21 @@ struct start_order {
 int owner_receive_order(int owner, struct start_order *ret_order, struct err *err)
 	MUST_CHECK;
 
+/* What comes later. */
+union owner_news {
+	struct owner_message message;
+	struct worker_disk_order disk;
+};
+/*
+ * One message. kind OWNER_DISK: an order that was checked, and its images' descriptors in ret_fd, the
+ * caller's; -1 elsewhere. -EAGAIN; -EPROTO: it is none, or no good order; anything else: the owner
+ * is gone.
+ */
+int owner_receive_news(int owner, union owner_news *ret_news,
+		       int ret_fd[WORKER_MAX_IMAGES]) MUST_CHECK;
+
 /* An owner that is gone is noticed at the next read: sending never fails for the caller. */
 void owner_say(int owner, enum owner_kind kind, const char *text);
 void owner_say_failed(int owner, const struct err *err);
+/* What became of a disk order; err counts where r is negative. */
+void owner_say_disk(int owner, u32 id, int r, u64 size, const struct err *err);

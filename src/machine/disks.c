@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disks of a machine; see disks.h. */
+#include "machine/disks.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "disk/disk.h"
+#include "scsi/unit.h"
+#include "vsp/storvsp.h"
+
+/* Instances of the SCSI controllers: the last byte counts. Guests know them by it for ever. */
+static const struct guid controller_instance =
+	GUID(0x7ab19e00, 0x5c51, 0x4d29, 0x8a, 0x01, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
+
+enum place_state { FREE, OPENING, THERE, RESIZING, LEAVING };
+
+struct place {
+	struct disks *disks;
+	enum place_state state;
+	struct worker_disk where;
+	struct worker_image image[WORKER_MAX_IMAGES];
+	struct scsi_unit *unit;
+	struct disk *disk; /* NULL: an empty DVD drive */
+	/* the change that is under way */
+	struct disk_level level[WORKER_MAX_IMAGES];
+	struct disk_open open;
+	u32 id;
+	disks_done_fn done;
+	void *owner;
+	struct err err; /* of an opening that failed, until the image is closed again */
+};
+
+struct disks {
+	struct disks_config config;
+	struct disk_pool *pool;
+	struct storvsp *controller[WORKER_MAX_CONTROLLERS];
+	struct place place[WORKER_MAX_DISKS];
+	void (*quiet)(void *owner);
+	void *quiet_owner;
+};
+
+/* ---- places ---------------------------------------------------------------------------------- */
+
+static struct place *find(struct disks *d, const struct worker_disk *where)
+{
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
+		struct place *p = &d->place[n];
+
+		if (p->state != FREE && p->where.controller == where->controller &&
+		    p->where.lun == where->lun)
+			return p;
+	}
+	return NULL;
+}
+
+static struct place *find_free(struct disks *d)
+{
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++)
+		if (d->place[n].state == FREE)
+			return &d->place[n];
+	return NULL;
+}
+
+static int wrap_place(const struct worker_disk *where, struct err *err)
+{
+	return err_wrap(err, "scsi%u:%u", where->controller, where->lun);
+}
+
+/* A place for a disk that comes: its images' descriptors are in it, ready to be opened. */
+static int take_place(struct disks *d, const struct worker_disk *where,
+		      const struct worker_image *image, int *image_fd,
+		      struct place **ret_place, struct err *err)
+{
+	struct place *p = find_free(d);
+	int r = 0;
+
+	if (find(d, where))
+		r = err_set(err, -EBUSY, "there is a disk already");
+	else if (!p)
+		r = err_set(err, -ENOSPC, "a VM can have at most %d disks",
+			    WORKER_MAX_DISKS);
+	if (r < 0) {
+		for (u32 k = 0; k < where->level_count; k++)
+			close(take_fd(&image_fd[k]));
+		return wrap_place(where, err);
+	}
+	*p = (struct place){ .disks = d, .state = OPENING, .where = *where };
+	for (u32 k = 0; k < where->level_count; k++) {
+		p->image[k] = image[k];
+		p->level[k] = (struct disk_level){
+			.fd = take_fd(&image_fd[k]),
+			.name = p->image[k].name,
+			.format = (enum disk_format)image[k].format,
+			.device_block = image[k].device_block,
+		};
+	}
+	p->open = (struct disk_open){
+		.level = p->level,
+		.level_count = where->level_count,
+		.read_only = where->read_only,
+	};
+	*ret_place = p;
+	return 0;
+}
+
+/* ---- a disk comes ---------------------------------------------------------------------------- */
+
+static int controller_for(struct disks *d, u32 n, struct storvsp **ret_storvsp)
+{
+	struct storvsp_config config = {
+		.server = d->config.server,
+		.gm = d->config.gm,
+		.instance = controller_instance,
+		/* A channel for each processor is what Linux asks for. */
+		.max_sub_channels =
+			(u16)min_u64(d->config.vp_count - 1, STORVSP_MAX_SUB_CHANNELS),
+	};
+	int r = 0;
+
+	config.instance.bytes[15] = (u8)n;
+	if (!d->controller[n])
+		r = storvsp_new(&config, &d->controller[n]);
+	*ret_storvsp = d->controller[n];
+	return r;
+}
+
+/* Its disk is open, or it is an empty drive: the guest may see it. */
+static int plug_in(struct place *p, struct err *err)
+{
+	const struct worker_disk *w = &p->where;
+	const struct scsi_unit_config unit = {
+		.dvd = w->dvd,
+		.disk = p->disk,
+		.id = { 'T', 'a', 'b', 'i', 'q', 'u', 'e', 0, (u8)w->controller,
+			(u8)w->lun },
+	};
+	struct storvsp *storvsp;
+	int r = scsi_unit_new(&unit, &p->unit);
+
+	if (r == 0)
+		r = controller_for(p->disks, w->controller, &storvsp);
+	if (r == 0)
+		r = storvsp_attach(storvsp, w->lun, p->unit);
+	if (r == -EAGAIN) {
+		err_set(err, -EBUSY,
+			"the guest has not noticed yet that the disk before it left");
+		return err_fix(err, "try again, or take another number");
+	}
+	if (r < 0)
+		return err_set(err, r, "%s", err_words(r));
+	p->state = THERE;
+	return 0;
+}
+
+/* What became of it is gone; its disk is closed. */
+static void give_back(struct place *p)
+{
+	scsi_unit_free(p->unit);
+	p->unit = NULL;
+	p->disk = NULL;
+	p->state = FREE;
+}
+
+int disks_add(struct disks *d, const struct worker_disk *where,
+	      const struct worker_image *image, int *image_fd, struct err *err)
+{
+	struct place *p;
+	int r = take_place(d, where, image, image_fd, &p, err);
+
+	if (r < 0)
+		return r;
+	if (where->level_count > 0)
+		r = disk_open(d->pool, &p->open, &p->disk, err);
+	if (r == 0) {
+		r = plug_in(p, err);
+		if (r < 0)
+			wrap_place(where, err);
+	}
+	if (r < 0) {
+		(void)disk_close(p->disk);
+		give_back(p);
+	}
+	return r;
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+static void tell_quiet(struct disks *d)
+{
+	void (*quiet)(void *owner) = d->quiet;
+
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++)
+		if (d->place[n].state != FREE && d->place[n].state != THERE)
+			return;
+	d->quiet = NULL;
+	if (quiet)
+		quiet(d->quiet_owner);
+}
+
+/* The place has its new state. */
+static void answer(struct place *p, int r, const struct err *err)
+{
+	u64 size = p->state == THERE && p->disk ? disk_info(p->disk)->size : 0;
+
+	p->done(p->owner, p->id, r, size, err);
+	tell_quiet(p->disks);
+}
+
+static void on_closed_again(void *owner, int r)
+{
+	struct place *p = owner;
+
+	give_back(p);
+	answer(p, p->err.code, &p->err);
+}
+
+static void on_opened(void *owner, int r, struct disk *disk, const struct err *why)
+{
+	struct place *p = owner;
+	struct err err = *why;
+
+	p->disk = disk;
+	if (r == 0)
+		r = plug_in(p, &err);
+	if (r < 0)
+		wrap_place(&p->where, &err);
+	if (r < 0 && disk) {
+		p->err = err;
+		disk_close_start(disk, on_closed_again, p);
+		return;
+	}
+	if (r < 0)
+		give_back(p);
+	answer(p, r, &err);
+}
+
+static void attach(struct disks *d, const struct worker_disk_order *o, int *image_fd,
+		   disks_done_fn done, void *owner)
+{
+	struct err err = { 0 };
+	struct place *p;
+	int r = take_place(d, &o->disk, o->image, image_fd, &p, &err);
+
+	if (r < 0) {
+		done(owner, o->id, r, 0, &err);
+		return;
+	}
+	p->id = o->id;
+	p->done = done;
+	p->owner = owner;
+	if (o->disk.level_count == 0) {
+		on_opened(p, 0, NULL, &err);
+		return;
+	}
+	r = disk_open_start(d->pool, &p->open, on_opened, p, &err);
+	if (r < 0)
+		on_opened(p, r, NULL, &err);
+}
+
+static void on_closed(void *owner, int r)
+{
+	struct place *p = owner;
+	struct err err = { 0 };
+
+	if (r < 0) {
+		err_set(&err, r, "what was cached is not written: %s", err_words(r));
+		wrap_place(&p->where, &err);
+	}
+	give_back(p);
+	answer(p, r, &err);
+}
+
+static void on_detached(void *owner, struct scsi_unit *unit)
+{
+	struct place *p = owner;
+
+	if (p->disk)
+		disk_close_start(p->disk, on_closed, p);
+	else
+		on_closed(p, 0);
+}
+
+static void on_resized(void *owner, int r)
+{
+	struct place *p = owner;
+	struct err err = p->unit->resize_err;
+
+	p->state = THERE;
+	if (r < 0 && err.code == 0)
+		err_set(&err, r, "%s", err_words(r));
+	if (r < 0)
+		wrap_place(&p->where, &err);
+	/* It may have nothing to say to this disk for long: so that it looks now. */
+	else
+		storvsp_rescan(p->disks->controller[p->where.controller]);
+	answer(p, r, &err);
+}
+
+static int new_size(const struct place *p, const struct worker_disk_order *o,
+		    u64 *ret_size, struct err *err)
+{
+	if (!p->disk || p->where.dvd)
+		return err_set(err, -EINVAL, "a DVD drive has no size to change");
+	if (p->where.read_only && o->size > 0)
+		return err_set(err, -EROFS, "the disk is read-only");
+	*ret_size = o->size;
+	if (o->grow && !add_u64(disk_info(p->disk)->size, o->size, ret_size))
+		return err_set(err, -EINVAL, "so large a disk cannot be");
+	return 0;
+}
+
+static int resize(struct place *p, const struct worker_disk_order *o, struct err *err)
+{
+	u64 size = 0;
+	int r = new_size(p, o, &size, err);
+
+	if (r < 0)
+		return r;
+	p->state = RESIZING;
+	r = scsi_unit_resize(p->unit, size, on_resized, p);
+	if (r < 0) {
+		p->state = THERE;
+		err_set(err, r, "%s", err_words(r));
+	}
+	return r;
+}
+
+static int detach(struct place *p, struct err *err)
+{
+	struct storvsp *storvsp = p->disks->controller[p->where.controller];
+	int r;
+
+	p->state = LEAVING;
+	r = storvsp_detach(storvsp, p->where.lun, on_detached, p);
+	if (r < 0) {
+		p->state = THERE;
+		err_set(err, r, "%s", err_words(r));
+	}
+	return r;
+}
+
+void disks_change(struct disks *d, const struct worker_disk_order *o, int *image_fd,
+		  disks_done_fn done, void *owner)
+{
+	struct place *p = find(d, &o->disk);
+	struct err err = { 0 };
+	int r;
+
+	if (o->op == WORKER_DISK_ATTACH) {
+		attach(d, o, image_fd, done, owner);
+		return;
+	}
+	if (!p) {
+		r = err_set(&err, -ENOENT, "there is no disk");
+	} else if (p->state != THERE) {
+		err_set(&err, -EBUSY, "the disk is being changed already");
+		r = err_fix(&err, "try again in a moment");
+	} else {
+		p->id = o->id;
+		p->done = done;
+		p->owner = owner;
+		r = o->op == WORKER_DISK_DETACH ? detach(p, &err) : resize(p, o, &err);
+	}
+	if (r < 0) {
+		wrap_place(&o->disk, &err);
+		done(owner, o->id, r, 0, &err);
+	}
+}
+
+void disks_quiet(struct disks *d, void (*done)(void *owner), void *owner)
+{
+	d->quiet = done;
+	d->quiet_owner = owner;
+	tell_quiet(d);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+int disks_new(const struct disks_config *config, struct disks **ret_disks)
+{
+	struct disks *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return -ENOMEM;
+	d->config = *config;
+	*ret_disks = d;
+	return 0;
+}
+
+void disks_set_pool(struct disks *d, struct disk_pool *pool)
+{
+	d->pool = pool;
+}
+
+void disks_free(struct disks *d)
+{
+	if (!d)
+		return;
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
+		struct place *p = &d->place[n];
+		int r = p->disk ? disk_close(p->disk) : 0;
+
+		if (r < 0)
+			log_error("disk scsi%u:%u: what was cached is not written: %s",
+				  p->where.controller, p->where.lun, err_words(r));
+		scsi_unit_free(p->unit);
+	}
+	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++)
+		storvsp_free(d->controller[n]);
+	free(d);
+}
+
+void disks_inspect(const struct disks *d, struct inspect *out)
+{
+	static const char *const states[] = { "free", "opening", "there", "resizing",
+					      "leaving" };
+	char name[64];
+
+	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++) {
+		snprintf(name, sizeof name, "scsi.%u", n);
+		if (d->controller[n])
+			storvsp_inspect(d->controller[n], name, out);
+	}
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
+		const struct place *p = &d->place[n];
+
+		if (p->state == FREE)
+			continue;
+		snprintf(name, sizeof name, "disks.scsi%u:%u.state", p->where.controller,
+			 p->where.lun);
+		inspect_line(out, name, "%s", states[p->state]);
+		snprintf(name, sizeof name, "disks.scsi%u:%u.image", p->where.controller,
+			 p->where.lun);
+		inspect_line(out, name, "%s",
+			     p->where.level_count > 0 ? p->image[0].name : "");
+	}
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The disks of a machine: which image lies behind which unit of which SCSI controller. Disks are
+ * there from the start (disks_add) or come, grow and leave while the guest runs.
+ *
+ *	opening --image is whole--> there --detach--> leaving --last request, image closed--> gone
+ *	    \--it is not--> gone       \--resize--> resizing --> there
+ *
+ * One change of a disk at a time; a second one is refused, not queued. Nobody waits: images are
+ * opened, grown and closed by threads of the pool, while the other disks serve the guest.
+ *
+ * Controllers are offered to the guest when their first disk comes, and stay.
+ *
+ * Thread: the loop's.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/inspect.h"
+#include "wall/worker_config.h"
+
+struct disk_pool;
+struct disks;
+struct guest_memory;
+struct vmbus_server;
+
+struct disks_config {
+	struct vmbus_server *server;
+	struct guest_memory *gm;
+	u32 vp_count;
+};
+int disks_new(const struct disks_config *config, struct disks **ret_disks) MUST_CHECK;
+/* Once, before any disk comes. */
+void disks_set_pool(struct disks *disks, struct disk_pool *pool);
+/* Quiet, and the channels are closed: what is open is closed here. Before the server's end. */
+void disks_free(struct disks *disks);
+
+/* Descriptors are taken, whatever comes of it: image_fd[k] is -1 afterwards. Waits. */
+int disks_add(struct disks *disks, const struct worker_disk *disk,
+	      const struct worker_image *image, int *image_fd, struct err *err)
+	MUST_CHECK;
+
+/*
+ * One change. done is called once, perhaps from inside: r and, where it is negative, err; size is
+ * the disk's.
+ */
+typedef void (*disks_done_fn)(void *owner, u32 id, int r, u64 size,
+			      const struct err *err);
+void disks_change(struct disks *disks, const struct worker_disk_order *order,
+		  int *image_fd, disks_done_fn done, void *owner);
+
+/* done is called when no change is under way any more; none may be asked for meanwhile. */
+void disks_quiet(struct disks *disks, void (*done)(void *owner), void *owner);
+
+void disks_inspect(const struct disks *disks, struct inspect *out);
