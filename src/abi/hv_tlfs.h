@@ -44,6 +44,7 @@
 #define HV_ACCESS_VP_REGISTERS BIT(17)
 #define HV_EXTENDED_HYPERCALLS BIT(20)
 /* EDX */
+#define HV_XMM_INPUT_AVAILABLE BIT(4)
 #define HV_FREQUENCIES_AVAILABLE BIT(8)
 #define HV_CRASH_MSRS_AVAILABLE BIT(10)
 #define HV_DIRECT_STIMERS_AVAILABLE BIT(19)
@@ -241,5 +242,48 @@ struct hv_send_ipi_ex {
 	struct hv_vp_set set;
 } PACKED;
 
+/* Fast calls with more than two registers: these follow RDX and R8. */
+#define HV_CALL_XMM 6
+#define HV_CALL_XMM_INPUT (16 + 16 * HV_CALL_XMM)
+
+/* ---- registers by name (Virtual Processors) -------------------------------------------------- */
+
+struct hv_vp_registers { /* HV_GET_VP_REGISTERS, HV_SET_VP_REGISTERS */
+	le64 partition;
+	le32 vp;
+	u8 level; /* of trust: 3:0, 4 = use it */
+	u8 reserved[3];
+} PACKED;
 #define HV_PARTITION_SELF (~0ull)
 #define HV_VP_SELF 0xfffffffeu
+#define HV_LEVEL_USE 0x10u
+
+struct hv_register_value {
+	le64 word[2];
+} PACKED;
+
+struct hv_register_setting { /* an element of HV_SET_VP_REGISTERS; of GET it is the name alone */
+	le32 name;
+	le32 reserved[3];
+	struct hv_register_value value;
+} PACKED;
+_Static_assert(sizeof(struct hv_register_setting) == 32, "TLFS: HV_REGISTER_ASSOC");
+
+#define HV_REGISTER_VERSION 0x00000100u
+#define HV_REGISTER_FEATURES 0x00000200u
+#define HV_REGISTER_HINTS 0x00000201u
+#define HV_REGISTER_LIMITS 0x00000202u
+#define HV_REGISTER_HARDWARE 0x00000203u
+#define HV_REGISTER_CRASH_P0 0x00000210u /* 5 of them, then the control */
+#define HV_REGISTER_TSC_FREQUENCY 0x00000240u /* then the APIC's */
+#define HV_REGISTER_VP_RUNTIME 0x00090000u
+#define HV_REGISTER_HYPERCALL 0x00090001u
+#define HV_REGISTER_GUEST_OS_ID 0x00090002u
+#define HV_REGISTER_VP_INDEX 0x00090003u
+#define HV_REGISTER_TIME_REF_COUNT 0x00090004u
+#define HV_REGISTER_EOI 0x00090010u
+#define HV_REGISTER_VP_ASSIST_PAGE 0x00090013u
+#define HV_REGISTER_REFERENCE_TSC 0x00090017u
+#define HV_REGISTER_SINT0 0x000a0000u
+#define HV_REGISTER_SCONTROL 0x000a0010u
+#define HV_REGISTER_STIMER0_CONFIG 0x000b0000u

@@ -163,6 +163,9 @@ struct engine_ops {
 	void (*vp_call_get)(struct engine_vp *vp, struct engine_call *ret_call);
 	void (*vp_call_set)(struct engine_vp *vp, const struct engine_call *call);
 
+	/* XMM0 to XMM5 of the same moment; NULL: the engine does not say. */
+	void (*vp_call_xmm)(struct engine_vp *vp, u8 ret_xmm[6][16]);
+
 	/*
 	 * When this returns, none of the VPs uses an older translation. Within a call of a VP's bus.
 	 * NULL: the engine has no such power.

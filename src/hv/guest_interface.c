@@ -39,7 +39,14 @@ static u32 features(const struct partition *p)
 {
 	u32 bits = HV_FREQUENCIES_AVAILABLE | HV_CRASH_MSRS_AVAILABLE;
 
+	if (guest_interface_xmm(p))
+		bits |= HV_XMM_INPUT_AVAILABLE;
 	return whole(p) ? bits | HV_DIRECT_STIMERS_AVAILABLE : bits;
+}
+
+bool guest_interface_xmm(const struct partition *p)
+{
+	return whole(p) && p->config.engine->vp_call_xmm;
 }
 
 static u32 hints(const struct partition *p)
@@ -68,7 +75,8 @@ void guest_interface_cpuid(const struct partition *p, u32 leaf, u32 r[4])
 		break;
 	case HV_CPUID_FEATURES:
 		r[0] = privileges(p);
-		r[1] = HV_POST_MESSAGES | HV_SIGNAL_EVENTS | HV_EXTENDED_HYPERCALLS;
+		r[1] = HV_POST_MESSAGES | HV_SIGNAL_EVENTS | HV_ACCESS_VP_REGISTERS |
+		       HV_EXTENDED_HYPERCALLS;
 		r[3] = features(p);
 		break;
 	case HV_CPUID_HINTS:

@@ -4,7 +4,7 @@
  * of the partition live here and those of a VP in synic.h, stimer.h and struct vp. Hypercalls are
  * hypercall.h's.
  *
- *	profile		stimers, flush and IPI calls, APIC MSRs, AutoEOI
+ *	profile		stimers, flush and IPI calls, APIC MSRs, AutoEOI, fast calls by XMM
  *	soft		offered
  *	KVM, portable	not: its LAPICs are the kernel's, which does timers and IPIs faster, and
  *			nothing outside of it flushes another processor's translations
@@ -79,6 +79,9 @@ bool guest_interface_msr_write(struct vp *vp, u32 index, u64 value);
 
 /* What the guest said of its crash, in one line. Any thread. */
 void guest_interface_crash_words(struct partition *p, char *ret_text, size_t size);
+
+/* May a fast call have parameters in XMM registers? */
+bool guest_interface_xmm(const struct partition *p);
 
 /* Has the guest made its hypercall page? */
 bool guest_interface_calls(struct partition *p);

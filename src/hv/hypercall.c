@@ -4,11 +4,13 @@
 
 #include <sched.h>
 
+#include "base/checked.h"
 #include "hv/engine.h"
 #include "hv/guest_ram.h"
 #include "hv/io_map.h"
 #include "hv/partition.h"
 #include "hv/vp.h"
+#include "hv/vp_registers.h"
 
 #define VP_WORDS ((WALL_MAX_VPS + 63) / 64)
 #define PAGE 4096u
@@ -24,7 +26,7 @@ struct call {
 	unsigned done; /* repetitions, from the first of all */
 };
 
-/* FAST: the input is two registers at most (what needs XMM registers is not offered). */
+/* FAST: the input is two registers at most; whatever else fits may come in XMM registers. */
 enum { FAST = 1, SLOW = 2, REPS = 4, VARHEAD = 8, FLUSH = 16 /* engine.flush_tlb */ };
 
 struct kind {
@@ -32,7 +34,7 @@ struct kind {
 	u8 flags;
 	u16 input; /* bytes of the fixed part */
 	u8 element;
-	u8 output;
+	u8 output; /* bytes in all, or of each element */
 	enum hv_status (*serve)(struct call *c);
 };
 
@@ -228,6 +230,62 @@ static enum hv_status serve_signal_event(struct call *c)
 	return signal_event(c->vp, (u32)in, (u16)(in >> 32));
 }
 
+/* ---- registers --------------------------------------------------------------------------------- */
+
+/* A guest names its own processor alone. */
+static enum hv_status own_registers(const struct call *c)
+{
+	const struct hv_vp_registers *in = (const void *)c->input;
+	u32 vp = le32_get(in->vp);
+
+	if (le64_get(in->partition) != HV_PARTITION_SELF)
+		return HV_INVALID_PARTITION;
+	if (in->level & ~HV_LEVEL_USE ||
+	    in->reserved[0] | in->reserved[1] | in->reserved[2])
+		return HV_INVALID_PARAMETER;
+	if (vp == HV_VP_SELF || vp == c->vp->index)
+		return HV_SUCCESS;
+	return vp < c->vp->partition->config.vp_count ? HV_ACCESS_DENIED : HV_INVALID_VP;
+}
+
+static enum hv_status serve_get_registers(struct call *c)
+{
+	const le32 *name = (const void *)(c->input + sizeof(struct hv_vp_registers));
+	enum hv_status status = own_registers(c);
+
+	for (unsigned k = c->start; status == HV_SUCCESS && k < c->reps; k++) {
+		struct hv_register_value out;
+		u64 value[2];
+
+		if (!vp_register_read(c->vp, le32_get(name[k]), value))
+			return HV_INVALID_PARAMETER;
+		out = (struct hv_register_value){ { le64_of(value[0]),
+						    le64_of(value[1]) } };
+		if (guest_ram_write(c->vp->partition, c->output + k * sizeof out, &out,
+				    sizeof out) < 0)
+			return HV_INVALID_PARAMETER;
+		c->done = k + 1;
+	}
+	return status;
+}
+
+static enum hv_status serve_set_registers(struct call *c)
+{
+	const struct hv_register_setting *in =
+		(const void *)(c->input + sizeof(struct hv_vp_registers));
+	enum hv_status status = own_registers(c);
+
+	for (unsigned k = c->start; status == HV_SUCCESS && k < c->reps; k++) {
+		const u64 value[2] = { le64_get(in[k].value.word[0]),
+				       le64_get(in[k].value.word[1]) };
+
+		if (!vp_register_write(c->vp, le32_get(in[k].name), value))
+			return HV_INVALID_PARAMETER;
+		c->done = k + 1;
+	}
+	return status;
+}
+
 /* ---- the rest ---------------------------------------------------------------------------------- */
 
 /* What may be asked by extended calls: nothing yet. */
@@ -251,6 +309,10 @@ static const struct kind kinds[] = {
 	{ HV_FLUSH_LIST_EX, SLOW | VARHEAD | REPS | FLUSH, sizeof(struct hv_flush_ex), 8, 0,
 	  serve_flush_list_ex },
 	{ HV_SEND_IPI_EX, SLOW | VARHEAD, sizeof(struct hv_send_ipi_ex), 0, 0, serve_send_ipi_ex },
+	{ HV_GET_VP_REGISTERS, SLOW | REPS, sizeof(struct hv_vp_registers), 4,
+	  sizeof(struct hv_register_value), serve_get_registers },
+	{ HV_SET_VP_REGISTERS, SLOW | REPS, sizeof(struct hv_vp_registers),
+	  sizeof(struct hv_register_setting), 0, serve_set_registers },
 	{ HV_POST_MESSAGE, SLOW, sizeof(struct hv_post_message), 0, 0, serve_post_message },
 	{ HV_SIGNAL_EVENT, FAST | SLOW, 8, 0, 0, serve_signal_event },
 	{ HV_QUERY_EXTENDED, SLOW, 0, 0, 8, serve_query_extended },
@@ -271,11 +333,24 @@ static const struct kind *find_kind(const struct vp *vp, u16 code)
 	return NULL;
 }
 
+static size_t input_size(const struct kind *kind, const struct call *c)
+{
+	return kind->input + 8u * c->varhead + (size_t)kind->element * c->reps;
+}
+
+/* Everything that has no output may come in registers, if it is not too much for them. */
+static bool fits_registers(const struct kind *kind, const struct call *c)
+{
+	return kind->flags & FAST ||
+	       (guest_interface_xmm(c->vp->partition) && kind->output == 0 &&
+		input_size(kind, c) <= HV_CALL_XMM_INPUT);
+}
+
 static enum hv_status check_word(const struct kind *kind, u64 word, const struct call *c)
 {
 	if (word & HV_CALL_RESERVED)
 		return HV_INVALID_INPUT;
-	if (!(kind->flags & (c->fast ? FAST : SLOW)))
+	if (c->fast ? !fits_registers(kind, c) : !(kind->flags & SLOW))
 		return HV_INVALID_INPUT;
 	if (c->varhead && !(kind->flags & VARHEAD))
 		return HV_INVALID_INPUT;
@@ -288,7 +363,7 @@ static enum hv_status check_word(const struct kind *kind, u64 word, const struct
 /* A block of parameters: aligned, in one page, of RAM. */
 static enum hv_status read_input(struct call *c, const struct kind *kind, gpa_t gpa)
 {
-	size_t size = kind->input + 8u * c->varhead + (size_t)kind->element * c->reps;
+	size_t size = input_size(kind, c);
 
 	if (size == 0)
 		return HV_SUCCESS;
@@ -299,6 +374,36 @@ static enum hv_status read_input(struct call *c, const struct kind *kind, gpa_t 
 	return guest_ram_read(c->vp->partition, gpa, c->input, size) < 0
 		       ? HV_INVALID_PARAMETER
 		       : HV_SUCCESS;
+}
+
+/* Where the results go: the same. */
+static enum hv_status check_output(const struct call *c, const struct kind *kind)
+{
+	size_t size = kind->flags & REPS ? (size_t)kind->output * c->reps : kind->output;
+
+	if (size == 0)
+		return HV_SUCCESS;
+	if (c->output & 7)
+		return HV_INVALID_ALIGNMENT;
+	return range_inside(c->output & (PAGE - 1), size, PAGE) ? HV_SUCCESS
+								: HV_INVALID_PARAMETER;
+}
+
+static enum hv_status read_parameters(struct call *c, const struct kind *kind, u64 input,
+				      u64 output)
+{
+	enum hv_status status;
+
+	if (c->fast) {
+		memcpy(c->input, &input, 8);
+		memcpy(c->input + 8, &output, 8);
+		if (input_size(kind, c) > 16)
+			c->vp->partition->config.engine->vp_call_xmm(
+				c->vp->engine_vp, (u8(*)[16])(c->input + 16));
+		return HV_SUCCESS;
+	}
+	status = check_output(c, kind);
+	return status == HV_SUCCESS ? read_input(c, kind, input) : status;
 }
 
 static u64 serve(struct vp *vp, u64 word, u64 input, u64 output)
@@ -319,15 +424,8 @@ static u64 serve(struct vp *vp, u64 word, u64 input, u64 output)
 	if (kind)
 		status = check_word(kind, word, &c);
 	c.done = c.start;
-	if (status == HV_SUCCESS && c.fast) {
-		memcpy(c.input, &input, 8);
-		memcpy(c.input + 8, &output, 8);
-	} else if (status == HV_SUCCESS) {
-		if (kind->output && output & 7)
-			status = HV_INVALID_ALIGNMENT;
-		else
-			status = read_input(&c, kind, input);
-	}
+	if (status == HV_SUCCESS)
+		status = read_parameters(&c, kind, input, output);
 	if (status == HV_SUCCESS)
 		status = kind->serve(&c);
 	return status |

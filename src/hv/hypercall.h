@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hypercalls (TLFS, Hypercall Interface): the input word taken apart and checked, parameters read
- * once from registers or from guest RAM, the call, its status. A table says which calls there
+ * once from registers (two, or XMM registers too where that is offered) or from guest RAM, the call, its status. A table says which calls there
  * are; what cannot be served on this engine has no such code.
  *
  * How a guest gets here: through the hypercall page (hypercall_page_fill), which ends in VMCALL or

@@ -121,6 +121,10 @@ static void call_set(struct engine_vp *vp, const struct engine_call *call)
 {
 	vp->call = *call;
 }
+static void call_xmm(struct engine_vp *vp, u8 ret_xmm[6][16])
+{
+	memcpy(ret_xmm, &vp->state, 6 * 16);
+}
 static void flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
 {
 	(void)vm;
@@ -149,6 +153,7 @@ static const struct engine_ops ops = {
 	.vp_set_tsc_offset = set_tsc_offset,
 	.vp_call_get = call_get,
 	.vp_call_set = call_set,
+	.vp_call_xmm = call_xmm,
 	.flush_tlb = flush_tlb,
 };
 
@@ -281,8 +286,8 @@ static void do_msr(struct script *s, struct vp *vp, bool write)
 
 static void do_call(struct script *s, struct vp *vp)
 {
-	static const u16 codes[] = { 0x02, 0x03, 0x08, 0x0b,   0x13,  0x14,
-				     0x15, 0x5c, 0x5d, 0x8001, 0x5000 };
+	static const u16 codes[] = { 0x02, 0x03, 0x08, 0x0b, 0x13,   0x14,  0x15,
+				     0x50, 0x51, 0x5c, 0x5d, 0x8001, 0x5000 };
 	struct engine_call *c = &vp->engine_vp->call;
 	u8 n = script_u8(s);
 	u64 word = codes[(n & 15) % ARRAY_COUNT(codes)], input, result;

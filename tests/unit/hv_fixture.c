@@ -191,6 +191,12 @@ static void script_call_set(struct engine_vp *vp, const struct engine_call *call
 	((struct script_vp *)vp)->call = *call;
 }
 
+static void script_call_xmm(struct engine_vp *vp, u8 ret_xmm[6][16])
+{
+	memcpy(ret_xmm, ((struct script_vp *)vp)->xmm,
+	       sizeof((struct script_vp *)vp)->xmm);
+}
+
 static void script_flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
 {
 	(void)vm;
@@ -233,6 +239,7 @@ static const struct engine_ops script_ops = {
 	.drop_write_rights = script_drop_rights,
 	.vp_call_get = script_call_get,
 	.vp_call_set = script_call_set,
+	.vp_call_xmm = script_call_xmm,
 	.flush_tlb = script_flush_tlb,
 	.vp_tsc = script_tsc,
 	.vp_tsc_offset = script_tsc_offset,

@@ -39,6 +39,7 @@ struct script_vp {
 	bool interrupts_on; /* IF */
 	bool halted;
 	struct engine_call call; /* registers of a hypercall */
+	u8 xmm[6][16];		 /* and these */
 	_Atomic unsigned step;	 /* the script's own */
 	_Atomic bool kicked, interrupt;
 	_Atomic u32 nmis_waiting;

@@ -376,6 +376,136 @@ TEST(calls_are_checked_and_reach_other_processors)
 	ASSERT_EQ(m->vp[0]->result[6], HV_INVALID_CODE);
 }
 
+/* ---- more than two registers ------------------------------------------------------------------- */
+
+static enum script_result call_by_xmm(struct script_vp *vp)
+{
+	/* What follows address space and flags: processors, then two pages. */
+	const le64 list[3] = { le64_of(6), le64_of(0x7000), le64_of(0x9001) };
+	const u64 fast = HV_CALL_FAST | 2ull << HV_CALL_REPS_SHIFT;
+
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	open_guest(vp);
+	memcpy(vp->xmm, list, sizeof list);
+	vp->result[0] = call(vp, HV_FLUSH_LIST | fast, 0, 0);
+	/* 24 bytes and eleven elements are 112; twelve are not. */
+	vp->result[1] = call(
+		vp, HV_FLUSH_LIST | HV_CALL_FAST | 11ull << HV_CALL_REPS_SHIFT, 0, 0);
+	vp->result[2] = call(
+		vp, HV_FLUSH_LIST | HV_CALL_FAST | 12ull << HV_CALL_REPS_SHIFT, 0, 0);
+	/* Results have no registers to come back in. */
+	vp->result[3] =
+		call(vp, HV_GET_VP_REGISTERS | HV_CALL_FAST | 1ull << HV_CALL_REPS_SHIFT,
+		     0, 0);
+	vp->result[4] = call(vp, HV_QUERY_EXTENDED | HV_CALL_FAST, 0, 0);
+	vp->result[5] = call(vp, HV_POST_MESSAGE | HV_CALL_FAST, 0, 0);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(fast_calls_have_up_to_112_bytes_in_registers)
+{
+	AUTO_MACHINE struct machine *m = machine_new(3);
+	u32 regs[4];
+
+	ASSERT(m);
+	m->script[0] = call_by_xmm;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	m->vp[0]->bus->cpuid(m->vp[0]->bus_vp, HV_CPUID_FEATURES, 0, regs);
+	ASSERT(regs[3] & HV_XMM_INPUT_AVAILABLE);
+	ASSERT_EQ(m->vp[0]->result[0], 2ull << HV_CALL_REPS_SHIFT);
+	ASSERT_EQ(m->vp[0]->result[1], 11ull << HV_CALL_REPS_SHIFT);
+	ASSERT_EQ(m->flushes, 2);
+	ASSERT_EQ(m->flush_vps, 6);
+	ASSERT_EQ(m->flush.page[0], 0x7000);
+	ASSERT_EQ(m->flush.page[1], 0x9000);
+	ASSERT_EQ(m->flush.page[2], 0xa000);
+	ASSERT_EQ(m->vp[0]->result[2] & 0xffff, HV_INVALID_INPUT);
+	ASSERT_EQ(m->vp[0]->result[3] & 0xffff, HV_INVALID_INPUT);
+	ASSERT_EQ(m->vp[0]->result[4], HV_INVALID_INPUT);
+	ASSERT_EQ(m->vp[0]->result[5], HV_INVALID_INPUT);
+}
+
+/* ---- registers by name -------------------------------------------------------------------------- */
+
+#define OUTPUT 0x205000ull
+
+static u64 call_registers(struct script_vp *vp, u16 code, u32 who, const void *elements,
+			  unsigned count, size_t size)
+{
+	const struct hv_vp_registers in = { .partition = le64_of(HV_PARTITION_SELF),
+					    .vp = le32_of(who) };
+	u8 *ram = vp->machine->worker->ram;
+
+	memcpy(ram + INPUT, &in, sizeof in);
+	memcpy(ram + INPUT + sizeof in, elements, count * size);
+	return call(vp, code | (u64)count << HV_CALL_REPS_SHIFT, INPUT, OUTPUT);
+}
+
+static enum script_result name_registers(struct script_vp *vp)
+{
+	static const le32 names[] = { { HV_REGISTER_GUEST_OS_ID },
+				      { HV_REGISTER_VP_INDEX },
+				      { HV_REGISTER_SINT0 + 2 },
+				      { HV_REGISTER_FEATURES },
+				      { HV_REGISTER_SCONTROL + 3 } };
+	static const le32 unknown[] = { { HV_REGISTER_VP_INDEX }, { 0x00020000 } };
+	static const struct hv_register_setting settings[] = {
+		{ .name = { HV_REGISTER_SINT0 + 5 }, .value = { { { 0x77 } } } },
+		{ .name = { HV_REGISTER_VP_INDEX }, .value = { { { 1 } } } },
+	};
+
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	open_guest(vp);
+	vp->result[0] = call_registers(vp, HV_GET_VP_REGISTERS, HV_VP_SELF, names,
+				       ARRAY_COUNT(names), sizeof names[0]);
+	/* The first of two is served, and the answer says so. */
+	vp->result[1] =
+		call_registers(vp, HV_GET_VP_REGISTERS, 1, unknown, 2, sizeof unknown[0]);
+	vp->result[2] = call_registers(vp, HV_SET_VP_REGISTERS, HV_VP_SELF, settings, 2,
+				       sizeof settings[0]);
+	vp->result[3] = rdmsr(vp, HV_MSR_SINT0 + 5);
+	vp->result[4] =
+		call_registers(vp, HV_GET_VP_REGISTERS, 0, names, 1, sizeof names[0]);
+	vp->result[5] =
+		call_registers(vp, HV_GET_VP_REGISTERS, 2, names, 1, sizeof names[0]);
+	/* Results that would lie in two pages. */
+	vp->result[6] = call(vp, HV_GET_VP_REGISTERS | 2ull << HV_CALL_REPS_SHIFT, INPUT,
+			     OUTPUT + 4096 - 16);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(registers_are_read_and_written_by_their_names)
+{
+	AUTO_MACHINE struct machine *m = machine_new(2);
+	struct hv_register_value got[5];
+	u32 regs[4];
+
+	ASSERT(m);
+	ASSERT_OK(machine_start_vp(m, 1));
+	m->script[1] = name_registers;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[1]->result[7]);
+	memcpy(got, m->worker->ram + OUTPUT, sizeof got);
+	ASSERT_EQ(m->vp[1]->result[0], 5ull << HV_CALL_REPS_SHIFT);
+	ASSERT_EQ(m->vp[1]->result[1], 1ull << HV_CALL_REPS_SHIFT | HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->vp[1]->result[2], 1ull << HV_CALL_REPS_SHIFT | HV_INVALID_PARAMETER);
+	ASSERT_EQ(m->vp[1]->result[3], 0x77);
+	ASSERT_EQ(m->vp[1]->result[4], HV_ACCESS_DENIED);
+	ASSERT_EQ(m->vp[1]->result[5], HV_INVALID_VP);
+	ASSERT_EQ(m->vp[1]->result[6], HV_INVALID_PARAMETER);
+	ASSERT_EQ(le64_get(got[1].word[0]), 1);
+	ASSERT_EQ(le64_get(got[2].word[0]), VECTOR);
+	m->vp[1]->bus->cpuid(m->vp[1]->bus_vp, HV_CPUID_FEATURES, 0, regs);
+	ASSERT_EQ(le64_get(got[3].word[0]), (u64)regs[1] << 32 | regs[0]);
+	ASSERT_EQ(le64_get(got[3].word[1]), (u64)regs[3] << 32 | regs[2]);
+	ASSERT_EQ(le64_get(got[4].word[0]), MESSAGES | 1);
+}
+
 /* ---- registers ------------------------------------------------------------------------------------- */
 
 static enum script_result read_registers(struct script_vp *vp)

@@ -225,6 +225,12 @@ static void soft_vp_call_set(struct engine_vp *vp, const struct engine_call *cal
 	memcpy(vp->cpu.r, call->gpr, sizeof call->gpr);
 }
 
+static void soft_vp_call_xmm(struct engine_vp *vp, u8 ret_xmm[6][16])
+{
+	for (unsigned k = 0; k < 6; k++)
+		memcpy(ret_xmm[k], vp->cpu.v[k], sizeof ret_xmm[k]);
+}
+
 static int soft_vp_get_state(struct engine_vp *vp, struct vp_state *ret_state)
 {
 	struct x86_cpu *c = &vp->cpu;
@@ -403,6 +409,7 @@ const struct engine_ops engine_soft_ops = {
 	.drop_write_rights = soft_drop_write_rights,
 	.vp_call_get = soft_vp_call_get,
 	.vp_call_set = soft_vp_call_set,
+	.vp_call_xmm = soft_vp_call_xmm,
 	.flush_tlb = soft_flush_tlb,
 	.vp_tsc = soft_vp_tsc,
 	.vp_tsc_offset = soft_vp_tsc_offset,
