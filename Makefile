@@ -21,7 +21,7 @@ $(BUILD)/build.ninja:
 
 help:
 	@echo 'make            build the programs into $(BUILD)/bin'
-	@echo 'make run        boot the demonstration guest (./run)'
+	@echo 'make run        boot a full Debian 12 (./run)'
 	@echo 'make test       everything that is tested in under fifteen minutes (./test)'
 	@echo 'make unit       unit tests alone'
 	@echo 'make guest      boots and commands inside; CASES=... for some'

@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# limit: 300
+# A whole Debian 12 as shipped, on a dynamic VHDX on the VMBus.
+. "$HERE/tests/tools/case.sh"
+. "$HERE/tests/tools/debian.sh"
+debian_disk
+debian_start
+debian_login
+debian_do <<'EOF'
+systemctl is-system-running --wait
+systemctl --failed --no-legend --plain
+cat /sys/devices/system/clocksource/clocksource0/current_clocksource
+cat /sys/bus/vmbus/devices/*/class_id
+readlink /sys/bus/vmbus/devices/*/driver | sed 's|.*/||'
+findmnt -no SOURCE,FSTYPE /
+cat /sys/class/block/sda/device/model | sed 's/ *$//'
+# What the kernel holds for an error, but that this machine has no PCI bus.
+journalctl -b -k -p err -o cat | grep -v '^PCI: Fatal: No config space access function found$'
+dmesg | grep -ciE 'lockup|hung task|call trace|i/o error|clocksource.*unstable'
+head -c 30000000 /dev/urandom >/root/written
+sync
+md5sum </root/written
+EOF
+sed -n '$p' output >sum
+sed -i '$d' output
+cat >want <<'EOF'
+running
+hyperv_clocksource_tsc_page
+{ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}
+hv_storvsc
+/dev/sda1 ext4
+Virtual Disk
+0
+EOF
+diff want output || fail "the guest is not as it should be"
+debian_off
+expect_status 0
+
+# What it left is in order, and what it wrote is there.
+debian_check
+debian_file /root/written | md5sum | cmp - sum || fail "not what the guest wrote"
