@@ -30,7 +30,8 @@ help:
 	@echo 'make bench      figures beside those of QEMU in the same run'
 	@echo 'make bench-disk disk convert beside qemu-img'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
-	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state'
+	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
+	@echo '                FUZZ=MINUTES: each fuzz target'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
 	@echo 'make fuzz T=... one fuzz target'
@@ -78,7 +79,15 @@ bench-disk: all
 	@tests/tools/install-missing build test
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
-soak: all
+soak: $(if $(FUZZ),soak-fuzz,soak-blocks)
+
+# Each fuzz target for FUZZ minutes with sanitizers; T="NAME NAME" for some.
+.PHONY: soak-fuzz soak-blocks
+soak-fuzz:
+	@$(MAKE) -s SAN=address,undefined
+	@tests/soak/soak-fuzz build-address-undefined $(FUZZ) $(or $(SEED),$(shell date -u +%Y%m%d)) $(T)
+
+soak-blocks: all
 	@$(if $(SYSTEM),tests/soak/system/soak-system $(BUILD) $(SYSTEM),tests/soak/soak $(BUILD) $(BLOCKS)) $(SEED)
 
 # make fuzz T=NAME [SECONDS=60]: build/tests/fuzz/fuzz-NAME, with sanitizers.

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 
 #define LINE_SIZE 1024
-#define GUEST_WINDOW_NS (10 * NS_PER_SEC)
+#define GUEST_WINDOW_NS (60 * NS_PER_SEC)
 
 static const char *program = "tabique";
 static enum log_level lowest = LOG_INFO;

@@ -4,7 +4,7 @@
  * write(2) a line, no allocation, no lock held across it.
  *
  * warn means that we go on, and the line says how. What a guest can trigger goes through
- * log_guest, which lets at most LOG_GUEST_BURST lines of one call site pass in ten seconds
+ * log_guest, which lets at most LOG_GUEST_BURST lines of one call site pass in a minute
  * and then says how many it held back.
  */
 #pragma once

@@ -290,6 +290,7 @@ static int make_partition(struct machine *m)
 		.vp_count = w->vp_count,
 		.debug_exit = m->debug_exit,
 		.test_devices = m->test_devices,
+		.portable = m->portable,
 		.region = { [WALL_REGION_RAM] = { w->ram, w->ram_size },
 			    [WALL_REGION_VRAM] = { w->vram, w->vram_size },
 			    [WALL_REGION_ROM] = { w->rom, w->rom_size } },

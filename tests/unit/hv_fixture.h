@@ -61,7 +61,7 @@ struct machine {
 	struct script_vp *vp[WALL_MAX_VPS];
 	int serial; /* our end of COM1 */
 	int serial_hv;
-	bool debug_exit, test_devices;
+	bool debug_exit, test_devices, portable;
 	int start_result;
 	struct err err;
 	_Atomic bool up;

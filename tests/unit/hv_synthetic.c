@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guest's synthetic MSRs and hypercalls, and through them the worker: messages and events. */
-#include "hv_fixture.h"
+#include "hv_guest.h"
 
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -8,52 +8,10 @@
 #include "base/ipc.h"
 #include "hv/hypercall.h"
 
-#define MESSAGES 0x200000ull
-#define EVENTS 0x201000ull
-#define CALLS 0x202000ull
-#define INPUT 0x203000ull
-#define TIME 0x204000ull
-#define VECTOR 0x53u
-
-static bool wrmsr(struct script_vp *vp, u32 index, u64 value)
-{
-	return vp->bus->msr_write(vp->bus_vp, index, value);
-}
-
-static u64 rdmsr(struct script_vp *vp, u32 index)
-{
-	u64 v = 0;
-
-	EXPECT(vp->bus->msr_read(vp->bus_vp, index, &v));
-	return v;
-}
-
-/* What a guest does first. */
-static void open_guest(struct script_vp *vp)
-{
-	script_open_lapic(vp);
-	vp->call = (struct engine_call){ .wide = true, .privileged = true };
-	EXPECT(wrmsr(vp, HV_MSR_GUEST_OS_ID, 0x8100ull << 48));
-	EXPECT(wrmsr(vp, HV_MSR_HYPERCALL, CALLS | 1));
-	EXPECT(wrmsr(vp, HV_MSR_SIMP, MESSAGES | 1));
-	EXPECT(wrmsr(vp, HV_MSR_SIEFP, EVENTS | 1));
-	EXPECT(wrmsr(vp, HV_MSR_SINT0 + HV_SINT_VMBUS, VECTOR));
-	EXPECT(wrmsr(vp, HV_MSR_SCONTROL, 1));
-}
-
-static u64 call(struct script_vp *vp, u64 word, u64 input, u64 output)
-{
-	vp->call.gpr[R_CX] = word;
-	vp->call.gpr[R_DX] = input;
-	vp->call.gpr[R_8] = output;
-	EXPECT(vp->bus->hypercall(vp->bus_vp));
-	return vp->call.gpr[R_AX];
-}
-
 static enum script_result open_and_halt(struct script_vp *vp)
 {
 	if (vp->step++ == 0)
-		open_guest(vp);
+		guest_open(vp);
 	vp->result[7] = 1;
 	return SCRIPT_HALT;
 }
@@ -78,13 +36,13 @@ TEST(message_of_the_worker_wakes_the_guest_and_lies_in_its_slot)
 	struct hv_message *slot;
 
 	ASSERT(m);
-	slot = (struct hv_message *)(m->worker->ram + MESSAGES) + HV_SINT_VMBUS;
+	slot = (struct hv_message *)(m->worker->ram + GUEST_MESSAGES) + HV_SINT_VMBUS;
 	m->script[0] = open_and_halt;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(post(m, 0, HV_SINT_VMBUS, 1, 40), 0);
 	WAIT_FOR(m->vp[0]->taken_count > 0);
-	ASSERT_EQ(m->vp[0]->taken, VECTOR);
+	ASSERT_EQ(m->vp[0]->taken, GUEST_VECTOR);
 	ASSERT_EQ(le32_get(slot->type), 1);
 	ASSERT_EQ(slot->payload_size, 40);
 	ASSERT_EQ(slot->payload[39], 0xab);
@@ -108,7 +66,7 @@ TEST(message_posted_while_the_vm_stands_arrives_when_it_runs)
 	struct hv_message *slot;
 
 	ASSERT(m);
-	slot = (struct hv_message *)(m->worker->ram + MESSAGES) + HV_SINT_VMBUS;
+	slot = (struct hv_message *)(m->worker->ram + GUEST_MESSAGES) + HV_SINT_VMBUS;
 	m->script[0] = open_and_halt;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
@@ -134,8 +92,8 @@ TEST(event_of_the_worker_sets_its_flag_and_interrupts)
 	WAIT_FOR(m->vp[1]->result[7]);
 	worker_signal(end, 1, 2047);
 	WAIT_FOR(m->vp[1]->taken_count > 0);
-	ASSERT_EQ(m->vp[1]->taken, VECTOR);
-	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256 + 255], 0x80);
+	ASSERT_EQ(m->vp[1]->taken, GUEST_VECTOR);
+	ASSERT_EQ(m->worker->ram[GUEST_EVENTS + HV_SINT_VMBUS * 256 + 255], 0x80);
 	worker_end_close(end);
 }
 
@@ -153,21 +111,21 @@ TEST(event_that_came_while_the_vm_stood_is_not_lost)
 	worker_signal(end, 0, 5);
 	/* hv's loop has seen the bell once this was answered. */
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
-	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256], 0);
+	ASSERT_EQ(m->worker->ram[GUEST_EVENTS + HV_SINT_VMBUS * 256], 0);
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->taken_count > 0);
-	ASSERT_EQ(m->worker->ram[EVENTS + HV_SINT_VMBUS * 256], 0x20);
+	ASSERT_EQ(m->worker->ram[GUEST_EVENTS + HV_SINT_VMBUS * 256], 0x20);
 	worker_end_close(end);
 }
 
 /* An interrupt handler that takes its flag, in a processor that sleeps between two of them. */
 static enum script_result take_flags(struct script_vp *vp)
 {
-	_Atomic u8 *flags =
-		(_Atomic u8 *)vp->machine->worker->ram + EVENTS + HV_SINT_VMBUS * 256;
+	_Atomic u8 *flags = (_Atomic u8 *)vp->machine->worker->ram + GUEST_EVENTS +
+			    HV_SINT_VMBUS * 256;
 
 	if (vp->step++ == 0)
-		open_guest(vp);
+		guest_open(vp);
 	else
 		vp->bus->mmio_write(vp->bus_vp, LAPIC_GPA + 0xb0, 4, 0); /* EOI */
 	if (atomic_exchange(&flags[3], 0) & 0x80)
@@ -220,11 +178,11 @@ TEST(event_is_never_lost_where_the_kernel_cannot_wait_for_two_words)
 static enum script_result signal_connection(struct script_vp *vp)
 {
 	if (vp->step++ == 0) {
-		open_guest(vp);
-		vp->result[0] = call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 77, 0);
-		vp->result[1] = call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 78, 0);
-		vp->result[2] =
-			call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 77 | 1ull << 32, 0);
+		guest_open(vp);
+		vp->result[0] = guest_call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 77, 0);
+		vp->result[1] = guest_call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST, 78, 0);
+		vp->result[2] = guest_call(vp, HV_SIGNAL_EVENT | HV_CALL_FAST,
+					   77 | 1ull << 32, 0);
 		/* The same by the hypercall page's port. */
 		vp->call.gpr[R_9] = 99;
 		vp->bus->pio_write(vp->bus_vp, HYPERCALL_PORT_SIGNAL, 4, 77);
@@ -284,17 +242,17 @@ static enum script_result post_to_worker(struct script_vp *vp)
 
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
-	open_guest(vp);
+	guest_open(vp);
 	memset(m.payload, 0x5a, sizeof m.payload);
-	memcpy(ram + INPUT, &m, sizeof m);
-	vp->result[0] = call(vp, HV_POST_MESSAGE, INPUT, 0);
+	memcpy(ram + GUEST_INPUT, &m, sizeof m);
+	vp->result[0] = guest_call(vp, HV_POST_MESSAGE, GUEST_INPUT, 0);
 	m.size = le32_of(241);
-	memcpy(ram + INPUT, &m, sizeof m);
-	vp->result[1] = call(vp, HV_POST_MESSAGE, INPUT, 0);
-	vp->result[2] = call(vp, HV_POST_MESSAGE, INPUT + 4, 0);
-	vp->result[3] = call(vp, HV_POST_MESSAGE, INPUT + 0xf08, 0);
-	vp->result[4] = call(vp, HV_POST_MESSAGE | HV_CALL_FAST, INPUT, 0);
-	vp->result[5] = call(vp, HV_POST_MESSAGE, 0xfee00000, 0);
+	memcpy(ram + GUEST_INPUT, &m, sizeof m);
+	vp->result[1] = guest_call(vp, HV_POST_MESSAGE, GUEST_INPUT, 0);
+	vp->result[2] = guest_call(vp, HV_POST_MESSAGE, GUEST_INPUT + 4, 0);
+	vp->result[3] = guest_call(vp, HV_POST_MESSAGE, GUEST_INPUT + 0xf08, 0);
+	vp->result[4] = guest_call(vp, HV_POST_MESSAGE | HV_CALL_FAST, GUEST_INPUT, 0);
+	vp->result[5] = guest_call(vp, HV_POST_MESSAGE, 0xfee00000, 0);
 	vp->result[7] = 1;
 	return SCRIPT_HALT;
 }
@@ -330,16 +288,17 @@ static enum script_result make_calls(struct script_vp *vp)
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
 	EXPECT(!vp->bus->hypercall(vp->bus_vp)); /* no page yet: #UD */
-	open_guest(vp);
-	vp->result[0] = call(vp, 0x4242, 0, 0);
-	vp->result[1] = call(vp, HV_SEND_IPI | HV_CALL_FAST | BIT64(27), 0x61, 2);
-	vp->result[2] = call(vp, HV_SEND_IPI | HV_CALL_FAST, 15, 2);
-	memcpy(ram + INPUT, &ipi, sizeof ipi);
-	vp->result[3] = call(vp, HV_SEND_IPI, INPUT, 0);
-	memcpy(ram + INPUT, &flush, sizeof flush);
-	memcpy(ram + INPUT + sizeof flush, list, sizeof list);
-	vp->result[4] = call(vp, HV_FLUSH_LIST | 2ull << HV_CALL_REPS_SHIFT, INPUT, 0);
-	vp->result[5] = call(vp, HV_FLUSH_LIST, INPUT, 0);
+	guest_open(vp);
+	vp->result[0] = guest_call(vp, 0x4242, 0, 0);
+	vp->result[1] = guest_call(vp, HV_SEND_IPI | HV_CALL_FAST | BIT64(27), 0x61, 2);
+	vp->result[2] = guest_call(vp, HV_SEND_IPI | HV_CALL_FAST, 15, 2);
+	memcpy(ram + GUEST_INPUT, &ipi, sizeof ipi);
+	vp->result[3] = guest_call(vp, HV_SEND_IPI, GUEST_INPUT, 0);
+	memcpy(ram + GUEST_INPUT, &flush, sizeof flush);
+	memcpy(ram + GUEST_INPUT + sizeof flush, list, sizeof list);
+	vp->result[4] = guest_call(vp, HV_FLUSH_LIST | 2ull << HV_CALL_REPS_SHIFT,
+				   GUEST_INPUT, 0);
+	vp->result[5] = guest_call(vp, HV_FLUSH_LIST, GUEST_INPUT, 0);
 	vp->call.privileged = false;
 	EXPECT(!vp->bus->hypercall(vp->bus_vp));
 	vp->call.privileged = true;
@@ -386,20 +345,20 @@ static enum script_result call_by_xmm(struct script_vp *vp)
 
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
-	open_guest(vp);
+	guest_open(vp);
 	memcpy(vp->xmm, list, sizeof list);
-	vp->result[0] = call(vp, HV_FLUSH_LIST | fast, 0, 0);
+	vp->result[0] = guest_call(vp, HV_FLUSH_LIST | fast, 0, 0);
 	/* 24 bytes and eleven elements are 112; twelve are not. */
-	vp->result[1] = call(
+	vp->result[1] = guest_call(
 		vp, HV_FLUSH_LIST | HV_CALL_FAST | 11ull << HV_CALL_REPS_SHIFT, 0, 0);
-	vp->result[2] = call(
+	vp->result[2] = guest_call(
 		vp, HV_FLUSH_LIST | HV_CALL_FAST | 12ull << HV_CALL_REPS_SHIFT, 0, 0);
 	/* Results have no registers to come back in. */
-	vp->result[3] =
-		call(vp, HV_GET_VP_REGISTERS | HV_CALL_FAST | 1ull << HV_CALL_REPS_SHIFT,
-		     0, 0);
-	vp->result[4] = call(vp, HV_QUERY_EXTENDED | HV_CALL_FAST, 0, 0);
-	vp->result[5] = call(vp, HV_POST_MESSAGE | HV_CALL_FAST, 0, 0);
+	vp->result[3] = guest_call(
+		vp, HV_GET_VP_REGISTERS | HV_CALL_FAST | 1ull << HV_CALL_REPS_SHIFT, 0,
+		0);
+	vp->result[4] = guest_call(vp, HV_QUERY_EXTENDED | HV_CALL_FAST, 0, 0);
+	vp->result[5] = guest_call(vp, HV_POST_MESSAGE | HV_CALL_FAST, 0, 0);
 	vp->result[7] = 1;
 	return SCRIPT_HALT;
 }
@@ -430,8 +389,6 @@ TEST(fast_calls_have_up_to_112_bytes_in_registers)
 
 /* ---- registers by name -------------------------------------------------------------------------- */
 
-#define OUTPUT 0x205000ull
-
 static u64 call_registers(struct script_vp *vp, u16 code, u32 who, const void *elements,
 			  unsigned count, size_t size)
 {
@@ -439,9 +396,10 @@ static u64 call_registers(struct script_vp *vp, u16 code, u32 who, const void *e
 					    .vp = le32_of(who) };
 	u8 *ram = vp->machine->worker->ram;
 
-	memcpy(ram + INPUT, &in, sizeof in);
-	memcpy(ram + INPUT + sizeof in, elements, count * size);
-	return call(vp, code | (u64)count << HV_CALL_REPS_SHIFT, INPUT, OUTPUT);
+	memcpy(ram + GUEST_INPUT, &in, sizeof in);
+	memcpy(ram + GUEST_INPUT + sizeof in, elements, count * size);
+	return guest_call(vp, code | (u64)count << HV_CALL_REPS_SHIFT, GUEST_INPUT,
+			  GUEST_OUTPUT);
 }
 
 static enum script_result name_registers(struct script_vp *vp)
@@ -459,7 +417,7 @@ static enum script_result name_registers(struct script_vp *vp)
 
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
-	open_guest(vp);
+	guest_open(vp);
 	vp->result[0] = call_registers(vp, HV_GET_VP_REGISTERS, HV_VP_SELF, names,
 				       ARRAY_COUNT(names), sizeof names[0]);
 	/* The first of two is served, and the answer says so. */
@@ -467,14 +425,14 @@ static enum script_result name_registers(struct script_vp *vp)
 		call_registers(vp, HV_GET_VP_REGISTERS, 1, unknown, 2, sizeof unknown[0]);
 	vp->result[2] = call_registers(vp, HV_SET_VP_REGISTERS, HV_VP_SELF, settings, 2,
 				       sizeof settings[0]);
-	vp->result[3] = rdmsr(vp, HV_MSR_SINT0 + 5);
+	vp->result[3] = guest_rdmsr(vp, HV_MSR_SINT0 + 5);
 	vp->result[4] =
 		call_registers(vp, HV_GET_VP_REGISTERS, 0, names, 1, sizeof names[0]);
 	vp->result[5] =
 		call_registers(vp, HV_GET_VP_REGISTERS, 2, names, 1, sizeof names[0]);
 	/* Results that would lie in two pages. */
-	vp->result[6] = call(vp, HV_GET_VP_REGISTERS | 2ull << HV_CALL_REPS_SHIFT, INPUT,
-			     OUTPUT + 4096 - 16);
+	vp->result[6] = guest_call(vp, HV_GET_VP_REGISTERS | 2ull << HV_CALL_REPS_SHIFT,
+				   GUEST_INPUT, GUEST_OUTPUT + 4096 - 16);
 	vp->result[7] = 1;
 	return SCRIPT_HALT;
 }
@@ -490,7 +448,7 @@ TEST(registers_are_read_and_written_by_their_names)
 	m->script[1] = name_registers;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[1]->result[7]);
-	memcpy(got, m->worker->ram + OUTPUT, sizeof got);
+	memcpy(got, m->worker->ram + GUEST_OUTPUT, sizeof got);
 	ASSERT_EQ(m->vp[1]->result[0], 5ull << HV_CALL_REPS_SHIFT);
 	ASSERT_EQ(m->vp[1]->result[1], 1ull << HV_CALL_REPS_SHIFT | HV_INVALID_PARAMETER);
 	ASSERT_EQ(m->vp[1]->result[2], 1ull << HV_CALL_REPS_SHIFT | HV_INVALID_PARAMETER);
@@ -499,11 +457,11 @@ TEST(registers_are_read_and_written_by_their_names)
 	ASSERT_EQ(m->vp[1]->result[5], HV_INVALID_VP);
 	ASSERT_EQ(m->vp[1]->result[6], HV_INVALID_PARAMETER);
 	ASSERT_EQ(le64_get(got[1].word[0]), 1);
-	ASSERT_EQ(le64_get(got[2].word[0]), VECTOR);
+	ASSERT_EQ(le64_get(got[2].word[0]), GUEST_VECTOR);
 	m->vp[1]->bus->cpuid(m->vp[1]->bus_vp, HV_CPUID_FEATURES, 0, regs);
 	ASSERT_EQ(le64_get(got[3].word[0]), (u64)regs[1] << 32 | regs[0]);
 	ASSERT_EQ(le64_get(got[3].word[1]), (u64)regs[3] << 32 | regs[2]);
-	ASSERT_EQ(le64_get(got[4].word[0]), MESSAGES | 1);
+	ASSERT_EQ(le64_get(got[4].word[0]), GUEST_MESSAGES | 1);
 }
 
 /* ---- registers ------------------------------------------------------------------------------------- */
@@ -513,17 +471,17 @@ static enum script_result read_registers(struct script_vp *vp)
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
 	/* Linux makes the page of the time before it says who it is. */
-	EXPECT(wrmsr(vp, HV_MSR_REFERENCE_TSC, TIME | 1));
-	EXPECT(wrmsr(vp, HV_MSR_HYPERCALL, CALLS | 1));
-	vp->result[0] = rdmsr(vp, HV_MSR_HYPERCALL);
-	EXPECT(wrmsr(vp, HV_MSR_GUEST_OS_ID, 1));
-	EXPECT(wrmsr(vp, HV_MSR_HYPERCALL, CALLS | 1));
-	vp->result[1] = rdmsr(vp, HV_MSR_HYPERCALL);
-	EXPECT(wrmsr(vp, HV_MSR_GUEST_OS_ID, 0));
-	vp->result[2] = rdmsr(vp, HV_MSR_HYPERCALL);
-	vp->result[3] = rdmsr(vp, HV_MSR_VP_INDEX);
-	vp->result[4] = rdmsr(vp, HV_MSR_TIME_REF_COUNT);
-	vp->result[5] = rdmsr(vp, HV_MSR_TSC_FREQUENCY);
+	EXPECT(guest_wrmsr(vp, HV_MSR_REFERENCE_TSC, GUEST_TIME | 1));
+	EXPECT(guest_wrmsr(vp, HV_MSR_HYPERCALL, GUEST_CALLS | 1));
+	vp->result[0] = guest_rdmsr(vp, HV_MSR_HYPERCALL);
+	EXPECT(guest_wrmsr(vp, HV_MSR_GUEST_OS_ID, 1));
+	EXPECT(guest_wrmsr(vp, HV_MSR_HYPERCALL, GUEST_CALLS | 1));
+	vp->result[1] = guest_rdmsr(vp, HV_MSR_HYPERCALL);
+	EXPECT(guest_wrmsr(vp, HV_MSR_GUEST_OS_ID, 0));
+	vp->result[2] = guest_rdmsr(vp, HV_MSR_HYPERCALL);
+	vp->result[3] = guest_rdmsr(vp, HV_MSR_VP_INDEX);
+	vp->result[4] = guest_rdmsr(vp, HV_MSR_TIME_REF_COUNT);
+	vp->result[5] = guest_rdmsr(vp, HV_MSR_TSC_FREQUENCY);
 	vp->result[6] = vp->bus->msr_write(vp->bus_vp, HV_MSR_VP_INDEX, 0) ||
 			vp->bus->msr_write(vp->bus_vp, HV_MSR_TIME_REF_COUNT, 0) ||
 			vp->bus->msr_write(vp->bus_vp, 0x400001ff, 0);
@@ -540,15 +498,15 @@ TEST(registers_of_the_partition_are_as_the_guest_wrote_them)
 	m->script[0] = read_registers;
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
-	ASSERT_EQ(m->vp[0]->result[0], CALLS);
-	ASSERT_EQ(m->vp[0]->result[1], CALLS | 1);
-	ASSERT_EQ(m->vp[0]->result[2], CALLS);
+	ASSERT_EQ(m->vp[0]->result[0], GUEST_CALLS);
+	ASSERT_EQ(m->vp[0]->result[1], GUEST_CALLS | 1);
+	ASSERT_EQ(m->vp[0]->result[2], GUEST_CALLS);
 	ASSERT_EQ(m->vp[0]->result[3], 0);
 	ASSERT(m->vp[0]->result[4] > 0);
 	ASSERT(m->vp[0]->result[4] < 20 * 10000000);
 	ASSERT_EQ(m->vp[0]->result[5], NS_PER_SEC);
 	ASSERT_EQ(m->vp[0]->result[6], 0);
-	memcpy(&page, m->worker->ram + TIME, sizeof page);
+	memcpy(&page, m->worker->ram + GUEST_TIME, sizeof page);
 	ASSERT(le32_get(page.sequence) != 0);
 	ASSERT(le64_get(page.scale) != 0);
 }
@@ -574,7 +532,7 @@ TEST(reference_time_goes_on_from_where_it_was_stopped_or_set)
 	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
-	memcpy(&before, m->worker->ram + TIME, sizeof before);
+	memcpy(&before, m->worker->ram + GUEST_TIME, sizeof before);
 	get_time(m, &stood);
 	usleep(2000);
 	get_time(m, &later);
@@ -584,7 +542,7 @@ TEST(reference_time_goes_on_from_where_it_was_stopped_or_set)
 	ASSERT_EQ(machine_run(m), 0);
 	get_time(m, &later);
 	ASSERT(later >= 3600 * NS_PER_SEC && later < 3620 * NS_PER_SEC);
-	memcpy(&after, m->worker->ram + TIME, sizeof after);
+	memcpy(&after, m->worker->ram + GUEST_TIME, sizeof after);
 	ASSERT(le32_get(after.sequence) != le32_get(before.sequence));
 	ASSERT(le64_get(after.offset) != le64_get(before.offset));
 }
@@ -613,7 +571,7 @@ TEST(frequency_of_the_counter_is_what_the_guest_was_told_where_it_began)
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(m->vp[0]->result[5], NS_PER_SEC - 123456);
 	struct hv_reference_tsc_page page;
-	memcpy(&page, m->worker->ram + TIME, sizeof page);
+	memcpy(&page, m->worker->ram + GUEST_TIME, sizeof page);
 	ASSERT_EQ(le64_get(page.scale),
 		  (u64)(((unsigned __int128)10000000 << 64) / (NS_PER_SEC - 123456)));
 	m->vp[0]->bus->cpuid(m->vp[0]->bus_vp, 0x15, 0, regs);
@@ -630,13 +588,13 @@ static enum script_result move_counter(struct script_vp *vp)
 {
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
-	EXPECT(wrmsr(vp, HV_MSR_REFERENCE_TSC, TIME | 1));
-	vp->result[0] = *(u32 *)(vp->machine->worker->ram + TIME);
-	vp->result[1] = rdmsr(vp, HV_MSR_TIME_REF_COUNT);
+	EXPECT(guest_wrmsr(vp, HV_MSR_REFERENCE_TSC, GUEST_TIME | 1));
+	vp->result[0] = *(u32 *)(vp->machine->worker->ram + GUEST_TIME);
+	vp->result[1] = guest_rdmsr(vp, HV_MSR_TIME_REF_COUNT);
 	vp->tsc_offset += 3600 * (s64)NS_PER_SEC;
 	vp->bus->tsc_moved(vp->bus_vp);
-	vp->result[2] = *(u32 *)(vp->machine->worker->ram + TIME);
-	vp->result[3] = rdmsr(vp, HV_MSR_TIME_REF_COUNT);
+	vp->result[2] = *(u32 *)(vp->machine->worker->ram + GUEST_TIME);
+	vp->result[3] = guest_rdmsr(vp, HV_MSR_TIME_REF_COUNT);
 	vp->result[7] = 1;
 	return SCRIPT_HALT;
 }
@@ -656,16 +614,16 @@ TEST(guest_that_moves_its_counter_moves_no_time_but_has_no_page_of_it)
 	/* It agrees with itself: the next run begins with a page that is true. */
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
 	ASSERT_EQ(machine_run(m), 0);
-	ASSERT(*(u32 *)(m->worker->ram + TIME) != 0);
+	ASSERT(*(u32 *)(m->worker->ram + GUEST_TIME) != 0);
 }
 
 static enum script_result crash(struct script_vp *vp)
 {
 	if (vp->step++ > 0)
 		return SCRIPT_HALT;
-	EXPECT(wrmsr(vp, HV_MSR_CRASH_P0, 0xdead));
-	EXPECT(wrmsr(vp, HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY));
-	EXPECT(wrmsr(vp, HV_MSR_RESET, 1));
+	EXPECT(guest_wrmsr(vp, HV_MSR_CRASH_P0, 0xdead));
+	EXPECT(guest_wrmsr(vp, HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY));
+	EXPECT(guest_wrmsr(vp, HV_MSR_RESET, 1));
 	return SCRIPT_HALT;
 }
 
