@@ -77,6 +77,7 @@ static const unsigned long kvm_requests[] = {
 	KVM_SET_MP_STATE,
 	KVM_GET_LAPIC,
 	KVM_SET_LAPIC,
+	KVM_SET_CPUID2, /* with the first state: it holds the frequency that the guest was told */
 	KVM_GET_DEVICE_ATTR, /* of a VP: the offset of its time stamp counter */
 	KVM_SET_DEVICE_ATTR,
 	/* memory: the loop's alone */
