@@ -28,7 +28,7 @@ help:
 	@echo 'make test-kvm   guests on KVM; where there is none, in a host that QEMU translates'
 	@echo 'make scenario   what the command line does; CASES=... for some'
 	@echo 'make bench      figures beside those of QEMU in the same run'
-	@echo 'make bench-disk disk convert beside qemu-img'
+	@echo 'make bench-disk a guest on its disk beside QEMU, disk convert beside qemu-img'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
 	@echo '                FUZZ=MINUTES: each fuzz target'
@@ -76,7 +76,8 @@ soak-disk: all
 	@$(BUILD)/tests/crash/disk-crash --states $(or $(STATES),1000000) --seed $(or $(SEED),$(shell date -u +%Y%m%d))
 
 bench-disk: all
-	@tests/tools/install-missing build test
+	@tests/tools/install-missing build guest test bench
+	@tests/bench/disk-rows $(BUILD)
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
 soak: $(if $(FUZZ),soak-fuzz,soak-blocks)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <time.h>
 
 #include "base/ipc.h"
 #include "disk/image.h"
@@ -64,6 +65,11 @@ struct disk {
 		void *owner;
 		struct err err;
 	} life;
+	struct {
+		bool written; /* the first write of all may have to say so in the file */
+		unsigned flushing;  /* then the host may keep writers waiting */
+		u64 no_writes_till; /* ns, CLOCK_MONOTONIC: the host did so lately */
+	} now;			    /* for disk_do_now; loop's thread */
 };
 
 static void list_init(struct request_list *list)
@@ -199,6 +205,11 @@ void disk_pool_run(struct disk_pool *pool, void (*fn)(void *owner), void *owner,
 	pthread_mutex_unlock(&pool->lock);
 }
 
+static bool flushes(const struct disk_request *request)
+{
+	return request->op == DISK_FLUSH || request->flags & DISK_FUA;
+}
+
 static void on_finished(void *owner, unsigned events)
 {
 	struct disk_pool *pool = owner;
@@ -214,6 +225,9 @@ static void on_finished(void *owner, unsigned events)
 
 		next = request->next;
 		disk->in_flight--;
+		disk->now.flushing -= flushes(request);
+		if (request->op == DISK_WRITE)
+			disk->now.written = true;
 		if (request->result < 0)
 			disk->counters.errors++;
 		if (request->op == DISK_RESIZE && request->result == 0)
@@ -514,6 +528,7 @@ static void enqueue(struct disk *disk, struct disk_request *request,
 
 void disk_submit(struct disk *disk, struct disk_request *request)
 {
+	disk->now.flushing += flushes(request);
 	count(&disk->counters, request);
 	enqueue(disk, request, perform);
 }
@@ -573,6 +588,62 @@ void disk_close_start(struct disk *disk, void (*done)(void *owner, int r), void 
 	disk->life.owner = owner;
 	disk->life.request = (struct disk_request){ .done = on_closed };
 	enqueue(disk, &disk->life.request, close_leaf);
+}
+
+/* ---- at once --------------------------------------------------------------------------------- */
+
+/*
+ * While others are under way on the threads, long copies would only hold up the loop. A write into
+ * the host's cache has no way to say that it would wait (ext4 knows none): so they are taken here
+ * as long as they are quick, and after a slow one the threads have them for a while.
+ */
+#define NOW_SMALL (64u << 10)
+#define NOW_LARGE (1u << 20)
+#define SLOW_WRITE_NS 1000000u
+#define AFTER_SLOW_WRITE 32 /* times as long as it took */
+
+static u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
+static int write_now(struct disk *disk, const struct disk_request *rq)
+{
+	u64 before, after;
+	int r;
+
+	if (!disk->now.written || disk->now.flushing > 0 || rq->flags & DISK_FUA)
+		return -EAGAIN;
+	before = now_ns();
+	if (before < disk->now.no_writes_till)
+		return -EAGAIN;
+	r = image_write_now(disk->leaf, rq->iov, rq->iov_count, rq->offset);
+	after = now_ns();
+	if (after - before > SLOW_WRITE_NS)
+		disk->now.no_writes_till = after + (after - before) * AFTER_SLOW_WRITE;
+	return r;
+}
+
+bool disk_do_now(struct disk *disk, struct disk_request *request)
+{
+	int r = -EAGAIN;
+
+	if (request->size > (disk->in_flight > 0 ? NOW_SMALL : NOW_LARGE))
+		return false;
+	if (request->op == DISK_READ)
+		r = image_read_now(disk->leaf, request->iov, request->iov_count,
+				   request->offset);
+	else if (request->op == DISK_WRITE)
+		r = write_now(disk, request);
+	/* Whatever is wrong, the threads will find it too, and say so in the ordinary way. */
+	if (r < 0)
+		return false;
+	count(&disk->counters, request);
+	disk->counters.at_once++;
+	return true;
 }
 
 /* ---- chains ---------------------------------------------------------------------------------- */

@@ -137,11 +137,18 @@ struct disk_request {
 	int result;
 };
 void disk_submit(struct disk *disk, struct disk_request *request);
+/*
+ * A read or write whose bytes are in the host's cache needs no other thread, and each change of
+ * threads costs more than 4 KiB of copying. True: it was done here, well, and done() is not
+ * called. False: disk_submit it. The caller's thread needs preadv2 and pwritev.
+ */
+bool disk_do_now(struct disk *disk, struct disk_request *request) MUST_CHECK;
 unsigned disk_in_flight(const struct disk *disk);
 
 struct disk_counters {
 	u64 reads, writes, flushes, trims, errors;
 	u64 read_bytes, written_bytes;
+	u64 at_once; /* reads and writes without another thread */
 };
 void disk_count(const struct disk *disk, struct disk_counters *ret_counters);
 

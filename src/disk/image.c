@@ -110,11 +110,16 @@ static bool request_fits(const struct image *im, u64 offset, u64 size)
 	       size % im->logical_block == 0;
 }
 
-static int map(struct image *im, u64 offset, u64 max, struct extent *ret_extent)
+/* How locks are taken: by who can wait, and by who cannot (the first error wins). */
+typedef int (*lock_fn)(pthread_mutex_t *lock);
+
+static int map(struct image *im, u64 offset, u64 max, struct extent *ret_extent,
+	       lock_fn lock)
 {
 	int r;
 
-	pthread_mutex_lock(&im->lock);
+	if (lock(&im->lock) != 0)
+		return -EAGAIN;
 	r = im->ops->map(im, offset, max, ret_extent);
 	pthread_mutex_unlock(&im->lock);
 	return r;
@@ -141,7 +146,8 @@ static int move(struct image *im, struct iov_cursor *cursor, u64 size, u64 offse
 }
 
 /* The depth of the recursion is that of the chain, at most DISK_MAX_DEPTH. */
-static int read_level(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size)
+static int read_level(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size,
+		      lock_fn lock)
 {
 	while (size > 0) {
 		struct extent e;
@@ -151,13 +157,13 @@ static int read_level(struct image *im, struct iov_cursor *cursor, u64 offset, u
 			iov_fill_zero(cursor, size);
 			return 0;
 		}
-		r = map(im, offset, min_u64(size, im->size - offset), &e);
+		r = map(im, offset, min_u64(size, im->size - offset), &e, lock);
 		if (r < 0)
 			return r;
 		if (e.kind == EXTENT_HERE)
 			r = move(im, cursor, e.size, e.offset, im->storage->ops->read);
 		else if (e.kind == EXTENT_PARENT && im->parent)
-			r = read_level(im->parent, cursor, offset, e.size);
+			r = read_level(im->parent, cursor, offset, e.size, lock);
 		else
 			iov_fill_zero(cursor, e.size);
 		if (r < 0)
@@ -176,7 +182,23 @@ int image_read(struct image *im, const struct iovec *iov, unsigned count, u64 of
 
 	pthread_rwlock_rdlock(&im->gate);
 	if (request_fits(im, offset, size))
-		r = read_level(im, &cursor, offset, size);
+		r = read_level(im, &cursor, offset, size, pthread_mutex_lock);
+	pthread_rwlock_unlock(&im->gate);
+	return r;
+}
+
+int image_read_now(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
+{
+	struct iov_cursor cursor = { .iov = iov, .count = count };
+	u64 size = iov_size(iov, count);
+	int r = -EINVAL;
+
+	if (pthread_rwlock_tryrdlock(&im->gate) != 0)
+		return -EAGAIN;
+	storage_read_at_once(true);
+	if (request_fits(im, offset, size))
+		r = read_level(im, &cursor, offset, size, pthread_mutex_trylock);
+	storage_read_at_once(false);
 	pthread_rwlock_unlock(&im->gate);
 	return r;
 }
@@ -219,7 +241,8 @@ int image_extent(struct image *im, u64 offset, u64 max, struct extent *ret_exten
 			e.kind = EXTENT_ZERO;
 			break;
 		}
-		r = map(im, offset, min_u64(e.size, im->size - offset), &e);
+		r = map(im, offset, min_u64(e.size, im->size - offset), &e,
+			pthread_mutex_lock);
 		if (r < 0)
 			return r;
 		look_for_holes(im, &e);
@@ -234,26 +257,35 @@ int image_extent(struct image *im, u64 offset, u64 max, struct extent *ret_exten
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* After begin_write: data goes to its place, and that is noted. */
+static int write_extent(struct image *im, struct iov_cursor *cursor, u64 offset,
+			const struct extent *e)
+{
+	int r = move(im, cursor, e->size, e->offset, im->storage->ops->write), noted = 0;
+
+	if (im->ops->end_write) {
+		pthread_mutex_lock(&im->lock);
+		noted = im->ops->end_write(im, offset, e->size, r == 0);
+		pthread_mutex_unlock(&im->lock);
+	}
+	return r < 0 ? r : noted;
+}
+
 /* One extent. *ret_done: bytes that are seen to. */
 static int write_some(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size,
 		      u64 *ret_done)
 {
 	struct extent e;
-	int r, noted = 0;
+	int r;
 
 	pthread_mutex_lock(&im->lock);
 	r = im->failed ? -EIO : im->ops->begin_write(im, offset, size, &e);
 	pthread_mutex_unlock(&im->lock);
 	if (r < 0)
 		return r;
-	r = move(im, cursor, e.size, e.offset, im->storage->ops->write);
-	if (im->ops->end_write) {
-		pthread_mutex_lock(&im->lock);
-		noted = im->ops->end_write(im, offset, e.size, r == 0);
-		pthread_mutex_unlock(&im->lock);
-	}
+	r = write_extent(im, cursor, offset, &e);
 	*ret_done = e.size;
-	return r < 0 ? r : noted;
+	return r;
 }
 
 /* Until all is done, or -EAGAIN, or an error; *offset and *size move on. */
@@ -302,6 +334,45 @@ int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 o
 			r = -EIO;
 	} while (r == -EAGAIN);
 	return r == 0 ? commit_when_much(im) : r;
+}
+
+/* All of it in one extent that has its place already. */
+static int overwrite(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size)
+{
+	struct extent e = { 0 };
+	int r;
+
+	if (pthread_mutex_trylock(&im->lock) != 0)
+		return -EAGAIN;
+	r = im->failed				   ? -EIO
+	    : im->tables_dirty >= MAX_DIRTY_TABLES ? -EAGAIN
+						   : im->ops->map(im, offset, size, &e);
+	if (r == 0 && (e.kind != EXTENT_HERE || e.size < size))
+		r = -EAGAIN;
+	if (r == 0)
+		r = im->ops->begin_write(im, offset, size, &e);
+	pthread_mutex_unlock(&im->lock);
+	if (r == 0)
+		r = write_extent(im, cursor, offset, &e);
+	return r == 0 && e.size < size ? -EAGAIN : r;
+}
+
+int image_write_now(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
+{
+	struct iov_cursor cursor = { .iov = iov, .count = count };
+	u64 size = iov_size(iov, count);
+	int r = -EINVAL;
+
+	if (im->read_only)
+		return -EROFS;
+	if (pthread_rwlock_tryrdlock(&im->gate) != 0)
+		return -EAGAIN;
+	storage_read_at_once(true);
+	if (request_fits(im, offset, size))
+		r = overwrite(im, &cursor, offset, size);
+	storage_read_at_once(false);
+	pthread_rwlock_unlock(&im->gate);
+	return r;
 }
 
 #define ZERO_PIECE (256u << 10)

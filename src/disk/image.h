@@ -125,6 +125,15 @@ int image_read(struct image *im, const struct iovec *iov, unsigned count, u64 of
 	MUST_CHECK;
 int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
 	MUST_CHECK;
+/*
+ * The same where nothing has to be waited for, not even a lock: all that is read is in the host's
+ * cache; what is written overwrites what has its place in this image, and the host takes it into
+ * its cache. Else -EAGAIN: do it in the ordinary way. A part may have been done.
+ */
+int image_read_now(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
+	MUST_CHECK;
+int image_write_now(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
+	MUST_CHECK;
 int image_zero(struct image *im, u64 offset, u64 size) MUST_CHECK;
 int image_trim(struct image *im, u64 offset, u64 size) MUST_CHECK;
 int image_flush(struct image *im) MUST_CHECK;

@@ -54,6 +54,12 @@ int storage_open_file(int fd, bool read_only, u32 device_block,
 void storage_own_fd(struct storage *s);
 void storage_close(struct storage *s); /* NULL is fine */
 
+/*
+ * While on, reads by this thread fail with -EAGAIN rather than wait: what they are for must be in
+ * the host's cache. Memory never waits.
+ */
+void storage_read_at_once(bool on);
+
 /* One buffer. */
 int storage_read(struct storage *s, void *data, u64 size, u64 offset) MUST_CHECK;
 int storage_write(struct storage *s, const void *data, u64 size, u64 offset) MUST_CHECK;

@@ -64,10 +64,27 @@ static int transfer(struct storage *s, const struct iovec *iov, unsigned count,
 	}
 }
 
+static _Thread_local bool at_once;
+
+void storage_read_at_once(bool on)
+{
+	at_once = on;
+}
+
+static ssize_t read_from_cache(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	ssize_t n = preadv2(fd, iov, count, offset, RWF_NOWAIT);
+
+	/* File systems that cannot tell: as if it were not there. */
+	if (n < 0 && errno == EOPNOTSUPP)
+		errno = EAGAIN;
+	return n;
+}
+
 static int file_read(struct storage *s, const struct iovec *iov, unsigned count,
 		     u64 offset)
 {
-	return transfer(s, iov, count, offset, preadv, -EIO);
+	return transfer(s, iov, count, offset, at_once ? read_from_cache : preadv, -EIO);
 }
 
 static int file_write(struct storage *s, const struct iovec *iov, unsigned count,

@@ -100,7 +100,10 @@ static const unsigned long kvm_requests[] = {
 static const int hv_loop_calls[] = { HV_LOOP_CALLS };
 static const int hv_loop_kvm_calls[] = { HV_LOOP_CALLS, SYS_ioctl };
 
-/* The worker: the same shape, and reading images through descriptors that it was given. */
+/*
+ * The worker: the same shape; reading kernels through descriptors that it was given, and what of
+ * images is in the host's cache.
+ */
 static const int worker_calls[] = {
 	SYS_epoll_pwait,  SYS_epoll_pwait2,
 	SYS_epoll_ctl,	  SYS_recvmsg,
@@ -112,9 +115,9 @@ static const int worker_calls[] = {
 	SYS_munmap,	  SYS_mremap,
 	SYS_mprotect,	  SYS_madvise,
 	SYS_brk,	  SYS_fallocate,
-	SYS_pread64,	  SYS_lseek,
+	SYS_pread64,	  SYS_preadv2,
 	SYS_fstat,	  SYS_newfstatat,
-	SYS_poll,	  SYS_restart_syscall,
+	SYS_pwritev,	  SYS_restart_syscall,
 	SYS_exit,	  SYS_exit_group,
 };
 

@@ -123,9 +123,9 @@ static bool writable(struct scsi_unit *unit, struct scsi_command *c)
 
 /* ---- read and write ---- */
 
-static void submit(struct scsi_unit *unit, struct scsi_command *c, enum disk_op op,
-		   u32 flags, const struct blocks *blocks,
-		   void (*done)(struct disk_request *request, int r))
+static void make_request(struct scsi_command *c, enum disk_op op, u32 flags,
+			 const struct blocks *blocks,
+			 void (*done)(struct disk_request *request, int r))
 {
 	c->request = (struct disk_request){
 		.op = op,
@@ -139,6 +139,13 @@ static void submit(struct scsi_unit *unit, struct scsi_command *c, enum disk_op 
 		c->request.iov = c->iov;
 		c->request.iov_count = c->iov_count;
 	}
+}
+
+static void submit(struct scsi_unit *unit, struct scsi_command *c, enum disk_op op,
+		   u32 flags, const struct blocks *blocks,
+		   void (*done)(struct disk_request *request, int r))
+{
+	make_request(c, op, flags, blocks, done);
 	disk_submit(unit->disk, &c->request);
 }
 
@@ -157,6 +164,17 @@ static void on_moved(struct disk_request *request, int r)
 	else
 		n->written_bytes += request->size;
 	scsi_good(c);
+}
+
+/* Data of the initiator's, the shortest way. */
+static void transfer(struct scsi_unit *unit, struct scsi_command *c, enum disk_op op,
+		     u32 flags, const struct blocks *blocks)
+{
+	make_request(c, op, flags, blocks, on_moved);
+	if (disk_do_now(unit->disk, &c->request))
+		on_moved(&c->request, 0);
+	else
+		disk_submit(unit->disk, &c->request);
 }
 
 static void on_done(struct disk_request *request, int r)
@@ -188,7 +206,7 @@ void scsi_read(struct scsi_unit *unit, struct scsi_command *c)
 	if (b.size == 0)
 		scsi_good(c);
 	else if (fits(c, SCSI_FROM_UNIT, b.size))
-		submit(unit, c, DISK_READ, 0, &b, on_moved);
+		transfer(unit, c, DISK_READ, 0, &b);
 }
 
 static bool wants_fua(const u8 *cdb)
@@ -216,8 +234,7 @@ void scsi_write(struct scsi_unit *unit, struct scsi_command *c)
 	if (b.size == 0)
 		scsi_good(c);
 	else if (fits(c, SCSI_TO_UNIT, b.size))
-		submit(unit, c, DISK_WRITE, wants_fua(c->cdb) ? DISK_FUA : 0, &b,
-		       on_moved);
+		transfer(unit, c, DISK_WRITE, wants_fua(c->cdb) ? DISK_FUA : 0, &b);
 }
 
 /* The medium's own check is the host's affair; comparing bytes is not offered. */

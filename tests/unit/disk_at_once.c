@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* disk_do_now: what needs no other thread, and what must not be tried without. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "disk/create.h"
+#include "disk/disk.h"
+#include "unit/harness.h"
+
+#define MIB (1ull << 20)
+
+struct fixture {
+	struct loop *loop;
+	struct disk_pool *pool;
+	struct disk *disk;
+	int fd; /* of the image's file, the test's own */
+	int last;
+};
+
+static void on_done(struct disk_request *request, int r)
+{
+	struct fixture *f = request->owner;
+
+	f->last = r;
+	loop_stop(f->loop);
+}
+
+static struct disk_request request(struct fixture *f, enum disk_op op, struct iovec *iov,
+				   u64 offset)
+{
+	return (struct disk_request){ .op = op,
+				      .iov = iov,
+				      .iov_count = iov ? 1 : 0,
+				      .size = iov ? iov->iov_len : 0,
+				      .offset = offset,
+				      .done = on_done,
+				      .owner = f };
+}
+
+static bool now(struct fixture *f, enum disk_op op, void *data, u64 size, u64 offset)
+{
+	struct iovec iov = { .iov_base = data, .iov_len = size };
+	struct disk_request rq = request(f, op, &iov, offset);
+
+	return disk_do_now(f->disk, &rq);
+}
+
+static int by_thread(struct fixture *f, enum disk_op op, void *data, u64 size, u64 offset)
+{
+	struct iovec iov = { .iov_base = data, .iov_len = size };
+	struct disk_request rq = request(f, op, data ? &iov : NULL, offset);
+
+	disk_submit(f->disk, &rq);
+	return loop_run(f->loop) < 0 ? -1 : f->last;
+}
+
+/* A disk of 64 MiB in a file without a name. */
+static bool build(struct fixture *f, enum disk_format format)
+{
+	const struct disk_pool_config config = { .threads = 2 };
+	const char *dir = getenv("TMPDIR");
+	struct disk_level level = { .name = "a", .format = format };
+	const struct disk_open open_it = { .level = &level, .level_count = 1 };
+	const struct image_create create = { .format = format,
+					     .type = IMAGE_DYNAMIC,
+					     .size = 64 * MIB };
+	struct storage *s;
+	struct err err = { 0 };
+
+	memset(f, 0, sizeof *f);
+	f->fd = open(dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	CHECK(f->fd >= 0);
+	if (format == DISK_RAW) {
+		CHECK_ERR(ftruncate(f->fd, 64 * MIB), 0);
+	} else {
+		CHECK_ERR(storage_open_file(f->fd, false, 0, &s), 0);
+		CHECK_ERR(image_create(s, &create, &err), 0);
+		storage_close(s);
+	}
+	level.fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
+	CHECK_ERR(loop_new(&f->loop), 0);
+	CHECK_ERR(disk_pool_new(f->loop, &config, &f->pool, &err), 0);
+	CHECK_ERR(disk_open(f->pool, &open_it, &f->disk, &err), 0);
+	return true;
+}
+
+static void tear_down(struct fixture *f)
+{
+	EXPECT_EQ(disk_close(f->disk), 0);
+	disk_pool_free(f->pool);
+	loop_free(f->loop);
+	close(f->fd);
+}
+
+/* Does the host say that this byte is in its cache? Not every file system can. */
+static bool is_cached(struct fixture *f, u64 offset)
+{
+	u8 byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+
+	return preadv2(f->fd, &iov, 1, (off_t)offset, RWF_NOWAIT) == 1;
+}
+
+TEST(cached_bytes_are_read_and_overwritten_at_once)
+{
+	static const enum disk_format formats[] = { DISK_RAW, DISK_VHD, DISK_VHDX };
+	static u8 in[4096], out[4096];
+
+	for (unsigned k = 0; k < ARRAY_COUNT(formats); k++) {
+		struct fixture f;
+		struct disk_counters n;
+
+		memset(in, 0x5a + (int)k, sizeof in);
+		ASSERT_OK(build(&f, formats[k]));
+		ASSERT_ERR(by_thread(&f, DISK_WRITE, in, sizeof in, MIB), 0);
+		if (!is_cached(&f, 0)) {
+			tear_down(&f);
+			SKIP("the file system of TMPDIR knows no RWF_NOWAIT");
+		}
+		ASSERT(now(&f, DISK_READ, out, sizeof out, MIB));
+		ASSERT_MEM(out, in, sizeof in);
+		memset(in, 0x11, sizeof in);
+		ASSERT(now(&f, DISK_WRITE, in, sizeof in, MIB));
+		ASSERT_ERR(by_thread(&f, DISK_READ, out, sizeof out, MIB), 0);
+		ASSERT_MEM(out, in, sizeof in);
+		disk_count(f.disk, &n);
+		ASSERT_EQ(n.at_once, 2);
+		ASSERT_EQ(n.reads, 2);
+		ASSERT_EQ(n.written_bytes, 2 * sizeof in);
+		tear_down(&f);
+	}
+}
+
+TEST(what_is_not_cached_is_left_to_the_threads)
+{
+	struct fixture f;
+	static u8 data[65536];
+
+	ASSERT_OK(build(&f, DISK_RAW));
+	ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, MIB), 0);
+	ASSERT_ERR(by_thread(&f, DISK_FLUSH, NULL, 0, 0), 0);
+	ASSERT_ERR(posix_fadvise(f.fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+	if (is_cached(&f, MIB)) {
+		tear_down(&f);
+		SKIP("the host keeps what it was told to forget");
+	}
+	ASSERT(!now(&f, DISK_READ, data, sizeof data, MIB));
+	ASSERT_ERR(by_thread(&f, DISK_READ, data, sizeof data, MIB), 0);
+	tear_down(&f);
+}
+
+TEST(blocks_without_a_place_are_written_by_the_threads)
+{
+	static const enum disk_format formats[] = { DISK_VHD, DISK_VHDX };
+	static u8 data[4096];
+
+	for (unsigned k = 0; k < ARRAY_COUNT(formats); k++) {
+		struct fixture f;
+
+		ASSERT_OK(build(&f, formats[k]));
+		ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, 0), 0);
+		ASSERT(!now(&f, DISK_WRITE, data, sizeof data, 32 * MIB));
+		tear_down(&f);
+	}
+}
+
+TEST(first_write_and_durable_writes_are_the_threads)
+{
+	struct fixture f;
+	static u8 data[4096];
+	struct iovec iov = { .iov_base = data, .iov_len = sizeof data };
+
+	ASSERT_OK(build(&f, DISK_RAW));
+	ASSERT(!now(&f, DISK_WRITE, data, sizeof data, 0));
+	ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, 0), 0);
+	struct disk_request rq = request(&f, DISK_WRITE, &iov, 0);
+	rq.flags = DISK_FUA;
+	ASSERT(!disk_do_now(f.disk, &rq));
+	tear_down(&f);
+}
+
+TEST(while_a_flush_is_under_way_writes_are_the_threads)
+{
+	struct fixture f;
+	static u8 data[4096];
+
+	ASSERT_OK(build(&f, DISK_RAW));
+	ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, 0), 0);
+	struct disk_request flush = request(&f, DISK_FLUSH, NULL, 0);
+	disk_submit(f.disk, &flush);
+	ASSERT(!now(&f, DISK_WRITE, data, sizeof data, 0));
+	ASSERT_ERR(loop_run(f.loop), 0);
+	ASSERT_EQ(f.last, 0);
+	tear_down(&f);
+}
+
+TEST(what_is_wrong_is_said_by_the_threads)
+{
+	struct fixture f;
+	static u8 data[4096];
+
+	ASSERT_OK(build(&f, DISK_RAW));
+	ASSERT(!now(&f, DISK_READ, data, sizeof data, 64 * MIB));
+	ASSERT(!now(&f, DISK_READ, data, 100, 0));
+	ASSERT(!now(&f, DISK_READ, data, sizeof data, 100));
+	ASSERT_ERR(by_thread(&f, DISK_READ, data, 100, 0), EINVAL);
+	tear_down(&f);
+}
