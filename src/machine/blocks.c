@@ -88,5 +88,6 @@ int machine_blocks_give(struct worker_end *end, const struct machine_blocks *blo
 void machine_blocks_done(struct machine_blocks *blocks)
 {
 	free(blocks->vp);
+	free(blocks->devices.bytes);
 	*blocks = (struct machine_blocks){ 0 };
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that hv holds of a guest beside its memory, as blocks: processors, hv's chips, the
- * clock. What a saved state and a migration carry, and what lets a guest go on under another hv, on
- * another engine. WALL.md section 4.
+ * Everything that a guest is beside its memory and its disks: hv's part as blocks (processors, hv's
+ * chips, the clock), the worker's as records (the VMBus, its devices). What a saved state and a migration carry,
+ * and what lets a guest go on under another hv and another worker, on another engine. WALL.md section 4.
  *
- *	1. worker_stop		all clocks of the guest stand from here on
- *	2. machine_blocks_take
- *	   the other hv: map, ranges, fw_cfg as at power-on (direct_connect)
- *	3. machine_blocks_give
- *	4. worker_run
+ *	1. direct_save		all clocks of the guest stand from here on; devices come to rest, and
+ *				then, what they have said being hv's by now, the blocks are taken
+ *	   another hv, another worker: direct_new, direct_start
+ *	2. direct_restore	map, ranges, fw_cfg as at power-on; the blocks; the devices
+ *	3. worker_run
  *
  * Loop thread.
  */
@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include "state/record.h"
 #include "wall/worker_end.h"
 
 #define MACHINE_CHIPS 11   /* blocks of chips that are there once */
@@ -31,6 +32,7 @@ struct machine_blocks {
 	struct worker_clock clock;
 	u8 chip[MACHINE_CHIPS][WALL_CHIP_STATE_SIZE]; /* in the order of their table */
 	struct machine_vp_blocks *vp;		      /* [vp_count] */
+	struct state_writer devices; /* the worker's, as records: direct.h fills it */
 };
 
 /* What take allocated goes with machine_blocks_done, also after an error. */

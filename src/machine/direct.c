@@ -8,6 +8,7 @@
 #include "boot/entry.h"
 #include "boot/fw_cfg.h"
 #include "boot/load.h"
+#include "machine/blocks.h"
 #include "machine/synthetic.h"
 #include "machine/test_devices.h"
 #include "wall/guest_memory.h"
@@ -30,6 +31,10 @@ struct direct {
 	/* a reset that waits for the devices */
 	void (*reset_done)(void *owner, int r, const struct err *err);
 	void *reset_owner;
+	/* a save that waits for them */
+	struct machine_blocks *blocks;
+	void (*save_done)(void *owner, int r, const struct err *err);
+	void *save_owner;
 };
 
 static int open_images(struct direct *m, struct err *err);
@@ -130,6 +135,63 @@ void direct_reset(struct direct *m,
 void direct_quiet(struct direct *m, void (*done)(void *owner), void *owner)
 {
 	synthetic_quiet(m->synthetic, done, owner);
+}
+
+static void on_rest(void *owner)
+{
+	struct direct *m = owner;
+	void (*done)(void *owner, int r, const struct err *err) = m->save_done;
+	struct state_writer devices = { 0 };
+	struct err err = { 0 };
+	int r = synthetic_save(m->synthetic, &devices, &err);
+
+	/* What the devices said last is in hv's blocks. */
+	if (r == 0)
+		r = machine_blocks_take(m->parts.end, m->parts.config->vp_count,
+					m->blocks, &err);
+	if (r == 0)
+		m->blocks->devices = devices;
+	else
+		free(devices.bytes);
+	m->save_done = NULL;
+	done(m->save_owner, r, &err);
+}
+
+void direct_save(struct direct *m, struct machine_blocks *ret_blocks,
+		 void (*done)(void *owner, int r, const struct err *err), void *owner)
+{
+	struct err err = { 0 };
+	int r = m->save_done || m->reset_done
+			? err_set(&err, -EBUSY, "the machine is being saved or reset")
+			: worker_stop(m->parts.end, &err);
+
+	if (r < 0) {
+		done(owner, r, &err);
+		return;
+	}
+	m->blocks = ret_blocks;
+	m->save_done = done;
+	m->save_owner = owner;
+	synthetic_pause(m->synthetic, on_rest, m);
+}
+
+int direct_resume(struct direct *m, struct err *err)
+{
+	synthetic_resume(m->synthetic);
+	return worker_run(m->parts.end, err);
+}
+
+int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct err *err)
+{
+	int r = synthetic_open(m->synthetic, err);
+
+	if (r == 0)
+		r = direct_connect(m, err);
+	if (r == 0)
+		r = machine_blocks_give(m->parts.end, blocks, err);
+	return r < 0 ? r
+		     : synthetic_restore(m->synthetic, blocks->devices.bytes,
+					 blocks->devices.used, err);
 }
 
 int direct_new(const struct direct_parts *parts, struct direct **ret_machine,

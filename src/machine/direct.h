@@ -11,7 +11,7 @@
  *	6. direct_quiet		no device reaches for guest memory or a disk any more
  *	7. direct_free		closes the disks
  *
- * A guest that ran under another hv: direct_connect in place of 2 and 3, then blocks.h.
+ * A guest that goes on elsewhere: direct_save; there direct_restore in place of 3 and 4.
  *
  * Thread: loop thread.
  */
@@ -57,6 +57,18 @@ int direct_connect(struct direct *machine, struct err *err) MUST_CHECK;
 void direct_reset(struct direct *machine,
 		  void (*done)(void *owner, int r, const struct err *err), void *owner);
 void direct_quiet(struct direct *machine, void (*done)(void *owner), void *owner);
+
+/*
+ * Stop the guest where it is and take all that it is (blocks.h). done is called once, perhaps from
+ * inside; r < 0: nothing was taken. direct_resume: it goes on here after all.
+ */
+struct machine_blocks;
+void direct_save(struct direct *machine, struct machine_blocks *ret_blocks,
+		 void (*done)(void *owner, int r, const struct err *err), void *owner);
+int direct_resume(struct direct *machine, struct err *err) MUST_CHECK;
+/* In place of load and power_on. The guest stands: worker_run. */
+int direct_restore(struct direct *machine, const struct machine_blocks *blocks,
+		   struct err *err) MUST_CHECK;
 
 /* hv rang: it may have room for messages again. */
 void direct_flush(struct direct *machine);

@@ -377,6 +377,28 @@ void disks_quiet(struct disks *d, void (*done)(void *owner), void *owner)
 	tell_quiet(d);
 }
 
+/* ---- state ----------------------------------------------------------------------------------- */
+
+int disks_save(const struct disks *d, struct state_writer *w)
+{
+	int r = 0;
+
+	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
+		if (d->controller[n])
+			r = storvsp_save(d->controller[n], w);
+	return r;
+}
+
+int disks_restore(struct disks *d, const u8 *bytes, size_t size)
+{
+	int r = 0;
+
+	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
+		if (d->controller[n])
+			r = storvsp_restore(d->controller[n], bytes, size);
+	return r;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 int disks_new(const struct disks_config *config, struct disks **ret_disks)

@@ -52,4 +52,12 @@ void disks_change(struct disks *disks, const struct worker_disk_order *order,
 /* done is called when no change is under way any more; none may be asked for meanwhile. */
 void disks_quiet(struct disks *disks, void (*done)(void *owner), void *owner);
 
+/*
+ * Controllers with what hangs on them, as records; no change is under way, the server is at rest.
+ * Restore: the same disks were added, and the server has its state.
+ */
+struct state_writer;
+int disks_save(const struct disks *disks, struct state_writer *writer) MUST_CHECK;
+int disks_restore(struct disks *disks, const u8 *bytes, size_t size) MUST_CHECK;
+
 void disks_inspect(const struct disks *disks, struct inspect *out);

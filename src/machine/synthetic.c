@@ -127,6 +127,45 @@ void synthetic_quiet(struct synthetic *s, void (*done)(void *owner), void *owner
 	synthetic_stop(s, on_stopped, s);
 }
 
+/* ---- going on elsewhere ---- */
+
+static void on_no_changes(void *owner)
+{
+	struct synthetic *s = owner;
+
+	vmbus_server_pause(s->server, s->quiet, s->quiet_owner);
+}
+
+void synthetic_pause(struct synthetic *s, void (*done)(void *owner), void *owner)
+{
+	s->quiet = done;
+	s->quiet_owner = owner;
+	disks_quiet(s->disks, on_no_changes, s);
+}
+
+void synthetic_resume(struct synthetic *s)
+{
+	vmbus_server_resume(s->server);
+}
+
+int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err *err)
+{
+	int r = vmbus_server_save(s->server, w);
+
+	if (r == 0)
+		r = disks_save(s->disks, w);
+	return r < 0 ? err_set(err, r, "save devices: %s", err_words(r)) : 0;
+}
+
+int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct err *err)
+{
+	int r = vmbus_server_restore(s->server, bytes, size);
+
+	if (r == 0)
+		r = disks_restore(s->disks, bytes, size);
+	return r < 0 ? err_set(err, r, "restore devices: %s", err_words(r)) : 0;
+}
+
 void synthetic_flush(struct synthetic *s)
 {
 	vmbus_wall_host_flush(s->host);

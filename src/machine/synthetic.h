@@ -8,6 +8,7 @@
  *	4. synthetic_connect	hv is there, the guest does not run yet
  *	5. synthetic_change_disk	any time; see disks.h
  *	6. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
+ *	   or synthetic_pause, synthetic_save; then elsewhere 1 to 4 and synthetic_restore
  *	7. synthetic_quiet, synthetic_free: closes the disks
  *
  * Thread: the loop's.
@@ -19,6 +20,7 @@
 
 struct guest_memory;
 struct loop;
+struct state_writer;
 struct synthetic;
 struct worker_config;
 struct worker_end;
@@ -52,6 +54,18 @@ void synthetic_quiet(struct synthetic *synthetic, void (*done)(void *owner), voi
 void synthetic_change_disk(struct synthetic *synthetic,
 			   const struct worker_disk_order *order, int *image_fd,
 			   disks_done_fn done, void *owner);
+
+/*
+ * The guest stands and shall go on elsewhere, or here: done is called when nothing is under way any
+ * more, perhaps from inside; then its state may be saved. resume: it goes on here.
+ */
+void synthetic_pause(struct synthetic *synthetic, void (*done)(void *owner), void *owner);
+void synthetic_resume(struct synthetic *synthetic);
+int synthetic_save(const struct synthetic *synthetic, struct state_writer *writer,
+		   struct err *err) MUST_CHECK;
+/* After synthetic_connect, hv's blocks are given, and nothing of the guest has run. */
+int synthetic_restore(struct synthetic *synthetic, const u8 *bytes, size_t size,
+		      struct err *err) MUST_CHECK;
 
 /* hv has room for messages again, perhaps. */
 void synthetic_flush(struct synthetic *synthetic);

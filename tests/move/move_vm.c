@@ -4,11 +4,12 @@
  * it does.
  *
  *	move-vm --hv PROGRAM --engines E,E... --at TEXT [--every N] --kernel FILE --initrd FILE
- *		[--append LINE] [--memory MIB] [--cpus N]
+ *		[--append LINE] [--memory MIB] [--cpus N] [--disk FILE]...
  *
  * The first engine boots. Each time the console has shown N more lines with TEXT in them, the VM is
- * stopped where it is, all of hv's blocks are taken, that tabique-hv ends, one with the next
- * engine is started on the same memory, gets the blocks and runs. Standard input and output are the
+ * stopped where it is and all is taken of it; that tabique-hv ends, the worker's parts are freed and
+ * its images closed; a tabique-hv with the next engine is started on the same memory, a worker's parts are made
+ * anew, they get what was taken, and it runs. Standard input and output are the
  * guest's console. Exit: 0 when the guest powered off after all moves, 1 else; the last line on
  * standard error counts the moves.
  *
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -43,18 +43,30 @@ struct vm {
 
 	struct worker_config config;
 	int kernel, initrd;
+	int image[WORKER_MAX_IMAGES]; /* a worker gets copies */
 	struct hv_memory memory;
+	struct loop *loop;
+	struct loop_watch *input;
 
 	/* of the hv that runs */
 	struct hv_process hv;
+	struct loop_watch *serial, *owner, *access;
 	struct guest_memory *gm;
 	struct worker_end *end;
-	struct loop *loop; /* of the worker's parts: has nothing to do here */
 	struct direct *machine;
 
 	char line[1024]; /* of the console, so far */
 	size_t line_size;
-	bool move_now, input_ended;
+
+	/* the move that is under way: the loop stops when everything is taken */
+	struct machine_blocks blocks;
+	bool moving, saved;
+	double since;
+
+	/* how it ended: the loop stops too */
+	bool ended, quiet;
+	int result;
+	struct err err;
 };
 
 static const char *const engine_names[] = {
@@ -63,26 +75,36 @@ static const char *const engine_names[] = {
 	[HV_ENGINE_KVM] = "kvm",
 };
 
+/* ---- the end ------------------------------------------------------------------------------------ */
+
+static void end(struct vm *vm, int r)
+{
+	vm->ended = true;
+	vm->result = r;
+	loop_stop(vm->loop);
+}
+
 /* ---- the worker's parts, for one hv ------------------------------------------------------------ */
 
 static int worker_start(struct vm *vm, struct err *err)
 {
-	const struct worker_end_config end = {
+	const struct worker_end_config config = {
 		.control = vm->hv.control,
 		.vp_count = vm->order.vp_count,
 		.verbs = vm->hv.verbs,
 		.access_event = vm->hv.access_event,
 		.hv_event = vm->hv.hv_event,
 	};
+	int image[WORKER_MAX_IMAGES];
 	int r = gm_open(vm->memory.ram, vm->memory.ram_size, vm->memory.dirty,
 			vm->hv.code, vm->hv.control, vm->hv.hv_event, &vm->gm);
 
 	if (r == 0)
-		r = worker_end_open(&end, &vm->end);
-	if (r == 0)
-		r = loop_new(&vm->loop);
+		r = worker_end_open(&config, &vm->end);
 	if (r < 0)
 		return err_set(err, r, "worker: %s", err_words(r));
+	for (u32 k = 0; k < vm->config.image_count; k++)
+		image[k] = fcntl(vm->image[k], F_DUPFD_CLOEXEC, 0);
 	const struct direct_parts parts = {
 		.config = &vm->config,
 		.gm = vm->gm,
@@ -91,17 +113,25 @@ static int worker_start(struct vm *vm, struct err *err)
 		.rom = vm->memory.rom_bytes,
 		.kernel_fd = vm->kernel,
 		.module_fd = &vm->initrd,
+		.image_fd = image,
 	};
-	return direct_new(&parts, &vm->machine, err);
+	r = direct_new(&parts, &vm->machine, err);
+	return r < 0 ? r : direct_start(vm->machine, err);
 }
 
 static void worker_done(struct vm *vm)
 {
+	loop_watch_remove(vm->serial);
+	loop_watch_remove(vm->owner);
+	loop_watch_remove(vm->access);
 	direct_free(vm->machine);
-	loop_free(vm->loop);
 	worker_end_close(vm->end);
 	gm_close(vm->gm);
 }
+
+static void on_serial(void *owner, unsigned events);
+static void on_owner(void *owner, unsigned events);
+static void on_access(void *owner, unsigned events);
 
 static int start_hv(struct vm *vm, struct err *err)
 {
@@ -109,6 +139,15 @@ static int start_hv(struct vm *vm, struct err *err)
 
 	vm->order.engine = vm->engine[vm->at];
 	r = hv_process_start(&vm->order, &vm->memory, &vm->hv, err);
+	if (r == 0)
+		r = loop_watch_add(vm->loop, vm->hv.serial, LOOP_READ, on_serial, vm,
+				   &vm->serial);
+	if (r == 0)
+		r = loop_watch_add(vm->loop, vm->hv.owner, LOOP_READ, on_owner, vm,
+				   &vm->owner);
+	if (r == 0)
+		r = loop_watch_add(vm->loop, vm->hv.access_event, LOOP_READ, on_access,
+				   vm, &vm->access);
 	return r < 0 ? r : worker_start(vm, err);
 }
 
@@ -128,17 +167,75 @@ static int boot(struct vm *vm, struct err *err)
 	return r;
 }
 
+/* ---- moving ------------------------------------------------------------------------------------ */
+
+static double ms_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Perhaps called from inside the machine, which is to be freed: so the loop is left first. */
+static void on_saved(void *owner, int r, const struct err *err)
+{
+	struct vm *vm = owner;
+
+	if (r < 0) {
+		vm->err = *err;
+		end(vm, r);
+		return;
+	}
+	vm->saved = true;
+	loop_stop(vm->loop);
+}
+
+static void start_move(struct vm *vm)
+{
+	vm->moving = true;
+	vm->since = ms_now();
+	direct_save(vm->machine, &vm->blocks, on_saved, vm);
+}
+
+static bool read_console(struct vm *vm);
+
+static int finish_move(struct vm *vm, struct err *err)
+{
+	int r;
+
+	while (read_console(vm))
+		;
+	worker_done(vm);
+	hv_process_end(&vm->hv);
+
+	vm->at++;
+	r = start_hv(vm, err);
+	if (r == 0)
+		r = direct_restore(vm->machine, &vm->blocks, err);
+	if (r == 0)
+		r = worker_run(vm->end, err);
+	machine_blocks_done(&vm->blocks);
+	vm->moving = vm->saved = false;
+	if (r < 0)
+		return r;
+	fprintf(stderr, "move-vm: %s to %s, stood %.1f ms\n",
+		engine_names[vm->engine[vm->at - 1]], engine_names[vm->engine[vm->at]],
+		ms_now() - vm->since);
+	return 0;
+}
+
 /* ---- the console ------------------------------------------------------------------------------- */
 
 static void on_line(struct vm *vm)
 {
 	vm->line[vm->line_size] = '\0';
 	vm->line_size = 0;
-	if (!strstr(vm->line, vm->text) || vm->at + 1 == vm->engine_count)
+	if (!strstr(vm->line, vm->text) || vm->at + 1 == vm->engine_count || vm->moving)
 		return;
 	if (++vm->seen == vm->every) {
 		vm->seen = 0;
-		vm->move_now = true;
+		start_move(vm);
 	}
 }
 
@@ -161,66 +258,47 @@ static bool read_console(struct vm *vm)
 	return true;
 }
 
-static void read_input(struct vm *vm)
+static void on_serial(void *owner, unsigned events)
 {
-	char bytes[256];
-	ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+	struct vm *vm = owner;
 
-	if (n <= 0)
-		vm->input_ended = true;
-	else if (send(vm->hv.serial, bytes, (size_t)n, MSG_NOSIGNAL) != n)
-		fprintf(stderr, "move-vm: typed too fast\n");
-}
-
-/* ---- moving ------------------------------------------------------------------------------------ */
-
-static double ms_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int move(struct vm *vm, struct err *err)
-{
-	struct machine_blocks blocks = { 0 };
-	double since = ms_now();
-	int r = worker_stop(vm->end, err);
-
-	if (r == 0)
-		r = machine_blocks_take(vm->end, vm->order.vp_count, &blocks, err);
-	if (r < 0) {
-		machine_blocks_done(&blocks);
-		return r;
+	/* Its other end is gone when hv is: the owner's socket says how. */
+	if (!read_console(vm)) {
+		loop_watch_remove(vm->serial);
+		vm->serial = NULL;
 	}
-	while (read_console(vm))
-		;
-	worker_done(vm);
-	hv_process_end(&vm->hv);
+}
 
-	vm->at++;
-	r = start_hv(vm, err);
-	if (r == 0)
-		r = direct_connect(vm->machine, err);
-	if (r == 0)
-		r = machine_blocks_give(vm->end, &blocks, err);
-	if (r == 0)
-		r = worker_run(vm->end, err);
-	machine_blocks_done(&blocks);
-	if (r < 0)
-		return r;
-	fprintf(stderr, "move-vm: %s to %s, stood %.1f ms\n",
-		engine_names[vm->engine[vm->at - 1]], engine_names[vm->engine[vm->at]],
-		ms_now() - since);
-	vm->move_now = false;
-	return 0;
+static void on_input(void *owner, unsigned events)
+{
+	struct vm *vm = owner;
+	char bytes[256];
+	ssize_t n;
+
+	/* Nobody would read it from the hv that is about to end. */
+	if (vm->moving)
+		return;
+	n = read(STDIN_FILENO, bytes, sizeof bytes);
+	if (n <= 0) {
+		loop_watch_remove(vm->input);
+		vm->input = NULL;
+	} else if (send(vm->hv.serial, bytes, (size_t)n, MSG_NOSIGNAL) != n) {
+		fprintf(stderr, "move-vm: typed too fast\n");
+	}
 }
 
 /* ---- until it ends ------------------------------------------------------------------------------ */
 
+static void on_access(void *owner, unsigned events)
+{
+	struct vm *vm = owner;
+
+	worker_serve(vm->end);
+	direct_flush(vm->machine);
+}
+
 /* 0: go on; 1: the guest powered off. */
-static int on_owner(struct vm *vm, struct err *err)
+static int take_word(struct vm *vm, struct err *err)
 {
 	struct owner_message m;
 	unsigned fd_count;
@@ -245,34 +323,46 @@ static int on_owner(struct vm *vm, struct err *err)
 	}
 }
 
-static int serve(struct vm *vm, struct err *err)
+static void on_owner(void *owner, unsigned events)
 {
-	for (;;) {
-		struct pollfd p[] = {
-			{ .fd = vm->hv.serial, .events = POLLIN },
-			{ .fd = vm->hv.owner, .events = POLLIN },
-			{ .fd = vm->hv.access_event, .events = POLLIN },
-			{ .fd = vm->input_ended ? -1 : STDIN_FILENO, .events = POLLIN },
-		};
-		int r = 0;
+	struct vm *vm = owner;
+	int r = take_word(vm, &vm->err);
 
-		if (poll(p, ARRAY_COUNT(p), -1) < 0)
-			return err_set(err, -errno, "poll: %s", err_words(-errno));
-		if (p[0].revents)
-			read_console(vm);
-		if (p[1].revents)
-			r = on_owner(vm, err);
-		if (r != 0)
-			return r < 0 ? r : 0;
-		if (p[2].revents)
-			worker_serve(vm->end);
-		if (p[3].revents)
-			read_input(vm);
-		if (vm->move_now)
-			r = move(vm, err);
-		if (r < 0)
-			return r;
+	if (r != 0)
+		end(vm, r);
+}
+
+static int serve(struct vm *vm)
+{
+	int r = 0;
+
+	while (r == 0 && !vm->ended) {
+		r = loop_run(vm->loop);
+		if (r == 0 && vm->saved && !vm->ended)
+			r = finish_move(vm, &vm->err);
 	}
+	return r < 0 ? r : vm->result;
+}
+
+static void on_quiet(void *owner)
+{
+	struct vm *vm = owner;
+
+	vm->quiet = true;
+	loop_stop(vm->loop);
+}
+
+/* The guest is off; its disks may still be busy. */
+static int finish(struct vm *vm)
+{
+	int r = 0;
+
+	direct_quiet(vm->machine, on_quiet, vm);
+	while (r == 0 && !vm->quiet)
+		r = loop_run(vm->loop);
+	worker_done(vm);
+	hv_process_end(&vm->hv);
+	return r;
 }
 
 /* ---- starting ----------------------------------------------------------------------------------- */
@@ -294,15 +384,31 @@ static bool parse_engines(struct vm *vm, char *list)
 	return vm->engine_count > 0;
 }
 
-static int open_file(const char *path)
+static int open_file(const char *path, int how)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, how | O_CLOEXEC);
 
 	if (fd < 0) {
 		fprintf(stderr, "move-vm: '%s': %s\n", path, err_words(-errno));
 		exit(2);
 	}
 	return fd;
+}
+
+/* One image each, all on the first controller. */
+static bool add_disk(struct vm *vm, const char *path)
+{
+	u32 n = vm->config.disk_count;
+
+	if (n == WORKER_MAX_IMAGES || n == WORKER_MAX_DISKS)
+		return false;
+	vm->image[n] = open_file(path, O_RDWR);
+	vm->config.image[n].format = disk_format_of_name(path);
+	snprintf(vm->config.image[n].name, sizeof vm->config.image[n].name, "%s", path);
+	vm->config.disk[n] =
+		(struct worker_disk){ .lun = n, .first_image = n, .level_count = 1 };
+	vm->config.disk_count = vm->config.image_count = n + 1;
+	return true;
 }
 
 static bool parse(struct vm *vm, int argc, char **argv)
@@ -317,6 +423,7 @@ static bool parse(struct vm *vm, int argc, char **argv)
 		{ "append", required_argument, NULL, 'a' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "cpus", required_argument, NULL, 'c' },
+		{ "disk", required_argument, NULL, 'd' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int o;
@@ -337,10 +444,10 @@ static bool parse(struct vm *vm, int argc, char **argv)
 			vm->every = (unsigned)strtoul(optarg, NULL, 10);
 			break;
 		case 'k':
-			vm->kernel = open_file(optarg);
+			vm->kernel = open_file(optarg, O_RDONLY);
 			break;
 		case 'i':
-			vm->initrd = open_file(optarg);
+			vm->initrd = open_file(optarg, O_RDONLY);
 			break;
 		case 'a':
 			snprintf(vm->config.cmdline, sizeof vm->config.cmdline, "%s",
@@ -351,6 +458,10 @@ static bool parse(struct vm *vm, int argc, char **argv)
 			break;
 		case 'c':
 			vm->order.vp_count = (u32)strtoul(optarg, NULL, 10);
+			break;
+		case 'd':
+			if (!add_disk(vm, optarg))
+				return false;
 			break;
 		default:
 			return false;
@@ -374,7 +485,6 @@ int main(int argc, char **argv)
 			    .kernel_name = "kernel",
 			    .module = { { .name = "initrd" } } },
 	};
-	struct err err = { 0 };
 	int r;
 
 	if (!parse(&vm, argc, argv)) {
@@ -386,16 +496,23 @@ int main(int argc, char **argv)
 		if (vm.engine[k] == HV_ENGINE_KVM)
 			vm.order.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
-	r = boot(&vm, &err);
+	r = loop_new(&vm.loop);
 	if (r == 0)
-		r = serve(&vm, &err);
+		r = loop_watch_add(vm.loop, STDIN_FILENO, LOOP_READ, on_input, &vm,
+				   &vm.input);
+	if (r == 0)
+		r = boot(&vm, &vm.err);
+	if (r == 0)
+		r = serve(&vm);
+	if (r >= 0)
+		r = finish(&vm);
 	if (r < 0) {
 		fprintf(stderr, "move-vm: %s: %s\n", engine_names[vm.engine[vm.at]],
-			err.text);
+			vm.err.code ? vm.err.text : err_words(r));
 		return 1;
 	}
-	worker_done(&vm);
-	hv_process_end(&vm.hv);
+	loop_watch_remove(vm.input);
+	loop_free(vm.loop);
 	fprintf(stderr, "move-vm: moved %u times\n", vm.at);
 	return vm.at + 1 == vm.engine_count ? 0 : 1;
 }
