@@ -203,9 +203,10 @@ static void tell_quiet(struct disks *d)
 /* The place has its new state. */
 static void answer(struct place *p, int r, const struct err *err)
 {
-	u64 size = p->state == THERE && p->disk ? disk_info(p->disk)->size : 0;
+	bool there = p->state == THERE;
+	u64 size = there && p->disk ? disk_info(p->disk)->size : 0;
 
-	p->done(p->owner, p->id, r, size, err);
+	p->done(p->owner, p->id, r, there, size, err);
 	tell_quiet(p->disks);
 }
 
@@ -245,7 +246,7 @@ static void attach(struct disks *d, const struct worker_disk_order *o, int *imag
 	int r = take_place(d, &o->disk, o->image, image_fd, &p, &err);
 
 	if (r < 0) {
-		done(owner, o->id, r, 0, &err);
+		done(owner, o->id, r, false, 0, &err);
 		return;
 	}
 	p->id = o->id;
@@ -291,6 +292,8 @@ static void on_resized(void *owner, int r)
 	p->state = THERE;
 	if (r < 0 && err.code == 0)
 		err_set(&err, r, "%s", err_words(r));
+	if (r == -EINVAL)
+		err_fix(&err, "give a larger size, in whole sectors");
 	if (r < 0)
 		wrap_place(&p->where, &err);
 	/* It may have nothing to say to this disk for long: so that it looks now. */
@@ -366,7 +369,7 @@ void disks_change(struct disks *d, const struct worker_disk_order *o, int *image
 	}
 	if (r < 0) {
 		wrap_place(&o->disk, &err);
-		done(owner, o->id, r, 0, &err);
+		done(owner, o->id, r, p != NULL, 0, &err);
 	}
 }
 

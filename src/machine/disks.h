@@ -41,10 +41,10 @@ int disks_add(struct disks *disks, const struct worker_disk *disk,
 	MUST_CHECK;
 
 /*
- * One change. done is called once, perhaps from inside: r and, where it is negative, err; size is
- * the disk's.
+ * One change. done is called once, perhaps from inside: r and, where it is negative, err; is there a
+ * disk at that place now, and its size.
  */
-typedef void (*disks_done_fn)(void *owner, u32 id, int r, u64 size,
+typedef void (*disks_done_fn)(void *owner, u32 id, int r, bool there, u64 size,
 			      const struct err *err);
 void disks_change(struct disks *disks, const struct worker_disk_order *order,
 		  int *image_fd, disks_done_fn done, void *owner);

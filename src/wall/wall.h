@@ -379,8 +379,8 @@ struct owner_message {
 		struct { char text[OWNER_TEXT_SIZE]; } ready;
 		struct { s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } failed;
 		struct { u32 end; u32 code; char text[256]; } ended;
-		/* code 0 or a negative errno with its words; the disk's size where there is one */
-		struct { u32 id; s32 code; u64 size; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } disk_done;
+		/* code 0 or a negative errno with its words; is the disk there now, and how large? */
+		struct { u32 id; s32 code; u32 there, reserved; u64 size; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } disk_done;
 		struct hv_stats stats;
 		char path[256];
 		char text[OWNER_TEXT_SIZE];

@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 
 #include "base/checked.h"
+#include "programs/cli/disk_live.h"
 #include "programs/cli/disk_process.h"
 #include "programs/cli/verb.h"
+#include "programs/cli/words.h"
 
 typedef unsigned long long ull;
 
@@ -27,32 +29,6 @@ struct disk_words {
 };
 
 /* ---- words ----------------------------------------------------------------------------------- */
-
-/* 100G, 512M; a bare number is bytes. */
-static bool parse_size(const char *text, u64 *ret_size)
-{
-	static const char units[] = "KMGTP";
-	const char *p = text, *unit;
-	u64 n = 0;
-
-	for (; *p >= '0' && *p <= '9'; p++)
-		if (!mul_u64(n, 10, &n) || !add_u64(n, (u64)(*p - '0'), &n))
-			return false;
-	if (p == text)
-		return false;
-	if (*p) {
-		unit = strchr(units, *p & ~0x20);
-		if (!unit || !mul_u64(n, 1ull << (10 * (unit - units + 1)), &n))
-			return false;
-		p++;
-		p += *p == 'i';
-		p += *p == 'B';
-		if (*p)
-			return false;
-	}
-	*ret_size = n;
-	return true;
-}
 
 static int wrong_value(const char *word, const char *fix, struct err *err)
 {
@@ -503,28 +479,18 @@ static void print_help(FILE *to)
 	      "       tabique disk check FILE [--repair]\n"
 	      "       tabique disk convert SRC DST [type=fixed|dynamic]\n"
 	      "       tabique disk resize FILE 200G|+20G\n"
-	      "       tabique disk merge FILE                  into its parent\n\n"
+	      "       tabique disk merge FILE                  into its parent\n"
+	      "of a VM that runs (tabique run --control SOCKET):\n"
+	      "       tabique disk attach --control SOCKET FILE [--controller scsi0] "
+	      "[--lun 3]\n"
+	      "                           [--read-only] [--passthrough] [format=raw|vhd|"
+	      "vhdx|iso]\n"
+	      "       tabique disk detach --control SOCKET scsi0:3\n"
+	      "       tabique disk resize --control SOCKET scsi0:3 [200G|+20G]\n\n"
 	      "The format comes from the name's end: .vhdx .vhd .iso, else raw. A parent "
 	      "is\n"
 	      "looked for in its child's folder, and in those of parents=DIR.\n",
 	      to);
-}
-
-static int exit_code(int r)
-{
-	switch (-r) {
-	case 0:
-		return EXIT_DONE;
-	case EINVAL:
-		return EXIT_USAGE;
-	case ENOENT:
-		return EXIT_NOT_FOUND;
-	case EBUSY:
-	case EEXIST:
-		return EXIT_BUSY;
-	default:
-		return EXIT_FAILED;
-	}
 }
 
 static int run(int argc, char **argv)
@@ -538,6 +504,8 @@ static int run(int argc, char **argv)
 		print_help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
 	}
+	if (disk_live_wants(argc, argv))
+		return disk_live_run(argc, argv);
 	r = read_words(argc - 2, argv + 2, &w, &err);
 	if (r < 0)
 		;
@@ -559,7 +527,7 @@ static int run(int argc, char **argv)
 	}
 	if (r < 0)
 		print_error(&err);
-	return r < 0 ? exit_code(r) : bad_findings ? EXIT_FAILED : EXIT_DONE;
+	return r < 0 ? exit_code_of(r) : bad_findings ? EXIT_FAILED : EXIT_DONE;
 }
 
 const struct verb verb_disk = {

@@ -24,7 +24,9 @@
 #include "base/ipc.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "control/socket.h"
 #include "programs/cli/engine_choice.h"
+#include "programs/cli/run_control.h"
 #include "programs/cli/run_options.h"
 #include "programs/cli/run_stats.h"
 #include "programs/cli/terminal.h"
@@ -39,6 +41,8 @@ struct run {
 	struct loop *loop;
 	struct vm_process vm;
 	struct terminal *terminal;
+	struct control_place place; /* of --control */
+	struct run_control *control;
 	struct loop_watch *hv_watch, *worker_watch, *hv_exit, *worker_exit, *signals;
 	struct loop_alarm timeout, news;
 	int signal_fd;
@@ -205,7 +209,7 @@ static void process_failed(struct run *run, const struct owner_message *m)
 	fail(run, &err);
 }
 
-static void handle_message(struct run *run, struct owner_message *m)
+static void handle_message(struct run *run, enum run_side side, struct owner_message *m)
 {
 	switch ((enum owner_kind)m->kind) {
 	case OWNER_READY:
@@ -237,6 +241,12 @@ static void handle_message(struct run *run, struct owner_message *m)
 		if (run->want_stats)
 			loop_stop(run->loop);
 		return;
+	case OWNER_INSPECT:
+	case OWNER_DISK_DONE:
+		if (!run->control)
+			break;
+		run_control_hear(run->control, side, m);
+		return;
 	case OWNER_HV_CONFIG:
 	case OWNER_WORKER_CONFIG:
 	case OWNER_POWER_BUTTON:
@@ -244,17 +254,17 @@ static void handle_message(struct run *run, struct owner_message *m)
 	case OWNER_NMI:
 	case OWNER_STATS_ASK:
 	case OWNER_INSPECT_ASK:
-	case OWNER_INSPECT:
 	case OWNER_DISK:
-	case OWNER_DISK_DONE:
 		break; /* not for us */
 	}
 	log_warn("message %u from a VM process ignored", m->kind);
 }
 
 /* Take what has arrived, at most a few messages a round. -EPIPE: the process closed its end. */
-static int take_messages(struct run *run, int socket)
+static int take_messages(struct run *run, enum run_side side)
 {
+	int socket = side == RUN_HV ? run->vm.hv_socket : run->vm.worker_socket;
+
 	for (unsigned k = 0; k < 16; k++) {
 		struct owner_message m = { 0 };
 		unsigned fd_count;
@@ -263,7 +273,7 @@ static int take_messages(struct run *run, int socket)
 
 		if (r < 0)
 			return r == -EAGAIN ? 0 : r;
-		handle_message(run, &m);
+		handle_message(run, side, &m);
 	}
 	return 0;
 }
@@ -272,7 +282,7 @@ static void on_hv(void *owner, unsigned events)
 {
 	struct run *run = owner;
 
-	if (take_messages(run, run->vm.hv_socket) == -EPIPE) {
+	if (take_messages(run, RUN_HV) == -EPIPE) {
 		loop_watch_remove(run->hv_watch);
 		run->hv_watch = NULL;
 	}
@@ -282,7 +292,7 @@ static void on_worker(void *owner, unsigned events)
 {
 	struct run *run = owner;
 
-	if (take_messages(run, run->vm.worker_socket) == -EPIPE) {
+	if (take_messages(run, RUN_WORKER) == -EPIPE) {
 		loop_watch_remove(run->worker_watch);
 		run->worker_watch = NULL;
 	}
@@ -295,7 +305,7 @@ static void on_hv_exit(void *owner, unsigned events)
 
 	loop_watch_remove(run->hv_exit);
 	run->hv_exit = NULL;
-	(void)take_messages(run, run->vm.hv_socket);
+	(void)take_messages(run, RUN_HV);
 	look_at_processes(run, false);
 	if (run->want_stats && vm_process_hv_ended(&run->vm))
 		loop_stop(run->loop);
@@ -307,26 +317,43 @@ static void on_worker_exit(void *owner, unsigned events)
 
 	loop_watch_remove(run->worker_exit);
 	run->worker_exit = NULL;
-	(void)take_messages(run, run->vm.worker_socket);
+	(void)take_messages(run, RUN_WORKER);
 	look_at_processes(run, false);
 }
 
 /* ---- the person ------------------------------------------------------------------------------ */
 
-static void on_choice(void *owner, enum terminal_choice choice)
+static void power_off(void *owner)
+{
+	finish(owner, "user", EXIT_DONE);
+}
+
+static void power_button(void *owner)
 {
 	struct run *run = owner;
 
+	ask(run, run->vm.hv_socket, OWNER_POWER_BUTTON);
+}
+
+static void reset(void *owner)
+{
+	struct run *run = owner;
+
+	ask(run, run->vm.worker_socket, OWNER_RESET);
+}
+
+static void on_choice(void *owner, enum terminal_choice choice)
+{
 	switch (choice) {
 	case TERMINAL_LEAVE:
 	case TERMINAL_POWER_OFF:
-		finish(run, "user", EXIT_DONE);
+		power_off(owner);
 		return;
 	case TERMINAL_POWER_BUTTON:
-		ask(run, run->vm.hv_socket, OWNER_POWER_BUTTON);
+		power_button(owner);
 		return;
 	case TERMINAL_RESET:
-		ask(run, run->vm.worker_socket, OWNER_RESET);
+		reset(owner);
 		return;
 	}
 }
@@ -424,6 +451,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 		return config->kernel;
 	snprintf(w->kernel_name, sizeof w->kernel_name, "%s", base_name(o->kernel));
 	snprintf(w->cmdline, sizeof w->cmdline, "%s", o->append);
+	w->hot_disks = o->control != NULL;
 	for (unsigned k = 0; k < o->module_count; k++) {
 		config->module[k] =
 			open_image("initrd", o->module_path[k], ret_not_found, err);
@@ -435,15 +463,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 		snprintf(w->module[k].args, sizeof w->module[k].args, "%s",
 			 o->module_args[k]);
 	}
-	return run_disks_open(&o->disks, w, config->image, ret_not_found, err);
-}
-
-/* The worker has the images: its copies alone keep their locks. */
-static void close_images(struct vm_process_config *config)
-{
-	for (u32 k = 0; k < config->worker.image_count; k++)
-		close(config->image[k]);
-	config->worker.image_count = 0;
+	return run_disks_open(&o->disks, w, &config->images, ret_not_found, err);
 }
 
 /* Signals that end us become readable, before anything could be left behind by one. */
@@ -499,6 +519,34 @@ static int watch_everything(struct run *run, struct err *err)
 			     err);
 }
 
+static int serve_control(struct run *run, struct err *err)
+{
+	const struct run_control_config config = {
+		.loop = run->loop,
+		.socket = run->place.fd,
+		.options = &run->options,
+		.hv_socket = run->vm.hv_socket,
+		.worker_socket = run->vm.worker_socket,
+		.hv_pid = run->vm.hv_pid,
+		.worker_pid = run->vm.worker_pid,
+		.power_button = power_button,
+		.power_off = power_off,
+		.reset = reset,
+		.owner = run,
+	};
+	int r = run_control_new(&config, &run->control);
+
+	return r < 0 ? err_set(err, r, "control socket: %s", err_words(r)) : 0;
+}
+
+/* Who waits for the VM's end hears of it now; nobody finds its socket any more. */
+static void end_control(struct run *run)
+{
+	control_unlisten(&run->place);
+	run_control_ended(run->control, run->stats.end, run->code);
+	run_control_free(run->control);
+}
+
 /* From options to a VM that is over; the exit code. */
 static int run_vm(struct run *run)
 {
@@ -515,16 +563,21 @@ static int run_vm(struct run *run)
 		r = configure(run, config, &not_found, &err);
 	if (r == 0 && run->options.stats)
 		r = run_stats_open(&run->stats, run->options.stats, &err);
+	if (r == 0 && run->options.control)
+		r = control_listen(run->options.control, &run->place, &err);
 	if (r == 0) {
 		r = vm_process_start(config, &run->vm, &err);
 		started = r == 0;
 	}
+	/* The worker has the images: its copies alone keep their locks. */
 	if (config)
-		close_images(config);
+		disk_images_close(&config->images);
 	if (r == 0)
 		r = loop_new(&run->loop);
 	if (r == 0)
 		r = watch_everything(run, &err);
+	if (r == 0 && run->options.control)
+		r = serve_control(run, &err);
 	if (r == 0)
 		r = loop_run(run->loop);
 	terminal_close(run->terminal);
@@ -541,6 +594,7 @@ static int run_vm(struct run *run)
 		run_stats_memory(&run->stats, run->vm.hv_pid, run->vm.worker_pid);
 		vm_process_end(&run->vm);
 	}
+	end_control(run);
 	run->stats.hv_usage = run->vm.hv_usage;
 	run->stats.worker_usage = run->vm.worker_usage;
 	run->stats.wall_ns = host_clock.monotonic_ns(&host_clock) - run->start_ns;
@@ -556,6 +610,7 @@ static int run_vm(struct run *run)
 static int cmd_run(int argc, char **argv)
 {
 	struct run run = { .signal_fd = -1,
+			   .place = { .fd = -1 },
 			   .start_ns = host_clock.monotonic_ns(&host_clock) };
 	struct err err = { 0 };
 	int r = run_options_parse(argc, argv, &run.options, &err);

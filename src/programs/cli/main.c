@@ -2,6 +2,7 @@
 /*
  * tabique: the command line. A table of verbs; each verb reads its own options.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -10,12 +11,13 @@
 static const struct verb *const verbs[] = {
 	&verb_run,
 	&verb_disk,
+	&verb_vm,
 };
 
 /* Words of the command line that belong to later versions: said so, not "unknown". */
 static const char *const later[] = {
-	"vm",	   "switch", "nic", "checkpoint", "backup", "node",
-	"cluster", "park",   "top", "events",	  "op",
+	"switch",  "nic",  "checkpoint", "backup", "node",
+	"cluster", "park", "top",	 "events", "op",
 };
 
 void print_error(const struct err *err)
@@ -23,6 +25,23 @@ void print_error(const struct err *err)
 	fprintf(stderr, "tabique: %s\n", err->text);
 	if (err->fix[0])
 		fprintf(stderr, "fix: %s\n", err->fix);
+}
+
+int exit_code_of(int r)
+{
+	switch (-r) {
+	case 0:
+		return EXIT_DONE;
+	case EINVAL:
+		return EXIT_USAGE;
+	case ENOENT:
+		return EXIT_NOT_FOUND;
+	case EBUSY:
+	case EEXIST:
+		return EXIT_BUSY;
+	default:
+		return EXIT_FAILED;
+	}
 }
 
 static void print_help(FILE *to)

@@ -117,28 +117,27 @@ static int read_facts(const char *path, const struct image_file *file,
 }
 
 /* One image, its place in the list taken. */
-static int add_image(struct worker_config *config, const char *path,
-		     const struct image_file *file, int *ret_image_fd, struct err *err)
+static int add_image(struct disk_images *images, const char *path,
+		     const struct image_file *file, struct err *err)
 {
-	struct worker_image *image = &config->image[config->image_count];
+	struct worker_image *image = &images->image[images->count];
 
-	if (config->image_count == WORKER_MAX_IMAGES) {
+	if (images->count == WORKER_MAX_IMAGES) {
 		close(file->fd);
 		err_set(err, -ENOSPC,
 			"disk '%s': all disks together have more than %d images", path,
 			WORKER_MAX_IMAGES);
 		return err_fix(err, "merge some of them: tabique disk merge FILE");
 	}
+	*image = (struct worker_image){ .format = file->format,
+					.device_block = file->device_block };
 	snprintf(image->name, sizeof image->name, "%s", base_name(path));
-	image->format = file->format;
-	image->device_block = file->device_block;
-	ret_image_fd[config->image_count++] = file->fd;
+	images->fd[images->count++] = file->fd;
 	return 0;
 }
 
-/* A disk's images, leaf first. */
-static int open_chain(const struct run_disk *d, struct worker_config *config,
-		      int *ret_image_fd, bool *ret_not_found, struct err *err)
+int run_disk_open(const struct run_disk *d, struct disk_images *images,
+		  bool *ret_not_found, struct err *err)
 {
 	static const struct image_folders none;
 	char path[2][sizeof d->path];
@@ -154,7 +153,7 @@ static int open_chain(const struct run_disk *d, struct worker_config *config,
 		file.format = (enum disk_format)d->format;
 	snprintf(path[now], sizeof path[now], "%s", d->path);
 	for (;;) {
-		r = add_image(config, path[now], &file, ret_image_fd, err);
+		r = add_image(images, path[now], &file, err);
 		if (r == 0)
 			r = read_facts(path[now], &file, &facts, err);
 		if (r < 0 || (!facts.relative[0] && !facts.absolute[0]))
@@ -168,13 +167,19 @@ static int open_chain(const struct run_disk *d, struct worker_config *config,
 	}
 }
 
+void disk_images_close(struct disk_images *images)
+{
+	while (images->count > 0)
+		close(images->fd[--images->count]);
+}
+
 int run_disks_open(const struct run_disks *disks, struct worker_config *config,
-		   int *ret_image_fd, bool *ret_not_found, struct err *err)
+		   struct disk_images *images, bool *ret_not_found, struct err *err)
 {
 	for (unsigned n = 0; n < disks->count; n++) {
 		const struct run_disk *d = &disks->disk[n];
-		u32 first = config->image_count;
-		int r = open_chain(d, config, ret_image_fd, ret_not_found, err);
+		u32 first = images->count;
+		int r = run_disk_open(d, images, ret_not_found, err);
 
 		if (r < 0)
 			return r;
@@ -184,9 +189,11 @@ int run_disks_open(const struct run_disks *disks, struct worker_config *config,
 			.dvd = d->dvd,
 			.read_only = d->read_only,
 			.first_image = first,
-			.level_count = config->image_count - first,
+			.level_count = images->count - first,
 		};
 		config->disk_count = n + 1;
 	}
+	config->image_count = images->count;
+	memcpy(config->image, images->image, sizeof config->image);
 	return 0;
 }

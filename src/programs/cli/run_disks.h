@@ -25,9 +25,21 @@ struct run_disks {
 int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct err *err)
 	MUST_CHECK;
 
+/* Images of disks, opened and locked: each disk's leaf, its parent, and so on. */
+struct disk_images {
+	u32 count;
+	struct worker_image image[WORKER_MAX_IMAGES];
+	int fd[WORKER_MAX_IMAGES]; /* count of them, the caller's, also after a failure */
+};
 /*
- * Open them all into the worker's configuration; image_fd gets config->image_count descriptors,
- * the caller's, also after a failure. *ret_not_found: a file is not there.
+ * One disk's behind those that are there. *ret_not_found: a file is not there. May wait for long;
+ * one thread of a process at a time.
  */
+int run_disk_open(const struct run_disk *disk, struct disk_images *images,
+		  bool *ret_not_found, struct err *err) MUST_CHECK;
+void disk_images_close(struct disk_images *images);
+
+/* All of them, and what the worker is told of them. */
 int run_disks_open(const struct run_disks *disks, struct worker_config *config,
-		   int *ret_image_fd, bool *ret_not_found, struct err *err) MUST_CHECK;
+		   struct disk_images *images, bool *ret_not_found, struct err *err)
+	MUST_CHECK;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/checked.h"
+#include "programs/cli/words.h"
 
 typedef int (*option_fn)(struct run_options *o, const char *value, struct err *err);
 
@@ -17,47 +17,6 @@ struct option_row {
 };
 
 /* ---- values ---------------------------------------------------------------------------------- */
-
-/* A whole decimal number with nothing behind it. */
-static bool parse_number(const char *text, u64 *ret_number, const char **ret_rest)
-{
-	u64 n = 0;
-	const char *p = text;
-
-	for (; *p >= '0' && *p <= '9'; p++)
-		if (!mul_u64(n, 10, &n) || !add_u64(n, (u64)(*p - '0'), &n))
-			return false;
-	if (p == text)
-		return false;
-	*ret_number = n;
-	*ret_rest = p;
-	return true;
-}
-
-/* 512M, 1G, 2048K, 1T; a bare number is bytes. */
-static bool parse_size(const char *text, u64 *ret_size)
-{
-	static const char units[] = "KMGTP";
-	const char *rest, *unit;
-	u64 n;
-
-	if (!parse_number(text, &n, &rest))
-		return false;
-	if (*rest) {
-		unit = strchr(units, *rest & ~0x20);
-		if (!unit || !mul_u64(n, 1ull << (10 * (unit - units + 1)), &n))
-			return false;
-		rest++;
-		if (*rest == 'i')
-			rest++;
-		if (*rest == 'B' || *rest == 'b')
-			rest++;
-		if (*rest)
-			return false;
-	}
-	*ret_size = n;
-	return true;
-}
 
 static int set_kernel(struct run_options *o, const char *value, struct err *err)
 {
@@ -192,6 +151,12 @@ static int set_stats(struct run_options *o, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_control(struct run_options *o, const char *value, struct err *err)
+{
+	o->control = value;
+	return 0;
+}
+
 static int set_no_reboot(struct run_options *o, const char *value, struct err *err)
 {
 	o->no_reboot = true;
@@ -222,6 +187,7 @@ static const struct option_row rows[] = {
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
 	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
+	{ "--control", "SOCKET", "serve 'tabique vm' and 'tabique disk attach' there", set_control },
 	{ "--timeout", "SECONDS", "end the VM after this long, exit code 124", set_timeout },
 	{ "--stats", "FILE", "write figures about the run there, as JSON", set_stats },
 	{ "--no-reboot", NULL, "a guest reset ends the VM, exit code 10", set_no_reboot },
@@ -232,7 +198,6 @@ static const struct option_row rows[] = {
 	{ "--bios", NULL, NULL, NULL },
 	{ "--firmware", "FILE", NULL, NULL },
 	{ "--screen", "ADDRESS", NULL, NULL },
-	{ "--control", "SOCKET", NULL, NULL },
 };
 /* clang-format on */
 

@@ -21,6 +21,7 @@ struct run_options {
 	enum run_engine engine;
 	u32 timeout_seconds; /* 0 = none */
 	const char *stats;   /* path, NULL = none */
+	const char *control; /* path of a socket, NULL = none */
 	bool no_reboot, debug_exit, test_devices;
 	struct run_disks disks;
 	unsigned module_count;

@@ -26,7 +26,10 @@ struct verb {
 		   char **argv); /* argv[0] is the verb; returns the exit code */
 };
 
-extern const struct verb verb_run, verb_disk;
+extern const struct verb verb_run, verb_disk, verb_vm;
 
 /* "tabique: <text>" and "fix: <fix>" on standard error. */
 void print_error(const struct err *err);
+
+/* The exit code for a person's request that failed with a negative errno; 0 is EXIT_DONE. */
+int exit_code_of(int r);

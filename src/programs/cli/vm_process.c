@@ -313,7 +313,7 @@ static int send_worker_config(const struct shared *s,
 	for (unsigned k = 0; k < w->module_count; k++)
 		fds[count++] = config->module[k];
 	for (unsigned k = 0; k < w->image_count; k++)
-		fds[count++] = config->image[k];
+		fds[count++] = config->images.fd[k];
 	r = ipc_send(s->owner_worker[0], w, sizeof *w, fds, count);
 	return r < 0 ? err_set(err, r, "tabique-worker takes no configuration: %s",
 			       err_words(r))

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include "programs/cli/run_disks.h"
 #include "wall/worker_config.h"
 
 struct vm_process_config {
@@ -23,7 +24,7 @@ struct vm_process_config {
 	int kvm;		     /* /dev/kvm or -1; stays the caller's */
 	int kernel;		     /* stays the caller's */
 	int module[WORKER_MAX_MODULES];
-	int image[WORKER_MAX_IMAGES]; /* worker.image_count of them; stay the caller's */
+	struct disk_images images; /* worker.image_count of them; stay the caller's */
 };
 
 struct vm_process {

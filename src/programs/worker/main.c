@@ -279,9 +279,10 @@ static void inspect(struct worker *w)
 	say_text(text);
 }
 
-static void on_disk_changed(void *owner, u32 id, int r, u64 size, const struct err *err)
+static void on_disk_changed(void *owner, u32 id, int r, bool there, u64 size,
+			    const struct err *err)
 {
-	owner_say_disk(OWNER_FD, id, r, size, err);
+	owner_say_disk(OWNER_FD, id, r, there, size, err);
 }
 
 static void on_owner(void *owner, unsigned events)

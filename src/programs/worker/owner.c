@@ -177,13 +177,14 @@ void owner_say_failed(int owner, const struct err *err)
 	say(owner, &message);
 }
 
-void owner_say_disk(int owner, u32 id, int r, u64 size, const struct err *err)
+void owner_say_disk(int owner, u32 id, int r, bool there, u64 size, const struct err *err)
 {
 	struct owner_message message = { .kind = OWNER_DISK_DONE,
 					 .size = sizeof message.u.disk_done };
 
 	message.u.disk_done.id = id;
 	message.u.disk_done.code = r;
+	message.u.disk_done.there = there;
 	message.u.disk_done.size = size;
 	if (r < 0) {
 		memcpy(message.u.disk_done.text, err->text,

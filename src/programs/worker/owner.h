@@ -35,4 +35,5 @@ int owner_receive_news(int owner, union owner_news *ret_news,
 void owner_say(int owner, enum owner_kind kind, const char *text);
 void owner_say_failed(int owner, const struct err *err);
 /* What became of a disk order; err counts where r is negative. */
-void owner_say_disk(int owner, u32 id, int r, u64 size, const struct err *err);
+void owner_say_disk(int owner, u32 id, int r, bool there, u64 size,
+		    const struct err *err);

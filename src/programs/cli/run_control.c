@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The API of one VM: paths, what is asked of each, and answers; see run_control.h. */
+#include "programs/cli/run_control.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "control/inspect_tree.h"
+#include "control/server.h"
+#include "programs/cli/live_disks.h"
+#include "programs/cli/words.h"
+
+#define VM "/1.0/vms/self"
+#define MAX_WAIT_SECONDS 86400
+
+/* A stop that is answered later. */
+struct stopping {
+	struct run_control *control;
+	struct control_call *call;
+	struct loop_alarm alarm;
+	u32 seconds;
+	struct stopping *next;
+};
+
+/* An inspect that is answered later, and of which branch. */
+struct looking {
+	struct control_call *call;
+	char path[HTTP_PATH_SIZE];
+};
+
+struct run_control {
+	struct run_control_config config;
+	struct control_server *server;
+	struct run_inspect *inspect;
+	struct live_disks *disks;
+	struct stopping *stopping;
+	u64 start_ns;
+	bool button; /* the guest was asked to end */
+};
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void refuse(struct control_call *call, int code, const char *text, const char *fix)
+{
+	struct err err = { 0 };
+
+	err_set(&err, code, "%s", text);
+	err_fix(&err, "%s", fix);
+	control_reply_err(call, &err);
+}
+
+static void body_is_wrong(struct control_call *call, const json_error_t *where)
+{
+	struct err err = { 0 };
+
+	err_set(&err, -EINVAL, "the request's body is not what is expected: %s",
+		where->text);
+	err_fix(&err, "see tabique-run(1), section API");
+	control_reply_err(call, &err);
+}
+
+/* ---- GET ------------------------------------------------------------------------------------- */
+
+static json_t *state(const struct run_control *rc)
+{
+	return json_pack("{s:s}", "state", rc->button ? "stopping" : "running");
+}
+
+static void get_root(struct run_control *rc, struct control_call *call, const char *rest,
+		     json_t *body)
+{
+	control_reply(call, json_pack("{s:s, s:s, s:[s, s, s, s]}", "api", "1.0",
+				      "version", TABIQUE_VERSION, "resources", "/1.0/vms",
+				      VM "/state", VM "/disks", VM "/inspect"));
+}
+
+static void get_vms(struct run_control *rc, struct control_call *call, const char *rest,
+		    json_t *body)
+{
+	control_reply(call, json_pack("[s]", VM));
+}
+
+static void get_vm(struct run_control *rc, struct control_call *call, const char *rest,
+		   json_t *body)
+{
+	static const char *const engines[] = { "auto", "kvm", "soft", "interp" };
+	const struct run_options *o = rc->config.options;
+	u64 now = host_clock.monotonic_ns(&host_clock);
+	json_t *vm = state(rc);
+	json_t *more = json_pack("{s:I, s:i, s:s, s:I, s:{s:i, s:i}, s:o}", "memory",
+				 (json_int_t)o->memory, "cpus", (int)o->cpus, "engine",
+				 engines[o->engine], "uptime",
+				 (json_int_t)((now - rc->start_ns) / NS_PER_SEC), "pids",
+				 "hv", rc->config.hv_pid, "worker", rc->config.worker_pid,
+				 "disks", live_disks_list(rc->disks));
+
+	json_object_update(vm, more);
+	json_decref(more);
+	control_reply(call, vm);
+}
+
+static void get_state(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	control_reply(call, state(rc));
+}
+
+/* ---- inspect --------------------------------------------------------------------------------- */
+
+static void on_inspected(void *owner, json_t *tree)
+{
+	struct looking *looking = owner;
+	json_t *branch = tree ? inspect_branch(tree, looking->path) : NULL;
+
+	/* Without a tree the VM is over: the call ends with the server. */
+	if (!tree)
+		;
+	else if (branch)
+		control_reply(looking->call, json_incref(branch));
+	else
+		refuse(looking->call, -ENOENT, "inspect shows nothing at that path",
+		       "see what there is: tabique vm inspect");
+	json_decref(tree);
+	free(looking);
+}
+
+static void get_inspect(struct run_control *rc, struct control_call *call,
+			const char *rest, json_t *body)
+{
+	struct looking *looking = calloc(1, sizeof *looking);
+	int r = looking ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		looking->call = call;
+		snprintf(looking->path, sizeof looking->path, "%s", rest);
+		r = run_inspect_ask(rc->inspect, on_inspected, looking);
+	}
+	if (r < 0) {
+		free(looking);
+		refuse(call, r, err_words(r), "try again");
+	}
+}
+
+/* ---- stop and reset -------------------------------------------------------------------------- */
+
+static void stopping_end(struct stopping *s)
+{
+	for (struct stopping **p = &s->control->stopping; *p; p = &(*p)->next) {
+		if (*p != s)
+			continue;
+		*p = s->next;
+		break;
+	}
+	loop_alarm_set(&s->alarm, UINT64_MAX);
+	free(s);
+}
+
+static void on_patience(void *owner)
+{
+	struct stopping *s = owner;
+	struct err err = { 0 };
+
+	err_set(&err, -ETIMEDOUT, "the guest has not powered off in %u seconds",
+		s->seconds);
+	err_fix(&err, "wait longer (timeout=SECONDS), or pull the plug (--force)");
+	control_reply_err(s->call, &err);
+	stopping_end(s);
+}
+
+/* seconds 0: as long as it takes. */
+static void wait_for_end(struct run_control *rc, struct control_call *call, u32 seconds)
+{
+	struct stopping *s = calloc(1, sizeof *s);
+
+	if (!s) {
+		refuse(call, -ENOMEM, err_words(-ENOMEM), "try again");
+		return;
+	}
+	*s = (struct stopping){
+		.control = rc, .call = call, .seconds = seconds, .next = rc->stopping
+	};
+	rc->stopping = s;
+	loop_alarm_init(rc->config.loop, &s->alarm, on_patience, s);
+	if (seconds > 0)
+		loop_alarm_set(&s->alarm, host_clock.monotonic_ns(&host_clock) +
+						  (u64)seconds * NS_PER_SEC);
+}
+
+static void stop(struct run_control *rc, struct control_call *call, bool force,
+		 json_int_t seconds)
+{
+	if (seconds < 0 || seconds > MAX_WAIT_SECONDS) {
+		refuse(call, -EINVAL, "\"wait\" is not a number of seconds",
+		       "give 0 to 86400");
+		return;
+	}
+	if (force) {
+		wait_for_end(rc, call, 0);
+		rc->config.power_off(rc->config.owner);
+		return;
+	}
+	rc->button = true;
+	rc->config.power_button(rc->config.owner);
+	if (seconds == 0)
+		control_reply(call, state(rc));
+	else
+		wait_for_end(rc, call, (u32)seconds);
+}
+
+static void put_state(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	const char *action = "";
+	int force = 0;
+	json_int_t seconds = 0;
+	json_error_t where;
+
+	if (json_unpack_ex(body, &where, 0, "{s:s, s?b, s?I !}", "action", &action,
+			   "force", &force, "wait", &seconds) < 0) {
+		body_is_wrong(call, &where);
+	} else if (strcmp(action, "stop") == 0) {
+		stop(rc, call, force, seconds);
+	} else if (strcmp(action, "reset") == 0) {
+		rc->config.reset(rc->config.owner);
+		control_reply(call, state(rc));
+	} else {
+		refuse(call, -EINVAL, "no such action", "\"stop\" or \"reset\"");
+	}
+}
+
+/* ---- disks ----------------------------------------------------------------------------------- */
+
+static void on_disk(void *owner, json_t *metadata, const struct err *err)
+{
+	if (metadata)
+		control_reply(owner, metadata);
+	else
+		control_reply_err(owner, err);
+}
+
+static void get_disks(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	control_reply(call, live_disks_list(rc->disks));
+}
+
+static bool set_format(const char *name, int *ret_format)
+{
+	for (int k = 0; k < DISK_FORMATS; k++) {
+		if (strcmp(name, disk_format_name((enum disk_format)k)) == 0) {
+			*ret_format = k;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void post_disk(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	static struct live_attach a; /* large */
+	const char *file = "", *format = NULL;
+	int controller = -1, lun = -1, read_only = 0, passthrough = 0;
+	json_error_t where;
+
+	if (json_unpack_ex(body, &where, 0, "{s:s, s?i, s?i, s?s, s?b, s?b !}", "file",
+			   &file, "controller", &controller, "lun", &lun, "format",
+			   &format, "read_only", &read_only, "passthrough",
+			   &passthrough) < 0) {
+		body_is_wrong(call, &where);
+		return;
+	}
+	a = (struct live_attach){
+		.disk = { .read_only = read_only, .format = -1 },
+		.controller = controller,
+		.lun = lun,
+		.passthrough = passthrough,
+	};
+	if (file[0] != '/' || strlen(file) >= sizeof a.disk.path)
+		refuse(call, -EINVAL, "\"file\" is not the whole path of a file",
+		       "begin it with '/'");
+	else if (controller < -1 || controller >= WORKER_MAX_CONTROLLERS || lun < -1 ||
+		 lun >= WORKER_MAX_LUNS)
+		refuse(call, -EINVAL, "there is no such unit",
+		       "controllers are 0 to 3, units 0 to 63");
+	else if (format && !set_format(format, &a.disk.format))
+		refuse(call, -EINVAL, "there is no such format", "raw, iso, vhd or vhdx");
+	else {
+		memcpy(a.disk.path, file, strlen(file));
+		live_disks_attach(rc->disks, &a, on_disk, call);
+	}
+}
+
+/* The unit that a path ends with; false: it was answered. */
+static bool unit_of(struct control_call *call, const char *rest, u32 *ret_controller,
+		    u32 *ret_lun)
+{
+	if (parse_unit(rest, ret_controller, ret_lun))
+		return true;
+	refuse(call, -ENOENT, "there is no such unit",
+	       "a unit is called scsi0:3: controllers 0 to 3, units 0 to 63");
+	return false;
+}
+
+static void get_disk(struct run_control *rc, struct control_call *call, const char *rest,
+		     json_t *body)
+{
+	u32 controller, lun;
+	json_t *disk;
+
+	if (!unit_of(call, rest, &controller, &lun))
+		return;
+	disk = live_disks_show(rc->disks, controller, lun);
+	if (disk)
+		control_reply(call, disk);
+	else
+		refuse(call, -ENOENT, "there is no disk at that place",
+		       "see which there are: tabique vm show");
+}
+
+static void delete_disk(struct run_control *rc, struct control_call *call,
+			const char *rest, json_t *body)
+{
+	u32 controller, lun;
+
+	if (unit_of(call, rest, &controller, &lun))
+		live_disks_detach(rc->disks, controller, lun, on_disk, call);
+}
+
+static void patch_disk(struct run_control *rc, struct control_call *call,
+		       const char *rest, json_t *body)
+{
+	json_int_t size = 0, grow = 0;
+	u32 controller, lun;
+	json_error_t where;
+
+	if (!unit_of(call, rest, &controller, &lun))
+		return;
+	if (body && json_unpack_ex(body, &where, 0, "{s?I, s?I !}", "size", &size, "grow",
+				   &grow) < 0)
+		body_is_wrong(call, &where);
+	else if (size < 0 || grow < 0 || (size > 0 && grow > 0))
+		refuse(call, -EINVAL, "that is no size",
+		       "give \"size\" or \"grow\", in bytes");
+	else
+		live_disks_resize(rc->disks, controller, lun, (u64)(size + grow),
+				  grow > 0, on_disk, call);
+}
+
+/* ---- paths ----------------------------------------------------------------------------------- */
+
+/* rest: what stands behind a path that ends with '/'. body: NULL where there is none. */
+static const struct {
+	const char *method, *path;
+	bool body;
+	void (*handle)(struct run_control *rc, struct control_call *call,
+		       const char *rest, json_t *body);
+} rows[] = {
+	{ "GET", "/1.0", false, get_root },
+	{ "GET", "/1.0/vms", false, get_vms },
+	{ "GET", VM, false, get_vm },
+	{ "GET", VM "/state", false, get_state },
+	{ "PUT", VM "/state", true, put_state },
+	{ "GET", VM "/inspect", false, get_inspect },
+	{ "GET", VM "/inspect/", false, get_inspect },
+	{ "GET", VM "/disks", false, get_disks },
+	{ "POST", VM "/disks", true, post_disk },
+	{ "GET", VM "/disks/", false, get_disk },
+	{ "DELETE", VM "/disks/", false, delete_disk },
+	{ "PATCH", VM "/disks/", false, patch_disk },
+};
+
+static bool path_fits(const char *row, const char *path, const char **ret_rest)
+{
+	size_t size = strlen(row);
+
+	if (strncmp(row, path, size) != 0)
+		return false;
+	*ret_rest = path + size;
+	return row[size - 1] == '/' ? path[size] != '\0' : path[size] == '\0';
+}
+
+static void on_request(void *owner, struct control_call *call,
+		       const struct http_message *request, json_t *body)
+{
+	struct run_control *rc = owner;
+	const char *rest;
+
+	for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
+		if (strcmp(rows[k].method, request->method) != 0 ||
+		    !path_fits(rows[k].path, request->path, &rest))
+			continue;
+		if (rows[k].body && !body)
+			refuse(call, -EINVAL, "the request needs a body",
+			       "send a JSON object");
+		else
+			rows[k].handle(rc, call, rest, body);
+		return;
+	}
+	control_reply_unknown(call, request);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+int run_control_new(const struct run_control_config *config,
+		    struct run_control **ret_control)
+{
+	struct run_control *rc = calloc(1, sizeof *rc);
+	int r;
+
+	if (!rc)
+		return -ENOMEM;
+	rc->config = *config;
+	rc->start_ns = host_clock.monotonic_ns(&host_clock);
+	r = run_inspect_new(config->loop, config->hv_socket, config->worker_socket,
+			    &rc->inspect);
+	if (r == 0)
+		r = live_disks_new(config->loop, config->worker_socket,
+				   &config->options->disks, &rc->disks);
+	if (r == 0)
+		r = control_server_new(
+			&(struct control_server_config){
+				.loop = config->loop,
+				.socket = config->socket,
+				.handle = on_request,
+				.owner = rc,
+			},
+			&rc->server);
+	if (r < 0) {
+		run_control_free(rc);
+		return r;
+	}
+	*ret_control = rc;
+	return 0;
+}
+
+void run_control_free(struct run_control *rc)
+{
+	if (!rc)
+		return;
+	while (rc->stopping)
+		stopping_end(rc->stopping);
+	live_disks_free(rc->disks);
+	run_inspect_free(rc->inspect);
+	control_server_free(rc->server);
+	free(rc);
+}
+
+void run_control_hear(struct run_control *rc, enum run_side side,
+		      const struct owner_message *m)
+{
+	if (m->kind == OWNER_INSPECT)
+		run_inspect_hear(rc->inspect, side, m);
+	else if (side == RUN_WORKER)
+		live_disks_hear(rc->disks, m);
+}
+
+void run_control_ended(struct run_control *rc, const char *end, int code)
+{
+	while (rc && rc->stopping) {
+		control_reply(rc->stopping->call,
+			      json_pack("{s:s, s:s, s:i}", "state", "off", "end", end,
+					"code", code));
+		stopping_end(rc->stopping);
+	}
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `tabique run --control SOCKET` answers there: the API's part for one VM, which is called
+ * "self".
+ *
+ *	GET    /1.0, /1.0/vms				what there is
+ *	GET    /1.0/vms/self				state, size, disks
+ *	GET    /1.0/vms/self/state
+ *	PUT    /1.0/vms/self/state			{"action": "stop", "force": bool, "wait": seconds}
+ *							or {"action": "reset"}
+ *	GET    /1.0/vms/self/inspect[/PATH]		live state of both processes
+ *	GET    /1.0/vms/self/disks
+ *	POST   /1.0/vms/self/disks			{"file": PATH, "controller": N, "lun": N, "format": NAME,
+ *							"read_only": bool, "passthrough": bool}
+ *	GET    /1.0/vms/self/disks/scsi0:3
+ *	DELETE /1.0/vms/self/disks/scsi0:3
+ *	PATCH  /1.0/vms/self/disks/scsi0:3		{"size": bytes} or {"grow": bytes} or {}
+ *
+ * A stop with "wait" or "force" is answered when the VM has ended and its disks are closed, or
+ * when the seconds are over. Paths are
+ * opened with our rights: who may connect to the socket could as well have started the VM.
+ *
+ * Thread: the loop's.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "programs/cli/run_inspect.h"
+#include "programs/cli/run_options.h"
+
+struct run_control;
+
+struct run_control_config {
+	struct loop *loop;
+	int socket; /* listening; stays the caller's, as the others */
+	const struct run_options *options; /* outlives us */
+	int hv_socket, worker_socket;
+	int hv_pid, worker_pid;
+	void (*power_button)(void *owner);
+	void (*power_off)(void *owner);
+	void (*reset)(void *owner);
+	void *owner;
+};
+int run_control_new(const struct run_control_config *config,
+		    struct run_control **ret_control) MUST_CHECK;
+void run_control_free(struct run_control *control);
+
+/* OWNER_INSPECT and OWNER_DISK_DONE go here. */
+void run_control_hear(struct run_control *control, enum run_side side,
+		      const struct owner_message *message);
+/* The VM is over, its processes are gone: who waits for that hears it. end: a word, as in --stats. NULL is fine. */
+void run_control_ended(struct run_control *control, const char *end, int code);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Words about a VM that runs, and its socket; see vm_words.h. */
+#include "programs/cli/vm_words.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "control/client.h"
+#include "control/http.h"
+#include "control/socket.h"
+
+static const struct {
+	const char *name;
+	bool value;
+	size_t at; /* in struct vm_words: const char * or bool */
+} options[] = {
+	{ "--control", true, offsetof(struct vm_words, socket) },
+	{ "--force", false, offsetof(struct vm_words, force) },
+	{ "--no-wait", false, offsetof(struct vm_words, no_wait) },
+	{ "--read-only", false, offsetof(struct vm_words, read_only) },
+	{ "--passthrough", false, offsetof(struct vm_words, passthrough) },
+	{ "--controller", true, offsetof(struct vm_words, controller) },
+	{ "--lun", true, offsetof(struct vm_words, lun) },
+	{ "format=", true, offsetof(struct vm_words, format) },
+	{ "timeout=", true, offsetof(struct vm_words, timeout) },
+};
+
+static bool is_allowed(const char *name, const char *const *allowed)
+{
+	if (strcmp(name, "--control") == 0)
+		return true;
+	for (; *allowed; allowed++)
+		if (strcmp(name, *allowed) == 0)
+			return true;
+	return false;
+}
+
+/* key=value: the name has the '=' in it. --option value and --option=value. */
+static bool fits(const char *name, const char *word, const char **ret_value)
+{
+	size_t n = strlen(name);
+
+	*ret_value = NULL;
+	if (strncmp(word, name, n) != 0)
+		return false;
+	if (name[n - 1] == '=') {
+		*ret_value = word + n;
+		return true;
+	}
+	if (word[n] == '=')
+		*ret_value = word + n + 1;
+	return word[n] == '\0' || word[n] == '=';
+}
+
+static int unknown(const char *word, struct err *err)
+{
+	err_set(err, -EINVAL, "unknown option '%s'", word);
+	return err_fix(err, "see 'tabique vm --help' and 'tabique disk --help'");
+}
+
+/* The option at *io_k. */
+static int read_option(int argc, char **argv, int *io_k, const char *const *allowed,
+		       struct vm_words *w, struct err *err)
+{
+	const char *value, *word = argv[*io_k];
+
+	for (size_t k = 0; k < ARRAY_COUNT(options); k++) {
+		char *field = (char *)w + options[k].at;
+
+		if (!fits(options[k].name, word, &value) ||
+		    !is_allowed(options[k].name, allowed))
+			continue;
+		if (!options[k].value) {
+			if (value)
+				break;
+			memcpy(field, &(bool){ true }, sizeof(bool));
+			return 0;
+		}
+		if (!value && *io_k + 1 < argc)
+			value = argv[++*io_k];
+		if (!value || !*value) {
+			err_set(err, -EINVAL, "'%s' needs a value", options[k].name);
+			return err_fix(err, "give one behind it");
+		}
+		memcpy(field, &value, sizeof value);
+		return 0;
+	}
+	return unknown(word, err);
+}
+
+int vm_words_read(int argc, char **argv, const char *const *allowed, struct vm_words *w,
+		  struct err *err)
+{
+	int r = 0;
+
+	*w = (struct vm_words){ 0 };
+	for (int k = 0; k < argc && r == 0; k++) {
+		size_t letters = strspn(argv[k], "abcdefghijklmnopqrstuvwxyz");
+
+		if (strcmp(argv[k], "-o") == 0 && k + 1 < argc) {
+			w->json = strcmp(argv[++k], "json") == 0;
+		} else if (argv[k][0] == '-' ||
+			   (letters > 0 && argv[k][letters] == '=')) {
+			r = read_option(argc, argv, &k, allowed, w, err);
+		} else if (w->count < VM_MAX_WORDS) {
+			w->word[w->count++] = argv[k];
+		} else {
+			err_set(err, -EINVAL, "'%s' is one word too many", argv[k]);
+			r = err_fix(err, "see --help");
+		}
+	}
+	if (r == 0 && !w->socket) {
+		err_set(err, -EINVAL, "which VM?");
+		r = err_fix(err, "name its control socket: --control SOCKET, as given to "
+				 "tabique run");
+	}
+	return r;
+}
+
+int vm_ask(const struct vm_words *w, const char *method, const char *path, json_t *body,
+	   json_t **ret_metadata, struct err *err)
+{
+	char whole[HTTP_PATH_SIZE];
+	int n = snprintf(whole, sizeof whole, "/1.0/vms/self%s", path);
+	int fd = -1, r;
+
+	if (n < 0 || (size_t)n >= sizeof whole) {
+		json_decref(body);
+		return err_set(err, -EINVAL, "'%.80s...' is too long", path);
+	}
+	r = control_connect(w->socket, &fd, err);
+	if (r < 0) {
+		json_decref(body);
+		return r;
+	}
+	r = control_ask(fd, method, whole, body, ret_metadata, err);
+	close(fd);
+	return r;
+}
+
+void print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	putchar('\n');
+}
