@@ -146,7 +146,10 @@ struct x86_block {
 _Static_assert(sizeof(struct x86_block) % 8 == 0, "records are aligned");
 #define X86_NO_RAM_PAGE UINT64_MAX
 
-/* Where a RIP goes on: direct-mapped, valid for one key (mode, address space, generation). */
+/*
+ * Where a RIP goes on: direct-mapped, valid for one key (mode, address space, generation). RIPs with
+ * bit 63 have a key of their own, which has no address space while the kernel's code is global.
+ */
 #define X86_JUMP_BITS 12
 #define X86_JUMP_COUNT (1u << X86_JUMP_BITS)
 struct x86_jump_entry {
@@ -161,9 +164,14 @@ struct x86_jump_entry {
  * Bits 0-1 of the key: 0 supervisor that may touch user pages (no SMAP, or AC set), 1 supervisor
  * under SMAP, 2 user. Bits 2-11: number of the address space, from 1.
  * A page that is no plain memory, or not allowed, never gets a tag.
+ *
+ * Each of these three privileges has a part of its own, so that a kernel that is called does not
+ * drive out what its caller uses, nor itself where it opens SMAP: c->tlb_base.
  */
-#define X86_TLB_BITS 10
+#define X86_TLB_BITS 11
 #define X86_TLB_COUNT (1u << X86_TLB_BITS)
+#define X86_TLB_PARTS 3
+#define X86_TLB_PART_BITS (X86_TLB_BITS + 5) /* of a part's size in bytes */
 #define X86_TAG_NONE 1ull /* no key has only bit 0 (keys start at 4) */
 
 struct x86_tlb_entry {
@@ -247,18 +255,19 @@ struct x86_cpu {
 	};
 	u16 pad;
 	u32 eflags; /* RFLAGS without the six arithmetic flags; bit 1 set */
-	u64 key;    /* TLB key now in force */
+	u64 key;    /* TLB key now in force: x86_key_set() */
+	u32 tlb_base; /* and its part of tlb[]: offset in bytes */
 	_Atomic u32 attention;
 	u32 mode;   /* X86_MODE_... */
 	u64 seg_base[SEG_BASES]; /* [SEG_FLAT] stays 0; long mode: 0 but for FS and GS */
 	u64 rip; /* valid between blocks only; next RIP when a handler leaves to the loop */
 	struct x86_block *block;     /* being executed */
-	u64 jump_key;		     /* of jump[] entries that hold now; set by x86_mode_changed() */
+	u64 jump_keys[2]; /* of jump[] entries that hold now: x86_jump_key() */
 	const struct x86_insn *next; /* builds without tail calls: what the loop steps to */
 	u64 instructions;	     /* counter; whole blocks at their start */
 	u64 *link; /* link slot of the branch that left to the loop, or NULL */
 	struct x86_jit_state jit;
-	struct x86_tlb_entry tlb[X86_TLB_COUNT];
+	struct x86_tlb_entry tlb[X86_TLB_PARTS][X86_TLB_COUNT];
 	struct x86_jump_entry jump[X86_JUMP_COUNT];
 
 	/*
@@ -419,10 +428,24 @@ typedef u16 x86_u16 __attribute__((aligned(1), may_alias));
 typedef u32 x86_u32 __attribute__((aligned(1), may_alias));
 typedef u64 x86_u64 __attribute__((aligned(1), may_alias));
 
+/* Which part of the TLB a key's pages are in. 3 is user mode too, one that never hits. */
+static ALWAYS_INLINE unsigned x86_tlb_part(u64 key)
+{
+	return key & 2 ? 2 : key & 1;
+}
+
+static ALWAYS_INLINE void x86_key_set(struct x86_cpu *c, u64 key)
+{
+	c->key = key;
+	c->tlb_base = x86_tlb_part(key) << X86_TLB_PART_BITS;
+}
+
 static ALWAYS_INLINE const struct x86_tlb_entry *x86_tlb_at(const struct x86_cpu *c, gva_t a)
 {
 	_Static_assert(sizeof(struct x86_tlb_entry) == 32, "the shift below");
-	return (const void *)((const u8 *)c->tlb + ((a >> 7) & ((X86_TLB_COUNT - 1) << 5)));
+	_Static_assert(sizeof(c->tlb[0]) == BIT64(X86_TLB_PART_BITS), "a part");
+	return (const void *)((const u8 *)c->tlb + c->tlb_base +
+			      ((a >> 7) & ((X86_TLB_COUNT - 1) << 5)));
 }
 
 /* The tag that an access of `size` bytes must find; one that crosses a page finds none. */
@@ -645,7 +668,7 @@ void x86_mode_changed(struct x86_cpu *c);
 
 /*
  * mmu.c: the key for CR0, CR3, CR4, EFER, c->cpl and AC as they are now; x86_mode_changed asks, after
- * it has set c->mode (c->jump_key follows from both). With alignment checking in force (CR0.AM, AC, CPL 3) it is a key that never hits, so that the slow
+ * it has set c->mode (c->jump_keys follow from both). With alignment checking in force (CR0.AM, AC, CPL 3) it is a key that never hits, so that the slow
  * path can check.
  */
 u64 x86_tlb_key(struct x86_cpu *c);
@@ -799,12 +822,17 @@ static ALWAYS_INLINE unsigned x86_jump_index(u64 rip)
 	return (unsigned)(rip ^ (rip >> 11)) & (X86_JUMP_COUNT - 1);
 }
 
+static ALWAYS_INLINE u64 x86_jump_key(const struct x86_cpu *c, u64 rip)
+{
+	return c->jump_keys[rip >> 63];
+}
+
 #define X86_GOTO(c, i, rip_)                                                          \
 	do {                                                                          \
 		u64 goto_ = (rip_);                                                   \
 		const struct x86_jump_entry *e_ = &(c)->jump[x86_jump_index(goto_)];  \
                                                                                       \
-		if (LIKELY(e_->rip == goto_ && e_->key == (c)->jump_key &&            \
+		if (LIKELY(e_->rip == goto_ && e_->key == x86_jump_key((c), goto_) && \
 			   !atomic_load_explicit(&(c)->attention,                     \
 						 memory_order_relaxed))) {            \
 			const struct x86_insn *to_ = x86_enter((c), e_->block, goto_); \

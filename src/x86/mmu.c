@@ -6,8 +6,14 @@
  * Address spaces
  *	A TLB tag holds a number (1-1023), not CR3. A CR3 load takes a new number, or with CR4.PCIDE and bit
  *	63 the one that the PCID had if its table is still the same. What was entered under older
- *	numbers can never hit again. When the numbers run out everything is flushed. Global pages
- *	are entered under the number too, so they are forgotten earlier than they must be, never later.
+ *	numbers can never hit again. When the numbers run out everything is flushed.
+ *
+ *	With CR4.PGE the supervisor has a number for itself, KERNEL_SPACE, whatever CR3 is. What is entered under it
+ *	and is not global (the kernel at a user's page, as a rule) is noted and forgotten at the next
+ *	CR3 load. A kernel that keeps its own pages from being global (page-table isolation) would
+ *	lose them at each: when its code is seen to be such, the supervisor goes back to the number of the
+ *	address space until everything is flushed. In user mode global pages are entered under the address space's
+ *	number, so they are forgotten earlier than they must be, never later.
  *
  *	32-bit code under a 64-bit system (compatibility mode) has a number of its own beside the one
  *	of its address space: under a number that code outside of 64-bit mode uses there must be no page
@@ -27,6 +33,10 @@
 #define PHYS_COUNT 512
 #define FETCH_COUNT 256
 #define EXEC_BITS 4096
+#define LARGE_2M_BITS 4096
+#define LARGE_1G_BITS 1024
+
+#define KERNEL_SPACE 1
 
 /* Page-table entry bits. */
 #define PTE_P BIT64(0)
@@ -35,6 +45,7 @@
 #define PTE_A BIT64(5)
 #define PTE_D BIT64(6)
 #define PTE_PS BIT64(7)
+#define PTE_G BIT64(8)
 #define PTE_NX BIT64(63)
 
 #define PF_P 1u
@@ -48,6 +59,7 @@
 #define CR0_AM BIT64(18)
 #define CR4_PSE BIT64(4)
 #define CR4_PAE BIT64(5)
+#define CR4_PGE BIT64(7)
 #define CR4_PCIDE BIT64(17)
 #define CR4_SMEP BIT64(20)
 #define CR4_SMAP BIT64(21)
@@ -57,8 +69,10 @@
 struct x86_mmu {
 	u32 space; /* number now in force */
 	u32 next_space;
-	u32 generation; /* of the jump cache */
-	u64 code_base;	/* of CS: what its RIPs are offsets from */
+	u32 generation;			   /* of the jump cache */
+	bool shared;			   /* the supervisor's number is KERNEL_SPACE */
+	u64 local[2 * X86_TLB_COUNT / 64]; /* entries of KERNEL_SPACE that are not global */
+	u64 code_base;			   /* of CS: what its RIPs are offsets from */
 	u64 pdpte[4];
 	struct {
 		u64 root;   /* CR3 without PCID */
@@ -74,7 +88,9 @@ struct x86_mmu {
 		struct x86_fetch fetch;
 	} fetch[FETCH_COUNT];
 	u64 exec[EXEC_BITS / 64]; /* pages that the jump cache may hold, hashed */
-	u64 large[16]; /* regions of 1 GiB with fragments of large pages, hashed */
+	/* Where fragments of large pages are, hashed: regions of 2 MiB; regions of 1 GiB. */
+	u64 large[LARGE_2M_BITS / 64];
+	u64 huge[LARGE_1G_BITS / 64];
 	struct x86_split split;
 	struct x86_written written;
 };
@@ -84,7 +100,8 @@ struct walk {
 	gpa_t gpa;
 	bool may_write; /* for the privilege that asked */
 	bool dirty;	/* D is set */
-	bool large;
+	unsigned shift; /* of the page's size */
+	bool global;
 };
 
 enum walk_result { WALK_OK, WALK_FAULT, WALK_AGAIN };
@@ -100,8 +117,9 @@ static void walk_or_raise(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 			  unsigned access, struct walk *w);
 static void new_space(struct x86_cpu *c);
 static void forget_translations(struct x86_cpu *c);
+static void forget_local(struct x86_cpu *c);
 static void keys_changed(struct x86_cpu *c);
-static void jump_key_changed(struct x86_cpu *c);
+static void jump_keys_changed(struct x86_cpu *c);
 
 /* For pages that are writable memory but not tracked. */
 static _Atomic u8 never_code;
@@ -113,8 +131,6 @@ int x86_mmu_new(struct x86_cpu *c)
 
 	if (m == MAP_FAILED)
 		return -ENOMEM;
-	m->space = 1;
-	m->next_space = 2;
 	c->mmu = m;
 	forget_translations(c);
 	return 0;
@@ -145,7 +161,7 @@ static u32 space_now(struct x86_cpu *c)
 	struct x86_mmu *m = c->mmu;
 
 	if (c->mode & X86_MODE_LONG || !(c->s.efer & EFER_LMA))
-		return m->space;
+		return m->shared && c->cpl != 3 ? KERNEL_SPACE : m->space;
 
 	unsigned pcid = c->s.cr4 & CR4_PCIDE ? c->s.cr3 & 0xfff : 0;
 
@@ -165,7 +181,7 @@ u64 x86_tlb_key(struct x86_cpu *c)
 	unsigned privilege = 0;
 	u32 space = space_now(c);
 
-	jump_key_changed(c);
+	jump_keys_changed(c);
 	if (c->cpl == 3)
 		privilege = c->s.cr0 & CR0_AM && c->eflags & X86_AC_FLAG ? 3 : 2;
 	else if (c->s.cr4 & CR4_SMAP && !(c->eflags & X86_AC_FLAG))
@@ -173,7 +189,13 @@ u64 x86_tlb_key(struct x86_cpu *c)
 	return (u64)space << 2 | privilege;
 }
 
-static void jump_key_changed(struct x86_cpu *c)
+/* Code with bit 63 is the same in all address spaces, for this privilege. */
+static bool code_is_shared(const struct x86_cpu *c)
+{
+	return c->mmu->shared && c->mode & X86_MODE_LONG && c->cpl != 3;
+}
+
+static void jump_keys_changed(struct x86_cpu *c)
 {
 	struct x86_mmu *m = c->mmu;
 
@@ -184,10 +206,14 @@ static void jump_key_changed(struct x86_cpu *c)
 			memset(c->jump, 0, sizeof(c->jump));
 	}
 	/* Single steps go through the run loop: no entry has this key. */
-	if (c->mode & X86_MODE_STEP)
-		c->jump_key = ~0ull;
-	else
-		c->jump_key = (u64)m->generation << 32 | m->space << 16 | c->mode;
+	if (c->mode & X86_MODE_STEP) {
+		c->jump_keys[0] = c->jump_keys[1] = ~0ull;
+		return;
+	}
+	const u64 key = (u64)m->generation << 32 | c->mode;
+
+	c->jump_keys[0] = key | m->space << 16;
+	c->jump_keys[1] = key | (code_is_shared(c) ? KERNEL_SPACE : m->space) << 16;
 }
 
 unsigned x86_access_now(const struct x86_cpu *c, u64 *ret_key)
@@ -208,7 +234,7 @@ unsigned x86_access_system(const struct x86_cpu *c, u64 *ret_key)
 {
 	bool smap = c->s.cr4 & CR4_SMAP;
 
-	*ret_key = (u64)c->mmu->space << 2 | smap;
+	*ret_key = (u64)(c->mmu->shared ? KERNEL_SPACE : c->mmu->space) << 2 | smap;
 	return smap ? X86_ACCESS_SMAP : 0;
 }
 
@@ -219,6 +245,7 @@ void x86_cr3_changed(struct x86_cpu *c, bool keep)
 	unsigned pcid = pcids ? c->s.cr3 & 0xfff : 0;
 	u64 root = c->s.cr3 & ~0xfffull;
 
+	forget_local(c);
 	if (pcids && keep && m->pcid[pcid].space && m->pcid[pcid].root == root) {
 		m->space = m->pcid[pcid].space;
 	} else {
@@ -240,29 +267,53 @@ static void new_space(struct x86_cpu *c)
 	m->space = m->next_space++;
 }
 
-/* Empty everything; all numbers are free again, the present one is 1. */
+static void entry_empty(struct x86_tlb_entry *e)
+{
+	e->read_tag = e->write_tag = X86_TAG_NONE;
+}
+
+/* What a CR3 load forgets of KERNEL_SPACE. */
+static void forget_local(struct x86_cpu *c)
+{
+	struct x86_mmu *m = c->mmu;
+
+	for (unsigned word = 0; word < ARRAY_COUNT(m->local); word++) {
+		for (; m->local[word]; m->local[word] &= m->local[word] - 1) {
+			unsigned n =
+				word * 64 + (unsigned)__builtin_ctzll(m->local[word]);
+
+			entry_empty(&c->tlb[n / X86_TLB_COUNT][n % X86_TLB_COUNT]);
+		}
+	}
+}
+
+/* Empty everything; all numbers are free again, the present one is the first. */
 static void forget_translations(struct x86_cpu *c)
 {
 	struct x86_mmu *m = c->mmu;
 
-	for (unsigned n = 0; n < X86_TLB_COUNT; n++)
-		c->tlb[n].read_tag = c->tlb[n].write_tag = X86_TAG_NONE;
+	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
+		for (unsigned n = 0; n < X86_TLB_COUNT; n++)
+			entry_empty(&c->tlb[part][n]);
 	for (unsigned n = 0; n < FETCH_COUNT; n++)
 		m->fetch[n].tag = X86_TAG_NONE;
 	for (unsigned n = 0; n < ARRAY_COUNT(m->pcid); n++)
 		m->pcid[n].space = m->pcid[n].compat = 0;
 	memset(m->exec, 0, sizeof(m->exec));
 	memset(m->large, 0, sizeof(m->large));
-	m->space = 1;
-	m->next_space = 2;
+	memset(m->huge, 0, sizeof(m->huge));
+	memset(m->local, 0, sizeof(m->local));
+	m->space = KERNEL_SPACE + 1;
+	m->next_space = m->space + 1;
+	m->shared = c->s.cr4 & CR4_PGE;
 	if (++m->generation == 0) /* wrapped: entries of 2^32 flushes ago would hit */
 		memset(c->jump, 0, sizeof(c->jump));
 }
 
 static void keys_changed(struct x86_cpu *c)
 {
-	c->key = (u64)space_now(c) << 2 | (c->key & 3);
-	jump_key_changed(c);
+	x86_key_set(c, (u64)space_now(c) << 2 | (c->key & 3));
+	jump_keys_changed(c);
 }
 
 void x86_tlb_flush_all(struct x86_cpu *c)
@@ -286,6 +337,7 @@ void x86_tlb_flush_space(struct x86_cpu *c, u64 cr3)
 	m->pcid[pcid].space = m->pcid[pcid].compat = 0;
 	if (!present)
 		return;
+	forget_local(c);
 	new_space(c);
 	m->pcid[pcid].root = c->s.cr3 & ~0xfffull;
 	m->pcid[pcid].space = m->space;
@@ -299,44 +351,80 @@ static unsigned exec_bit(u64 page)
 
 static unsigned large_bit(u64 a)
 {
+	u64 region = a >> 21;
+
+	return (unsigned)(region ^ region >> 12) & (LARGE_2M_BITS - 1);
+}
+
+static unsigned huge_bit(u64 a)
+{
 	u64 region = a >> 30;
 
-	return (unsigned)(region ^ region >> 10) & 1023;
+	return (unsigned)(region ^ region >> 10) & (LARGE_1G_BITS - 1);
+}
+
+static bool bit_of(const u64 *bits, unsigned n)
+{
+	return bits[n / 64] >> n % 64 & 1;
+}
+
+static void bit_set(u64 *bits, unsigned n)
+{
+	bits[n / 64] |= BIT64(n % 64);
+}
+
+/* A fragment of a page of 2 MiB or more has been entered. 4 MiB are treated as 1 GiB. */
+static void note_large(struct x86_mmu *m, gva_t a, unsigned shift)
+{
+	if (shift == 21)
+		bit_set(m->large, large_bit(a));
+	else if (shift > 21)
+		bit_set(m->huge, huge_bit(a));
+}
+
+/* Pages first to last, if they are in entries e[first] to e[last]. */
+static void part_forget(struct x86_tlb_entry *part, u64 first, u64 last)
+{
+	u64 count = last - first < X86_TLB_COUNT ? last - first + 1 : X86_TLB_COUNT;
+
+	for (u64 n = first; n < first + count; n++) {
+		struct x86_tlb_entry *e = &part[n & (X86_TLB_COUNT - 1)];
+
+		if (e->read_tag >> 12 >= first && e->read_tag >> 12 <= last)
+			e->read_tag = X86_TAG_NONE;
+		if (e->write_tag >> 12 >= first && e->write_tag >> 12 <= last)
+			e->write_tag = X86_TAG_NONE;
+	}
 }
 
 void x86_tlb_flush_page(struct x86_cpu *c, gva_t a)
 {
 	struct x86_mmu *m = c->mmu;
-	u64 page = a >> 12;
-	u64 last = page;
+	u64 first = a >> 12, last = first;
 
-	/* INVLPG of a large page forgets all of it; 1 GiB is the largest there is. */
-	if (m->large[large_bit(a) / 64] >> large_bit(a) % 64 & 1) {
-		page &= ~0x3ffffull;
-		last = page + 0x3ffff;
+	/* INVLPG of a large page forgets all of it. */
+	if (bit_of(m->huge, huge_bit(a))) {
+		first &= ~0x3ffffull;
+		last = first + 0x3ffff;
+	} else if (bit_of(m->large, large_bit(a))) {
+		first &= ~0x1ffull;
+		last = first + 0x1ff;
 	}
-	u64 count = last - page < X86_TLB_COUNT ? last - page + 1 : X86_TLB_COUNT;
-	bool exec = count > 1;
+	u64 count = last - first + 1;
 
-	for (u64 n = 0; n < count; n++) {
-		struct x86_tlb_entry *e = &c->tlb[(page + n) & (X86_TLB_COUNT - 1)];
-
-		if (e->read_tag >> 12 >= page && e->read_tag >> 12 <= last)
-			e->read_tag = X86_TAG_NONE;
-		if (e->write_tag >> 12 >= page && e->write_tag >> 12 <= last)
-			e->write_tag = X86_TAG_NONE;
-	}
+	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
+		part_forget(c->tlb[part], first, last);
 	for (u64 n = 0; n < (count < FETCH_COUNT ? count : FETCH_COUNT); n++) {
-		u64 *tag = &m->fetch[(page + n) & (FETCH_COUNT - 1)].tag;
+		u64 *tag = &m->fetch[(first + n) & (FETCH_COUNT - 1)].tag;
 
-		if (*tag >> 12 >= page && *tag >> 12 <= last)
+		if (*tag >> 12 >= first && *tag >> 12 <= last)
 			*tag = X86_TAG_NONE;
 	}
-	if (exec || m->exec[exec_bit(page) / 64] >> exec_bit(page) % 64 & 1) {
+	if (count > 1 || bit_of(m->exec, exec_bit(first))) {
 		memset(m->exec, 0, sizeof(m->exec));
 		if (++m->generation == 0)
 			memset(c->jump, 0, sizeof(c->jump));
-		jump_key_changed(c);
+		jump_keys_changed(c);
 	}
 }
 
@@ -362,8 +450,9 @@ void x86_mmu_map_changed(struct x86_cpu *c)
 
 void x86_tlb_drop_write_rights(struct x86_cpu *c)
 {
-	for (unsigned n = 0; n < X86_TLB_COUNT; n++)
-		c->tlb[n].write_tag = X86_TAG_NONE;
+	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
+		for (unsigned n = 0; n < X86_TLB_COUNT; n++)
+			c->tlb[part][n].write_tag = X86_TAG_NONE;
 }
 
 /* ---- translation ------------------------------------------------------------------------------ */
@@ -402,7 +491,8 @@ void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigne
 	if (!page->host || x86_page_watched(c, a))
 		return;
 
-	struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
+	unsigned part = x86_tlb_part(key), n = (unsigned)(a >> 12) & (X86_TLB_COUNT - 1);
+	struct x86_tlb_entry *e = &c->tlb[part][n];
 	u64 tag = (a & ~0xfffull) | key;
 	bool write = w.dirty && w.may_write && page->writable;
 
@@ -416,11 +506,14 @@ void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigne
 	e->write_tag = write ? tag : X86_TAG_NONE;
 	e->addend = (u64)(uintptr_t)page->host - (a & ~0xfffull);
 	e->code = page->code ? page->code : &never_code;
-	if (w.large) {
-		unsigned bit = large_bit(a);
-
-		c->mmu->large[bit / 64] |= BIT64(bit % 64);
+	if ((key & 0xfff) >> 2 == KERNEL_SPACE) {
+		n += part * X86_TLB_COUNT;
+		if (w.global)
+			c->mmu->local[n / 64] &= ~BIT64(n % 64);
+		else
+			c->mmu->local[n / 64] |= BIT64(n % 64);
 	}
+	note_large(c->mmu, a, w.shift);
 }
 
 u64 x86_fetch_linear(struct x86_cpu *c, u64 rip)
@@ -436,7 +529,9 @@ void x86_fetch(struct x86_cpu *c, u64 linear, struct x86_fetch *ret_fetch)
 {
 	struct x86_mmu *m = c->mmu;
 	unsigned n = (unsigned)(linear >> 12) & (FETCH_COUNT - 1);
-	u64 tag = (linear & ~0xfffull) | (u64)m->space << 2 | (c->cpl == 3 ? 2 : 0);
+	bool shared = linear >> 63 && code_is_shared(c);
+	u64 tag = (linear & ~0xfffull) | (u64)(shared ? KERNEL_SPACE : m->space) << 2 |
+		  (c->cpl == 3 ? 2 : 0);
 
 	if (m->fetch[n].tag != tag) {
 		struct walk w;
@@ -445,6 +540,12 @@ void x86_fetch(struct x86_cpu *c, u64 linear, struct x86_fetch *ret_fetch)
 			x86_raise_code(c, NULL, X86_GP, 0);
 		walk_or_raise(c, NULL, linear,
 			      X86_ACCESS_FETCH | (c->cpl == 3 ? X86_ACCESS_USER : 0), &w);
+
+		if (shared && !w.global) {
+			m->shared = false;
+			keys_changed(c);
+			tag = (linear & ~0xfffull) | (u64)m->space << 2;
+		}
 
 		const struct x86_page *page = x86_physical_page(c, w.gpa);
 
@@ -455,11 +556,7 @@ void x86_fetch(struct x86_cpu *c, u64 linear, struct x86_fetch *ret_fetch)
 			.cacheable = page->host && (page->code || !page->writable),
 		};
 		m->fetch[n].tag = tag;
-		if (w.large) {
-			unsigned bit = large_bit(linear);
-
-			m->large[bit / 64] |= BIT64(bit % 64);
-		}
+		note_large(m, linear, w.shift);
 	}
 	*ret_fetch = m->fetch[n].fetch;
 	ret_fetch->gpa |= linear & 0xfff;
@@ -467,9 +564,7 @@ void x86_fetch(struct x86_cpu *c, u64 linear, struct x86_fetch *ret_fetch)
 
 void x86_fetch_remembered(struct x86_cpu *c, u64 linear)
 {
-	unsigned bit = exec_bit(linear >> 12);
-
-	c->mmu->exec[bit / 64] |= BIT64(bit % 64);
+	bit_set(c->mmu->exec, exec_bit(linear >> 12));
 }
 
 static void walk_or_raise(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
@@ -515,7 +610,8 @@ static u64 reserved_bits(const struct x86_cpu *c)
 static enum walk_result walk(struct x86_cpu *c, gva_t a, unsigned access, struct walk *w,
 			     u32 *ret_code)
 {
-	w->large = false;
+	w->shift = 12;
+	w->global = false;
 	w->dirty = true;
 	w->may_write = true;
 	if (!(c->s.cr0 & CR0_PG)) {
@@ -574,7 +670,8 @@ static enum walk_result walk(struct x86_cpu *c, gva_t a, unsigned access, struct
 		w->dirty = (pte | set) & PTE_D;
 		w->may_write = allowed(c, (access & ~X86_ACCESS_FETCH) | X86_ACCESS_WRITE,
 				       rw, us, nx);
-		w->large = level > 1;
+		w->shift = shift;
+		w->global = pte & PTE_G && c->s.cr4 & CR4_PGE;
 		w->gpa = (pte & c->physical_mask & ~(BIT64(shift) - 1)) |
 			 (a & (BIT64(shift) - 1));
 		return WALK_OK;
@@ -620,7 +717,8 @@ static enum walk_result walk_32(struct x86_cpu *c, gva_t a, unsigned access,
 	w->dirty = (pte | set) & PTE_D;
 	w->may_write = allowed(c, (access & ~X86_ACCESS_FETCH) | X86_ACCESS_WRITE, rw, us,
 			       false);
-	w->large = large;
+	w->shift = large ? 22 : 12;
+	w->global = pte & PTE_G && c->s.cr4 & CR4_PGE;
 	if (large)
 		w->gpa = (pte & 0xffc00000ull) | ((pte >> 13 & 0xff) << 32) |
 			 (a & 0x3fffff);

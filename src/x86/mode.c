@@ -73,7 +73,7 @@ void x86_mode_changed(struct x86_cpu *c)
 	if ((c->eflags & X86_TF) || (c->s.dr7 & 0xff))
 		mode |= X86_MODE_STEP;
 	c->mode = mode;
-	c->key = x86_tlb_key(c);
+	x86_key_set(c, x86_tlb_key(c));
 }
 
 void x86_flags_changed(struct x86_cpu *c)
@@ -86,7 +86,7 @@ void x86_flags_changed(struct x86_cpu *c)
 		return;
 	}
 	/* AC matters to SMAP and to alignment checks. */
-	c->key = x86_tlb_key(c);
+	x86_key_set(c, x86_tlb_key(c));
 }
 
 void x86_load_flags(struct x86_cpu *c, u64 flags)

@@ -149,16 +149,17 @@ static void run_block(struct x86_cpu *c)
 		 */
 		alone = true;
 		c->mode |= X86_MODE_STEP;
-		c->key = x86_tlb_key(c);
+		x86_key_set(c, x86_tlb_key(c));
 	}
-	if (e->rip != rip || e->key != c->jump_key || !b || b->dead || step || alone) {
+	if (e->rip != rip || e->key != x86_jump_key(c, rip) || !b || b->dead || step ||
+	    alone) {
 		bool linkable;
 
 		b = x86_block_find(c, &linkable);
 		if (linkable && !step && !alone) {
 			*e = (struct x86_jump_entry){
 				.rip = rip,
-				.key = c->jump_key,
+				.key = x86_jump_key(c, rip),
 				.block = b,
 				.code = c->jit.no_code,
 			};
@@ -217,7 +218,7 @@ void x86_jump_unlinked(struct x86_cpu *c, const struct x86_insn *i)
 
 	const struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
 
-	if (LIKELY(e->rip == rip && e->key == c->jump_key &&
+	if (LIKELY(e->rip == rip && e->key == x86_jump_key(c, rip) &&
 		   !atomic_load_explicit(&c->attention, memory_order_relaxed))) {
 		if (c->link) {
 			*c->link = (u64)e->block;

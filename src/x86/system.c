@@ -70,7 +70,7 @@ static X86_HANDLER(clac)
 		x86_raise(c, i, X86_UD);
 	c->eflags &= ~X86_AC_FLAG;
 	/* x86_tlb_key(), but for what cannot have changed: Linux does this at every copy. */
-	c->key = (c->key & ~3ull) | !!(c->s.cr4 & X86_CR4_SMAP);
+	x86_key_set(c, (c->key & ~3ull) | !!(c->s.cr4 & X86_CR4_SMAP));
 	NEXT(c, i);
 }
 
@@ -79,7 +79,7 @@ static X86_HANDLER(stac)
 	if (c->cpl)
 		x86_raise(c, i, X86_UD);
 	c->eflags |= X86_AC_FLAG;
-	c->key &= ~3ull;
+	x86_key_set(c, c->key & ~3ull);
 	NEXT(c, i);
 }
 

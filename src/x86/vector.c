@@ -184,7 +184,7 @@ static void raise_unavailable(struct x86_cpu *c, const struct x86_insn *i)
 const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 			     unsigned size)
 {
-	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 	void *scratch = vector_scratch(c);
 
 	if (i->flags & VECTOR_WAITS)
@@ -224,7 +224,7 @@ static void op_read(struct x86_cpu *c, const struct x86_insn *i)
 static void op_write(struct x86_cpu *c, const struct x86_insn *i)
 {
 	gva_t a = x86_ea(c, i, i->reg, true);
-	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 
 	if (UNLIKELY(a & i->rm))
 		raise_misaligned(c, i);

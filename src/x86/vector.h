@@ -106,7 +106,7 @@ static ALWAYS_INLINE bool vector_hit(u64 tag, const struct x86_cpu *c, gva_t a,
 static ALWAYS_INLINE const void *vector_read(struct x86_cpu *c, const struct x86_insn *i,
 					     gva_t a, unsigned size)
 {
-	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 
 	if (vector_hit(e->read_tag, c, a, size))
 		return (const void *)(a + e->addend);
@@ -116,7 +116,7 @@ static ALWAYS_INLINE const void *vector_read(struct x86_cpu *c, const struct x86
 static ALWAYS_INLINE void vector_write(struct x86_cpu *c, const struct x86_insn *i,
 				       gva_t a, const void *from, unsigned size)
 {
-	const struct x86_tlb_entry *e = &c->tlb[(a >> 12) & (X86_TLB_COUNT - 1)];
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 
 	if (vector_hit(e->write_tag, c, a, size)) {
 		memcpy((void *)(a + e->addend), from, size);

@@ -10,8 +10,10 @@ static struct board b;
 #define A 0x20ull
 #define D 0x40ull
 #define PS 0x80ull
+#define G 0x100ull
 #define NX (1ull << 63)
 
+#define CR4_PGE (1ull << 7)
 #define CR4_SMEP (1ull << 20)
 #define CR4_SMAP (1ull << 21)
 #define CR4_PCIDE (1ull << 17)
@@ -339,12 +341,13 @@ TEST(address_spaces_are_kept_apart_with_and_without_pcid)
 	board_put(&b, CODE, &switch_spaces);
 	board_write64(&b, DATA, 111);
 	board_write64(&b, DATA + 0x1000, 222);
-	for (unsigned pcid = 0; pcid < 2; pcid++) {
+	for (unsigned n = 0; n < 4; n++) {
+		const bool pcid = n & 1, global_pages = n & 2;
+
 		board_long_mode(&b, 0, CODE);
 		board_page(&b, 0, DATA | P | W);
 		second_space(0x50000);
-		if (pcid)
-			b.state[0].cr4 |= CR4_PCIDE;
+		b.state[0].cr4 |= (pcid ? CR4_PCIDE : 0) | (global_pages ? CR4_PGE : 0);
 		b.state[0].gpr[R_BX] = PAGES;
 		b.state[0].gpr[R_CX] = 0x50000 | (pcid ? 5 | 1ull << 63 : 0);
 		b.state[0].gpr[R_DX] = PML4 | (pcid ? 1ull << 63 : 0);
@@ -367,14 +370,81 @@ TEST(numbers_of_address_spaces_may_run_out)
 	board_put(&b, CODE, &many_spaces);
 	board_write64(&b, DATA, 1);
 	board_write64(&b, DATA + 0x1000, 1000);
+	for (u64 cr4 = 0; cr4 <= CR4_PGE; cr4 += CR4_PGE) {
+		board_long_mode(&b, 0, CODE);
+		board_page(&b, 0, DATA | P | W);
+		second_space(0x50000);
+		b.state[0].cr4 |= cr4;
+		b.state[0].gpr[R_BX] = PAGES;
+		b.state[0].gpr[R_CX] = 0x50000;
+		b.state[0].gpr[R_DX] = PML4;
+		ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
+		ASSERT_EQ(b.state[0].gpr[R_AX], 3003000);
+	}
+	board_stop(&b);
+}
+
+GUEST_CODE(calls_in_two_spaces, "mov $200, %ebp; xor %esi, %esi; xor %edi, %edi\n"
+				"1: call *%rbx; add %eax, %esi; mov %rcx, %cr3; call "
+				"*%rbx; add %eax, %edi\n"
+				"mov %rdx, %cr3; dec %ebp; jnz 1b; hlt");
+
+/* Where a kernel lives, at bit 63, but not global: what it is differs from space to space. */
+TEST(kernel_code_that_is_not_global_is_kept_apart)
+{
+	static const u8 one[] = { 0xb8, 1, 0, 0, 0, 0xc3 }; /* mov $1, %eax; ret */
+	static const u8 two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
+
+	ASSERT_OK(board_start(&b, 1));
+	board_put(&b, CODE, &calls_in_two_spaces);
+	memcpy(b.ram + DATA, one, sizeof(one));
+	memcpy(b.ram + DATA + 0x1000, two, sizeof(two));
+	for (unsigned pcid = 0; pcid < 2; pcid++) {
+		board_long_mode(&b, 0, CODE);
+		board_page(&b, 0, DATA | P | W);
+		second_space(0x50000);
+		board_write64(&b, PML4 + 511 * 8, PDPT | 7);
+		board_write64(&b, 0x50000 + 511 * 8, 0x51000 | 7);
+		b.state[0].cr4 |= CR4_PGE | (pcid ? CR4_PCIDE : 0);
+		b.state[0].gpr[R_BX] = 0xffffff8000000000 + PAGES;
+		b.state[0].gpr[R_CX] = 0x50000 | (pcid ? 5 | 1ull << 63 : 0);
+		b.state[0].gpr[R_DX] = PML4 | (pcid ? 1ull << 63 : 0);
+		ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
+		ASSERT_EQ(b.state[0].gpr[R_SI], 200);
+		ASSERT_EQ(b.state[0].gpr[R_DI], 400);
+	}
+	board_stop(&b);
+}
+
+GUEST_CODE(calls_then_remaps, "mov $100, %ebp\n"
+			      "1: call *%rbx; mov %rcx, %cr3; mov %rdi, %cr3; dec %ebp; "
+			      "jnz 1b\n"
+			      "mov %eax, %esi; mov %r8, (%rdx); invlpg (%rbx); call "
+			      "*%rbx; hlt");
+
+/* A global page of code is the same in every space until INVLPG says otherwise. */
+TEST(global_code_stays_until_invlpg)
+{
+	static const u8 one[] = { 0xb8, 1, 0, 0, 0, 0xc3 };
+	static const u8 two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
+
+	ASSERT_OK(board_start(&b, 1));
+	board_put(&b, CODE, &calls_then_remaps);
+	memcpy(b.ram + DATA, one, sizeof(one));
+	memcpy(b.ram + DATA + 0x1000, two, sizeof(two));
 	board_long_mode(&b, 0, CODE);
-	board_page(&b, 0, DATA | P | W);
+	board_page(&b, 0, DATA | P | W | G);
 	second_space(0x50000);
-	b.state[0].gpr[R_BX] = PAGES;
+	board_write64(&b, PML4 + 511 * 8, PDPT | 7);
+	b.state[0].cr4 |= CR4_PGE;
+	b.state[0].gpr[R_BX] = 0xffffff8000000000 + PAGES;
 	b.state[0].gpr[R_CX] = 0x50000;
-	b.state[0].gpr[R_DX] = PML4;
+	b.state[0].gpr[R_DI] = PML4;
+	b.state[0].gpr[R_DX] = PT;
+	b.state[0].gpr[R_8] = (DATA + 0x1000) | P | W | G;
 	ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
-	ASSERT_EQ(b.state[0].gpr[R_AX], 3003000);
+	ASSERT_EQ(b.state[0].gpr[R_SI], 1);
+	ASSERT_EQ(b.state[0].gpr[R_AX], 2);
 	board_stop(&b);
 }
 

@@ -61,12 +61,20 @@ static void range_of(const struct gen *g, unsigned n, const struct jit_access *a
 	}
 }
 
+static bool in_user_mode(const struct gen *g)
+{
+	return g->p->head->mode & X86_MODE_USER;
+}
+
 struct jit_mem gen_tlb_field(const struct gen *g, size_t member)
 {
+	const size_t part = in_user_mode(g) ? sizeof(g->c->tlb[0]) * x86_tlb_part(2) : 0;
+
 	return (struct jit_mem){ .base = (u8)g->t1,
 				 .index = JIT_NONE,
 				 .gs = true,
-				 .disp = (s32)(offsetof(struct x86_cpu, tlb) + member) };
+				 .disp = (s32)(offsetof(struct x86_cpu, tlb) + part +
+					       member) };
 }
 
 static struct jit_mem segment_base(unsigned seg)
@@ -158,6 +166,11 @@ u32 gen_tlb_compare_last(struct gen *g, bool write)
 
 	jit_shift(k, 5, false, g->t1, 7);
 	jit_alu_imm(k, 4, false, g->t1, (X86_TLB_COUNT - 1) << 5);
+	if (!in_user_mode(g)) {
+		const struct jit_mem base = JIT_FIELD(tlb_base);
+
+		jit_op_mem(k, 0x03, false, g->t1, &base);
+	}
 	jit_alu_imm(k, 4, true, g->t0, -4096);
 	jit_op_mem(k, 0x0b, true, g->t0, &key);
 

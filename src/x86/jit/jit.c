@@ -526,7 +526,7 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 
 	if (c->jit.link)
 		link_jump(c, r);
-	if (e->rip == rip && e->key == c->jump_key)
+	if (e->rip == rip && e->key == x86_jump_key(c, rip))
 		e->code = run_address(j, r->entry);
 	c->link = NULL;
 	c->jit.rip_page = rip & ~0xfffull;

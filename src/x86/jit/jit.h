@@ -41,7 +41,7 @@
  * Worked example: "mov 8(%rdi), %rax; add $1, 16(%rdi)" with T0 = R10, T1 = R11, flags dead
  *	lea 8(%rdi), %r11			first byte of the range 8..23
  *	lea 15(%r11), %r10			last byte
- *	shr $7, %r11d; and $0x7fe0, %r11d	entry of the TLB
+ *	shr $7, %r11d; and $0xffe0, %r11d	entry of the TLB (the kernel adds tlb_base)
  *	and $~0xfff, %r10; or %gs:key, %r10	what its tag must be
  *	cmp %gs:tlb.read_tag(%r11), %r10; jne miss
  *	mov %gs:tlb.addend(%r11), %r10

@@ -67,7 +67,13 @@ void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
 	jit_alu_imm(k, 4, true, g->t0, -4096);
 	m = JIT_FIELD(jit.rip_page);
 	jit_store(k, &m, g->t0);
-	m = JIT_FIELD(jump_key);
+	/* In user mode the two keys are one. */
+	m = JIT_FIELD(jump_keys);
+	if (!(g->p->head->mode & X86_MODE_USER)) {
+		jit_shift(k, 5, true, g->t0, 63);
+		m.index = (u8)g->t0;
+		m.scale = 3;
+	}
 	jit_load(k, g->t0, &m);
 	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, key));
 	jit_op_mem(k, 0x3b, true, g->t0, &entry);

@@ -78,18 +78,20 @@ static void swapgs_emit(struct gen *g, unsigned n)
 	jit_store(k, &used, g->t1);
 }
 
-/* EFLAGS.AC and the TLB key that follows from it: x86_tlb_key(). */
+/* EFLAGS.AC, and the TLB key that follows from it: x86_tlb_key(), x86_key_set(). */
 static void alignment_emit(struct gen *g, unsigned n, bool set)
 {
 	struct jit_code *k = &g->k;
 	const struct jit_mem eflags = JIT_FIELD(eflags);
 	const struct jit_mem cr4 = JIT_FIELD(s.cr4);
 	const struct jit_mem key = JIT_FIELD(key);
+	const struct jit_mem base = JIT_FIELD(tlb_base);
 
 	unless_cpl0(g, n);
 	alu_mem32(k, 4, &key, ~3u);
 	if (set) {
 		alu_mem32(k, 1, &eflags, X86_AC_FLAG);
+		jit_store_imm32(k, &base, 0, false);
 		return;
 	}
 	alu_mem32(k, 4, &eflags, ~X86_AC_FLAG);
@@ -97,6 +99,8 @@ static void alignment_emit(struct gen *g, unsigned n, bool set)
 	jit_shift(k, 5, false, g->t1, CR4_SMAP_BIT);
 	jit_alu_imm(k, 4, false, g->t1, 1);
 	jit_op_mem(k, 0x09, false, g->t1, &key);
+	jit_shift(k, 4, false, g->t1, X86_TLB_PART_BITS);
+	jit_op_mem(k, 0x89, false, g->t1, &base);
 }
 
 static void pushf_emit(struct gen *g, unsigned n)
