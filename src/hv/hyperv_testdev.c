@@ -18,27 +18,36 @@ enum command {
 static void change(struct partition *p, u8 command, u8 connection, u8 vp, u8 sint)
 {
 	struct hyperv_testdev *dev = p->hyperv_test;
+	const struct hyperv_testdev_end made = { .on = true, .vp = vp, .sint = sint };
 
 	pthread_mutex_lock(&p->chipset.lock);
 	switch (command) {
 	case MESSAGE_CREATE:
-		dev->connection[connection].message = true;
-		dev->connection[connection].message_vp = vp;
-		dev->connection[connection].message_sint = sint;
+		dev->message[connection] = made;
 		break;
 	case MESSAGE_DESTROY:
-		dev->connection[connection].message = false;
+		dev->message[connection].on = false;
 		break;
 	case EVENT_CREATE:
-		dev->connection[connection].event = true;
-		dev->connection[connection].event_vp = vp;
-		dev->connection[connection].event_sint = sint;
+		dev->event[connection] = made;
 		break;
 	case EVENT_DESTROY:
-		dev->connection[connection].event = false;
+		dev->event[connection].on = false;
 		break;
 	}
 	pthread_mutex_unlock(&p->chipset.lock);
+}
+
+/* The far end of a connection; false: it has none. */
+static bool find(struct partition *p, const struct hyperv_testdev_end *ends,
+		 u32 connection, struct hyperv_testdev_end *ret_end)
+{
+	if (connection >= HYPERV_TESTDEV_CONNECTIONS)
+		return false;
+	pthread_mutex_lock(&p->chipset.lock);
+	*ret_end = ends[connection];
+	pthread_mutex_unlock(&p->chipset.lock);
+	return ret_end->on;
 }
 
 void hyperv_testdev_write(struct partition *p, u32 value)
@@ -63,39 +72,23 @@ void hyperv_testdev_reset(struct partition *p)
 bool hyperv_testdev_message(struct partition *p, u32 connection, u32 type,
 			    const void *payload, u32 size, enum hv_status *ret_status)
 {
-	struct hyperv_testdev *dev = p->hyperv_test;
-	bool ours;
-	u8 vp, sint;
+	struct hyperv_testdev_end end;
 
-	if (connection >= HYPERV_TESTDEV_CONNECTIONS)
+	if (!find(p, p->hyperv_test->message, connection, &end))
 		return false;
-	pthread_mutex_lock(&p->chipset.lock);
-	ours = dev->connection[connection].message;
-	vp = dev->connection[connection].message_vp;
-	sint = dev->connection[connection].message_sint;
-	pthread_mutex_unlock(&p->chipset.lock);
-	if (ours)
-		*ret_status = synic_post(&p->vp[vp]->synic, sint, type, connection,
-					 payload, size, true) < 0
-				      ? HV_NO_BUFFERS
-				      : HV_SUCCESS;
-	return ours;
+	*ret_status = synic_post(&p->vp[end.vp]->synic, end.sint, type, connection,
+				 payload, size, true) < 0
+			      ? HV_NO_BUFFERS
+			      : HV_SUCCESS;
+	return true;
 }
 
 bool hyperv_testdev_event(struct partition *p, u32 connection, enum hv_status *ret_status)
 {
-	struct hyperv_testdev *dev = p->hyperv_test;
-	bool ours;
-	u8 vp, sint;
+	struct hyperv_testdev_end end;
 
-	if (connection >= HYPERV_TESTDEV_CONNECTIONS)
+	if (!find(p, p->hyperv_test->event, connection, &end))
 		return false;
-	pthread_mutex_lock(&p->chipset.lock);
-	ours = dev->connection[connection].event;
-	vp = dev->connection[connection].event_vp;
-	sint = dev->connection[connection].event_sint;
-	pthread_mutex_unlock(&p->chipset.lock);
-	if (ours)
-		*ret_status = synic_signal(&p->vp[vp]->synic, sint, connection);
-	return ours;
+	*ret_status = synic_signal(&p->vp[end.vp]->synic, end.sint, connection);
+	return true;
 }

@@ -22,11 +22,14 @@ struct partition;
 
 #define HYPERV_TESTDEV_CONNECTIONS 256
 
-struct hyperv_testdev {
-	struct {
-		bool message, event;
-		u8 message_vp, message_sint, event_vp, event_sint;
-	} connection[HYPERV_TESTDEV_CONNECTIONS];
+struct hyperv_testdev_end {
+	bool on;
+	u8 vp, sint;
+};
+
+struct hyperv_testdev { /* by connection */
+	struct hyperv_testdev_end message[HYPERV_TESTDEV_CONNECTIONS];
+	struct hyperv_testdev_end event[HYPERV_TESTDEV_CONNECTIONS];
 };
 
 void hyperv_testdev_write(struct partition *p, u32 command);
