@@ -27,134 +27,42 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 /* ---- an engine without instructions ------------------------------------------------------------ */
 
-struct engine_vm {
-	int unused;
-};
 struct engine_vp {
 	struct vp_state state;
 	struct engine_call call;
 };
 
+#include "no_engine.h"
+
 static u64 tsc;
 
-static int vm_new(const struct engine_vm_config *c, struct engine_vm **ret, struct err *e)
-{
-	static struct engine_vm vm;
-
-	(void)c;
-	(void)e;
-	*ret = &vm;
-	return 0;
-}
-static void vm_free(struct engine_vm *vm)
-{
-	(void)vm;
-}
 static int map_changed(struct engine_vm *vm, const struct engine_slot *slots,
 		       unsigned count, struct err *e)
 {
-	(void)vm;
-	(void)slots;
-	(void)count;
-	(void)e;
 	return 0;
 }
 static int engine_vp_new(struct engine_vm *vm, vp_index_t index,
 			 const struct x86_bus_ops *bus, void *bus_vp,
 			 struct engine_vp **ret, struct err *e)
 {
-	(void)vm;
-	(void)index;
-	(void)bus;
-	(void)bus_vp;
-	(void)e;
 	*ret = calloc(1, sizeof **ret);
 	if (!*ret)
 		abort();
 	return 0;
 }
-static void engine_vp_free(struct engine_vp *vp)
-{
-	free(vp);
-}
-static void kick(struct engine_vp *vp)
-{
-	(void)vp;
-}
-static void interrupt(struct engine_vp *vp, bool pending)
-{
-	(void)vp;
-	(void)pending;
-}
-static int set_state(struct engine_vp *vp, const struct vp_state *state, struct err *e)
-{
-	(void)e;
-	vp->state = *state;
-	return 0;
-}
-static void drop_code(struct engine_vm *vm, u64 first, u64 count)
-{
-	(void)vm;
-	if (first >= RAM >> 12 || count != 1)
-		abort();
-}
+static void kick(struct engine_vp *vp) {}
 static u64 get_tsc(struct engine_vp *vp)
 {
-	(void)vp;
 	return tsc;
-}
-static s64 tsc_offset(struct engine_vp *vp)
-{
-	(void)vp;
-	return 0;
-}
-static void set_tsc_offset(struct engine_vp *vp, s64 offset)
-{
-	(void)vp;
-	(void)offset;
-}
-static void call_get(struct engine_vp *vp, struct engine_call *ret_call)
-{
-	*ret_call = vp->call;
-}
-static void call_set(struct engine_vp *vp, const struct engine_call *call)
-{
-	vp->call = *call;
-}
-static void call_xmm(struct engine_vp *vp, u8 ret_xmm[6][16])
-{
-	memcpy(ret_xmm, &vp->state, 6 * 16);
-}
-static void flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
-{
-	(void)vm;
-	if (flush->count > ENGINE_FLUSH_PAGES || flush->vps[0] >> VPS ||
-	    (flush->all && flush->count))
-		abort();
-	for (unsigned k = 0; k < flush->count; k++)
-		if (flush->page[k] & 0xfff)
-			abort();
 }
 
 static const struct engine_ops ops = {
 	.name = "fuzz",
-	.vm_new = vm_new,
-	.vm_free = vm_free,
+	NO_ENGINE_OPS,
 	.map_changed = map_changed,
 	.vp_new = engine_vp_new,
-	.vp_free = engine_vp_free,
 	.vp_kick = kick,
-	.vp_interrupt = interrupt,
-	.vp_nmi = kick,
-	.vp_set_state = set_state,
-	.drop_code = drop_code,
 	.vp_tsc = get_tsc,
-	.vp_tsc_offset = tsc_offset,
-	.vp_set_tsc_offset = set_tsc_offset,
-	.vp_call_get = call_get,
-	.vp_call_set = call_set,
-	.vp_call_xmm = call_xmm,
-	.flush_tlb = flush_tlb,
 };
 
 /* ---- the partition: made once, reset for each input --------------------------------------------- */
@@ -162,11 +70,6 @@ static const struct engine_ops ops = {
 static struct fake_worker *worker;
 static struct partition *partition;
 
-static void on_first_entry(void *owner, u64 ns)
-{
-	(void)owner;
-	(void)ns;
-}
 static void on_ended(void *owner, enum vm_end end, u32 code, const char *text)
 {
 	(void)owner;
@@ -174,12 +77,8 @@ static void on_ended(void *owner, enum vm_end end, u32 code, const char *text)
 	(void)code;
 	(void)text;
 }
-static void on_guest_reset(void *owner)
-{
-	(void)owner;
-}
-static const struct partition_events events = { on_first_entry, on_ended,
-						on_guest_reset };
+static const struct partition_events events = { no_first_entry, on_ended,
+						no_guest_reset };
 
 static void answer(void *owner, struct fake_worker *w, vp_index_t vp,
 		   struct wall_access *slot)

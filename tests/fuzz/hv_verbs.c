@@ -28,10 +28,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 /* ---- an engine that touches what the input says ----------------------------------------------- */
 
-struct engine_vm {
-	struct memory_map *unused;
-};
-
 struct engine_vp {
 	const struct x86_bus_ops *bus;
 	void *bus_vp;
@@ -42,23 +38,9 @@ struct engine_vp {
 	struct engine_call call;
 };
 
+#include "no_engine.h"
+
 static _Atomic u32 activity; /* what the VPs do; changes with the input */
-
-static int fuzz_vm_new(const struct engine_vm_config *c, struct engine_vm **ret,
-		       struct err *e)
-{
-	static struct engine_vm vm;
-
-	(void)c;
-	(void)e;
-	*ret = &vm;
-	return 0;
-}
-
-static void fuzz_vm_free(struct engine_vm *vm)
-{
-	(void)vm;
-}
 
 /* Touches the first and the last byte of everything that is mapped: hv must never map wrongly. */
 static int fuzz_map_changed(struct engine_vm *vm, const struct engine_slot *slots,
@@ -89,11 +71,6 @@ static int fuzz_vp_new(struct engine_vm *vm, vp_index_t index,
 	(*ret)->bus_vp = bus_vp;
 	(*ret)->index = index;
 	return 0;
-}
-
-static void fuzz_vp_free(struct engine_vp *vp)
-{
-	free(vp);
 }
 
 static int fuzz_thread_start(struct engine_vp *vp)
@@ -199,41 +176,9 @@ static void fuzz_kick(struct engine_vp *v)
 	atomic_store(&v->kicked, true);
 }
 
-static void fuzz_interrupt(struct engine_vp *v, bool pending)
-{
-	(void)v;
-	(void)pending;
-}
-
-static void fuzz_nmi(struct engine_vp *v)
-{
-	(void)v;
-}
-
 static bool fuzz_can_wake(struct engine_vp *v)
 {
 	return !(atomic_load(&activity) & 1) || (v->seed & 2);
-}
-
-static int fuzz_get_state(struct engine_vp *v, struct vp_state *ret_state)
-{
-	*ret_state = v->state;
-	return 0;
-}
-
-static int fuzz_set_state(struct engine_vp *v, const struct vp_state *state,
-			  struct err *err)
-{
-	(void)err;
-	v->state = *state;
-	return 0;
-}
-
-static void fuzz_drop_code(struct engine_vm *vm, u64 first, u64 count)
-{
-	(void)vm;
-	if (first > RAM >> 12 || count > (RAM >> 12) - first)
-		abort();
 }
 
 static void fuzz_drop_rights(struct engine_vm *vm)
@@ -253,58 +198,17 @@ static u64 fuzz_tsc(struct engine_vp *v)
 	return host_clock.monotonic_ns(&host_clock);
 }
 
-static s64 fuzz_tsc_offset(struct engine_vp *v)
-{
-	(void)v;
-	return 0;
-}
-
-static void fuzz_set_tsc_offset(struct engine_vp *v, s64 offset)
-{
-	(void)v;
-	(void)offset;
-}
-
-static void fuzz_call_get(struct engine_vp *v, struct engine_call *ret_call)
-{
-	*ret_call = v->call;
-}
-
-static void fuzz_call_set(struct engine_vp *v, const struct engine_call *call)
-{
-	v->call = *call;
-}
-
-static void fuzz_flush_tlb(struct engine_vm *vm, const struct engine_flush *flush)
-{
-	(void)vm;
-	if (flush->count > ENGINE_FLUSH_PAGES || flush->vps[0] >> VPS)
-		abort();
-}
-
 static const struct engine_ops fuzz_ops = {
 	.name = "fuzz",
-	.vm_new = fuzz_vm_new,
-	.vm_free = fuzz_vm_free,
+	NO_ENGINE_OPS,
 	.map_changed = fuzz_map_changed,
 	.vp_new = fuzz_vp_new,
-	.vp_free = fuzz_vp_free,
 	.vp_thread_start = fuzz_thread_start,
 	.vp_run = fuzz_run,
 	.vp_kick = fuzz_kick,
-	.vp_interrupt = fuzz_interrupt,
-	.vp_nmi = fuzz_nmi,
 	.vp_can_wake = fuzz_can_wake,
-	.vp_get_state = fuzz_get_state,
-	.vp_set_state = fuzz_set_state,
-	.drop_code = fuzz_drop_code,
 	.drop_write_rights = fuzz_drop_rights,
-	.vp_call_get = fuzz_call_get,
-	.vp_call_set = fuzz_call_set,
-	.flush_tlb = fuzz_flush_tlb,
 	.vp_tsc = fuzz_tsc,
-	.vp_tsc_offset = fuzz_tsc_offset,
-	.vp_set_tsc_offset = fuzz_set_tsc_offset,
 	.vp_count = fuzz_count,
 };
 
@@ -315,12 +219,6 @@ static struct partition *partition;
 static struct loop *loop;
 static int serial[2];
 
-static void on_first_entry(void *owner, u64 ns)
-{
-	(void)owner;
-	(void)ns;
-}
-
 static void on_ended(void *owner, enum vm_end end, u32 code, const char *text)
 {
 	(void)owner;
@@ -330,13 +228,8 @@ static void on_ended(void *owner, enum vm_end end, u32 code, const char *text)
 		abort();
 }
 
-static void on_guest_reset(void *owner)
-{
-	(void)owner;
-}
-
-static const struct partition_events events = { on_first_entry, on_ended,
-						on_guest_reset };
+static const struct partition_events events = { no_first_entry, on_ended,
+						no_guest_reset };
 
 static void make(void)
 {
