@@ -63,6 +63,9 @@ struct x86_bus_ops {
 	/* The guest has set its time stamp counter to another value. NULL: nobody cares. */
 	void (*tsc_moved)(void *vp);
 
+	/* NULL, or: what the counter shows in place of `now`. */
+	u64 (*tsc)(void *vp, u64 now);
+
 	/* Time stamp counter ticks of the host per second, offset to host TSC kept by the engine. */
 	u64 (*tsc_hz)(void *vp);
 };

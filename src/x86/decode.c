@@ -3,6 +3,7 @@
 #include "x86/decode.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "x86/jit/jit.h"
 
@@ -76,6 +77,26 @@ bool x86_decode_raw(u32 mode, const u8 *bytes, unsigned size,
 {
 	return ZYAN_SUCCESS(
 		ZydisDecoderDecodeFull(decoder_of(mode), bytes, size, ret_insn, ret_op));
+}
+
+void x86_disassemble(u32 mode, const u8 *bytes, unsigned size, u64 rip, char *text,
+		     size_t text_size)
+{
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction z;
+	ZydisFormatter formatter;
+	char one[96];
+	size_t at = 0;
+
+	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
+	for (unsigned n = 0; n < size && at < text_size; n += z.length) {
+		if (!x86_decode_raw(mode, bytes + n, size - n, &z, op) ||
+		    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(
+			    &formatter, &z, op, z.operand_count_visible, one, sizeof(one),
+			    rip + n, NULL)))
+			return;
+		at += (size_t)snprintf(text + at, text_size - at, "; %s", one);
+	}
 }
 
 /* Ask the families; most frequent first. */

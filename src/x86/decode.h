@@ -46,6 +46,10 @@ struct x86_decoded {
 bool x86_decode_raw(u32 mode, const u8 *bytes, unsigned size,
 		    ZydisDecodedInstruction *ret_insn, ZydisDecodedOperand *ret_op);
 
+/* For the log: "; mov %rax, %rbx; ret", as far as the bytes and the text go. */
+void x86_disassemble(u32 mode, const u8 *bytes, unsigned size, u64 rip, char *text,
+		     size_t text_size);
+
 /* Longest block, in instructions. */
 #define X86_BLOCK_MAX 64
 

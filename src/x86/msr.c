@@ -108,7 +108,9 @@ static const struct fixed fixed[] = {
 
 u64 x86_tsc(const struct x86_cpu *c)
 {
-	return __rdtsc() + (u64)c->tsc_offset;
+	const u64 now = __rdtsc() + (u64)c->tsc_offset;
+
+	return UNLIKELY(c->bus->tsc) ? c->bus->tsc(c->bus_vp, now) : now;
 }
 
 /* AMD's first four counters have no CPUID bit to hide them by. Ours stand at 0. */

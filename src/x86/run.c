@@ -12,7 +12,8 @@
 
 static bool boundary(struct x86_cpu *c, enum x86_exit *ret_exit);
 static bool take_event(struct x86_cpu *c);
-static void run_block(struct x86_cpu *c);
+static bool is_within_block(struct x86_cpu *c, u64 rip);
+static void run_block(struct x86_cpu *c, bool alone);
 static void resume_event(struct x86_cpu *c);
 
 enum x86_exit x86_run(struct x86_cpu *c)
@@ -31,8 +32,42 @@ enum x86_exit x86_run(struct x86_cpu *c)
 	for (;;) {
 		if (boundary(c, &result))
 			return result;
-		run_block(c);
+		run_block(c, false);
 	}
+}
+
+/* One round of the loop of x86_run(); stop: see x86_run_toward(), NULL: on from block to block. */
+static bool run_round(struct x86_cpu *c, const u64 *stop, enum x86_exit *ret_exit)
+{
+	const u64 interrupts = c->interrupts;
+
+	if (_setjmp(c->on_fault)) {
+		c->exceptions++;
+		c->link = NULL;
+		*ret_exit = X86_EXIT_TRIPLE_FAULT;
+		return !x86_deliver_fault(c);
+	}
+	if (c->s.event_valid)
+		resume_event(c);
+	if (boundary(c, ret_exit))
+		return true;
+	if (c->interrupts != interrupts)
+		return false;
+	/* With attention wanted nothing goes on from block to block. */
+	if (stop)
+		atomic_fetch_or(&c->attention, X86_ATTN_INTERRUPT);
+	run_block(c, stop && is_within_block(c, *stop));
+	return false;
+}
+
+bool x86_run_round(struct x86_cpu *c, enum x86_exit *ret_exit)
+{
+	return run_round(c, NULL, ret_exit);
+}
+
+bool x86_run_toward(struct x86_cpu *c, u64 stop, enum x86_exit *ret_exit)
+{
+	return run_round(c, &stop, ret_exit);
 }
 
 /* What there is to do between two blocks; true: leave. */
@@ -131,13 +166,23 @@ static void resume_event(struct x86_cpu *c)
 	}
 }
 
-/* The block at c->rip, and all that it goes on to by itself. */
-static void run_block(struct x86_cpu *c)
+/* Is there an address behind the first one of the block at c->rip? May raise. */
+static bool is_within_block(struct x86_cpu *c, u64 rip)
+{
+	bool linkable;
+
+	if (rip == c->rip || c->mode & X86_MODE_STEP) /* a block is one instruction */
+		return false;
+	return rip - c->rip < x86_block_find(c, &linkable)->bytes;
+}
+
+/* The block at c->rip, and all that it goes on to by itself; alone: its first instruction. */
+static void run_block(struct x86_cpu *c, bool alone)
 {
 	u64 rip = c->rip;
 	struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
 	struct x86_block *b = e->block;
-	bool step = c->mode & X86_MODE_STEP, alone = false;
+	bool step = c->mode & X86_MODE_STEP;
 
 	if (UNLIKELY(step)) {
 		x86_step_before(c); /* may raise */
@@ -148,6 +193,8 @@ static void run_block(struct x86_cpu *c)
 		 * is a block of its own. A fault's delivery recomputes the mode.
 		 */
 		alone = true;
+	}
+	if (UNLIKELY(alone && !step)) {
 		c->mode |= X86_MODE_STEP;
 		x86_key_set(c, x86_tlb_key(c));
 	}

@@ -495,6 +495,9 @@ static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned re
 		return false;
 	o->length = i->length;
 	o->kind = (u8)classify(&o->z, op, b->mode);
+	/* Somebody other than the host's counter says what time it is: the interpreter asks. */
+	if (o->kind == JIT_RDTSC && c->bus->tsc)
+		return false;
 	if (o->kind == JIT_STOP)
 		return false;
 	note_operands(o, op);
