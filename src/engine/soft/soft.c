@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
+#include "engine/soft/lockstep.h"
 #include "x86/jit/jit.h"
 #include "x86/mmu.h"
 #include "x86/run.h"
@@ -26,6 +27,11 @@ static int soft_vm_new(const struct engine_vm_config *config, struct engine_vm *
 	if (config->vp_count < 1 || config->vp_count > X86_VPS_MAX)
 		return err_set(err, -EINVAL, "%u processors: the engine has 1 to %u",
 			       config->vp_count, X86_VPS_MAX);
+
+	if (config->kind == HV_ENGINE_LOCKSTEP && config->vp_count > 1)
+		return err_set(err, -EINVAL,
+			       "%u processors: in lock-step there can be one",
+			       config->vp_count);
 
 	struct engine_vm *vm = calloc(1, sizeof(*vm));
 
@@ -68,7 +74,13 @@ static int soft_map_changed(struct engine_vm *vm, const struct engine_slot *slot
 		x86_mmu_map_changed(c);
 		x86_cache_flush(c);
 	}
-	return 0;
+
+	const struct engine_vp *vp =
+		vm->x86.cpu[0] ? CONTAINER_OF(vm->x86.cpu[0], struct engine_vp, cpu)
+			       : NULL;
+
+	return vp && vp->lockstep ? lockstep_map_changed(vp->lockstep, slots, count, err)
+				  : 0;
 }
 
 static void soft_vp_free(struct engine_vp *vp)
@@ -77,6 +89,7 @@ static void soft_vp_free(struct engine_vp *vp)
 		return;
 	if (vp->vm->x86.cpu[vp->cpu.index] == &vp->cpu)
 		vp->vm->x86.cpu[vp->cpu.index] = NULL;
+	lockstep_free(vp->lockstep);
 	x86_jit_free(&vp->cpu);
 	x86_cache_free(&vp->cpu);
 	x86_mmu_free(&vp->cpu);
@@ -120,7 +133,7 @@ static int soft_vp_new(struct engine_vm *vm, vp_index_t index,
 		return err_set(err, -ENOMEM, "no memory for the caches of processor %u",
 			       index);
 	}
-	if (vm->config.kind == HV_ENGINE_SOFT &&
+	if (vm->config.kind != HV_ENGINE_INTERP &&
 	    x86_jit_new(&vp->cpu, code_memory(vm), err) < 0) {
 		soft_vp_free(vp);
 		return -ENOMEM;
@@ -130,6 +143,14 @@ static int soft_vp_new(struct engine_vm *vm, vp_index_t index,
 	vp_state_reset(&vp->cpu.s, index == 0);
 	x86_system_loaded(&vp->cpu);
 
+	if (vm->config.kind == HV_ENGINE_LOCKSTEP) {
+		int r = lockstep_new(vp, vm->config.ram_size, &vp->lockstep, err);
+
+		if (r < 0) {
+			soft_vp_free(vp);
+			return r;
+		}
+	}
 	vm->x86.cpu[index] = &vp->cpu;
 	if (vm->x86.cpu_count <= index)
 		vm->x86.cpu_count = index + 1;
@@ -144,17 +165,29 @@ static int soft_vp_thread_start(struct engine_vp *vp)
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
+void soft_vp_enters(struct engine_vp *vp)
+{
+	x86_vector_enter(&vp->cpu);
+	x86_jit_run_begin(&vp->cpu);
+}
+
 static enum engine_exit soft_vp_run(struct engine_vp *vp)
 {
 	struct x86_cpu *c = &vp->cpu;
 	enum x86_exit result;
+	bool good = true;
 
 	soft_vp_returns(vp);
-	x86_vector_enter(c);
-	x86_jit_run_begin(c);
-	result = x86_run(c);
-	x86_vector_leave(c);
+	if (vp->lockstep) {
+		good = lockstep_run(vp->lockstep, &result);
+	} else {
+		soft_vp_enters(vp);
+		result = x86_run(c);
+		x86_vector_leave(c);
+	}
 	soft_vp_leaves(vp);
+	if (!good)
+		return ENGINE_FAILED;
 
 	switch (result) {
 	case X86_EXIT_KICKED:
@@ -268,6 +301,8 @@ static int soft_vp_set_state(struct engine_vp *vp, const struct vp_state *state,
 	else
 		atomic_fetch_and(&c->lines, ~X86_LINE_NMI);
 	c->link = NULL;
+	if (vp->lockstep)
+		lockstep_restart(vp->lockstep);
 	x86_system_loaded(c);
 	x86_tlb_flush_all(c);
 	/* PAE paging, whose four pointers are registers of their own; hardware fails the load. */

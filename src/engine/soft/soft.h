@@ -4,6 +4,7 @@
  *
  *	soft.c	the table: VMs, VPs, running, state, dropping
  *	away.c	the bus as the processors see it: the same calls, noting that the VP is away
+ *	lockstep*.c	a second, interpreted processor beside the only one, for tests
  *
  * Away
  *	A VP is away while it is not inside vp_run, or inside a bus call that may block. Who wants
@@ -17,6 +18,8 @@
 #include "hv/engine.h"
 #include "x86/cache.h"
 
+struct lockstep;
+
 struct engine_vm {
 	struct engine_vm_config config;
 	struct x86_vm x86;
@@ -29,10 +32,14 @@ struct engine_vp {
 	const struct x86_bus_ops *bus; /* hv's, and its argument */
 	void *bus_vp;
 	_Atomic bool away;
+	struct lockstep *lockstep; /* HV_ENGINE_LOCKSTEP, else NULL */
 };
 
 /* What struct x86_cpu has as its bus; bus_vp is the struct engine_vp. */
 extern const struct x86_bus_ops soft_bus_ops;
+
+/* Before x86_run: the processor's registers into the host's, as far as they live there. */
+void soft_vp_enters(struct engine_vp *vp);
 
 /* The VP's thread goes away; comes back and looks for requests. */
 void soft_vp_leaves(struct engine_vp *vp);

@@ -62,6 +62,9 @@ int engine_choose(enum run_engine wanted, u32 *ret_engine, int *ret_kvm, struct 
 	case RUN_ENGINE_INTERP:
 		*ret_engine = HV_ENGINE_INTERP;
 		return 0;
+	case RUN_ENGINE_LOCKSTEP:
+		*ret_engine = HV_ENGINE_LOCKSTEP;
+		return 0;
 	case RUN_ENGINE_SOFT:
 		*ret_engine = HV_ENGINE_SOFT;
 		return 0;

@@ -115,10 +115,9 @@ static int set_cpus(struct run_options *o, const char *value, struct err *err)
 static int set_engine(struct run_options *o, const char *value, struct err *err)
 {
 	static const char *const names[] = {
-		[RUN_ENGINE_AUTO] = "auto",
-		[RUN_ENGINE_KVM] = "kvm",
-		[RUN_ENGINE_SOFT] = "soft",
-		[RUN_ENGINE_INTERP] = "interp",
+		[RUN_ENGINE_AUTO] = "auto",	    [RUN_ENGINE_KVM] = "kvm",
+		[RUN_ENGINE_SOFT] = "soft",	    [RUN_ENGINE_INTERP] = "interp",
+		[RUN_ENGINE_LOCKSTEP] = "lockstep",
 	};
 
 	for (size_t k = 0; k < ARRAY_COUNT(names); k++) {

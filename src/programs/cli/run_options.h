@@ -11,7 +11,13 @@
 #define RUN_MAX_MEMORY (1ull << 40)
 #define RUN_DEFAULT_MEMORY (512ull << 20)
 
-enum run_engine { RUN_ENGINE_AUTO, RUN_ENGINE_KVM, RUN_ENGINE_SOFT, RUN_ENGINE_INTERP };
+enum run_engine {
+	RUN_ENGINE_AUTO,
+	RUN_ENGINE_KVM,
+	RUN_ENGINE_SOFT,
+	RUN_ENGINE_INTERP,
+	RUN_ENGINE_LOCKSTEP,
+};
 
 struct run_options {
 	const char *kernel; /* path */

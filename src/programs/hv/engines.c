@@ -8,6 +8,7 @@ static const struct engine_ops *const engines[] = {
 	[HV_ENGINE_SOFT] = &engine_soft_ops,
 	[HV_ENGINE_INTERP] = &engine_soft_ops,
 	[HV_ENGINE_KVM] = &engine_kvm_ops,
+	[HV_ENGINE_LOCKSTEP] = &engine_soft_ops,
 };
 
 int engine_find(u32 number, const struct engine_ops **ret_ops, struct err *err)
