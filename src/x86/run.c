@@ -219,7 +219,11 @@ static void run_block(struct x86_cpu *c, bool alone)
 		*c->link = (u64)b;
 		c->link = NULL;
 	}
-	c->interrupt_shadow = 0;
+	if (UNLIKELY(c->interrupt_shadow)) {
+		/* A translation may come back here before its first instruction. */
+		c->jit.skip = b->region || b->heat == 1;
+		c->interrupt_shadow = 0;
+	}
 
 	/* With tail calls a handler comes back here only to leave or by NEXT_BY_LOOP. */
 	c->next = x86_enter(c, b, rip);

@@ -12,6 +12,7 @@
 static enum jit_kind classify(const ZydisDecodedInstruction *z,
 			      const ZydisDecodedOperand *op, u32 mode);
 static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b);
+static void cut_behind_sti(struct jit_plan *p);
 static void link_targets(struct jit_plan *p);
 static void flags_liveness(struct jit_plan *p);
 static void origins(struct jit_plan *p);
@@ -579,6 +580,7 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 		if (!b)
 			break;
 	}
+	cut_behind_sti(p);
 	if (p->count == 0 || !choose_scratch(p->uses, &p->t0, &p->t1))
 		return false;
 	link_targets(p);
@@ -641,6 +643,35 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 	}
 	p->end = (s32)((b->gpa & 0xfff) + b->bytes);
 	return true;
+}
+
+static bool is_target(const struct jit_plan *p, s32 place)
+{
+	for (unsigned n = 0; n < p->count; n++)
+		if (p->op[n].kind == JIT_BRANCH && p->op[n].target == place)
+			return true;
+	return p->end == place;
+}
+
+/*
+ * No interrupt comes between STI and the next instruction ("sti; hlt" in an idle loop relies on it). So
+ * where the way from the one to the other may lead by the run loop, STI is left to the interpreter.
+ */
+static void cut_behind_sti(struct jit_plan *p)
+{
+	for (unsigned n = 0; n < p->count; n++) {
+		const struct jit_op *o = &p->op[n];
+
+		if (o->kind != JIT_STI ||
+		    (n + 1 < p->count ? !is_target(p, o[1].page_offset) : p->end == -2))
+			continue;
+		p->count = n;
+		p->end = -2;
+		p->end_op = -1;
+		p->end_block = o->block;
+		p->end_record = o->record;
+		return;
+	}
 }
 
 static void link_targets(struct jit_plan *p)
