@@ -5,6 +5,7 @@
  * Division is checked first: #DE is raised from here, the host's own never happens. What DIV and
  * IDIV do to the flags is undefined; they stay. Intel SDM volume 2. VP's thread.
  */
+#include "x86/alu_host.h"
 #include "x86/integer.h"
 
 /* Tables aligned by hand. */
@@ -13,14 +14,17 @@
 __extension__ typedef unsigned __int128 wide_u;
 __extension__ typedef __int128 wide_s;
 
+/* Four flags are undefined: left as they were, or what the host makes of them. */
+
 /* ---- MUL, IMUL with the accumulator ---------------------------------------------------------- */
 
 #define MULTIPLY(op, bits, s, A, D)                                                                \
 	static ALWAYS_INLINE void op##_wide##bits(struct x86_cpu *c, u##bits v)                    \
 	{                                                                                          \
-		u64 low = c->r[R_AX], high, ax;                                                    \
-		__asm__(op##_name s " %4\n\tmov %%rax, %1\n\tlahf\n\tseto %%al"                    \
-			: "=&a"(ax), "=&r"(low), "=&d"(high) : "0"(low), "r"(v) : "cc");           \
+		u64 low = c->r[R_AX], high, ax = c->flags;                                         \
+		__asm__(HOST_FLAGS_IN "mov %1, %%rax\n\t" op##_name s                              \
+			" %3\n\tmov %%rax, %1" HOST_FLAGS_OUT                                      \
+			: "+&a"(ax), "+&r"(low), "=&d"(high) : "r"(v) : "cc");                     \
 		c->flags = (u16)ax;                                                                \
 		A;                                                                                 \
 		D;                                                                                 \
@@ -44,9 +48,9 @@ MULTIPLY(imul, 64, "q", x86_put64(c, R_AX, low), x86_put64(c, R_DX, high))
 #define IMUL_REG(bits, s)                                                                          \
 	static ALWAYS_INLINE u##bits host_imul##bits(u##bits a, u##bits b, u16 *flags)             \
 	{                                                                                          \
-		u16 f;                                                                             \
-		__asm__("imul" s " %2, %0\n\tlahf\n\tseto %%al"                                    \
-			: "+r"(a), "=a"(f) : "r"(b) : "cc");                                       \
+		u16 f = *flags;                                                                    \
+		__asm__(HOST_FLAGS_IN "imul" s " %2, %0" HOST_FLAGS_OUT                            \
+			: "+r"(a), "+&a"(f) : "r"(b) : "cc");                                      \
 		*flags = f;                                                                        \
 		return a;                                                                          \
 	}                                                                                          \
