@@ -165,7 +165,7 @@ struct blocks_run {
 	unsigned disturb;
 	/* results */
 	u64 done, differences, instructions, lost;
-	u64 translations; /* regions that the translator made; 0: there is none */
+	u64 translations; /* regions that the translator made */
 	u64 forgotten; /* blocks in which the host's kernel forgot the x87 pointers; see compare.c */
 	u64 vectors[33];
 };

@@ -289,8 +289,7 @@ static int start(struct sides *s)
 	r = interpreter_start(s->b, INTERPRETER, &s->ours[INTERPRETER]);
 	if (r < 0)
 		return r;
-	r = interpreter_start(s->b, TRANSLATOR, &s->ours[TRANSLATOR]);
-	return r == -ENOTSUP ? 0 : r;
+	return interpreter_start(s->b, TRANSLATOR, &s->ours[TRANSLATOR]);
 }
 
 static void stop(struct sides *s, struct blocks_run *run)

@@ -13,15 +13,10 @@
 #include <sys/time.h>
 
 #include "x86/cache.h"
+#include "x86/jit/jit.h"
 #include "x86/mmu.h"
 #include "x86/run.h"
 #include "x86/vector.h"
-#if __has_include("x86/jit/jit.h")
-#include "x86/jit/jit.h"
-#define HAVE_TRANSLATOR 1
-#else
-#define HAVE_TRANSLATOR 0
-#endif
 
 #define RAM_SIZE 0x200000u
 #define KERNEL 0xffffffff80000000ull /* RAM, for CPL 0 alone */
@@ -201,7 +196,6 @@ static void on_alarm(int number)
 	}
 }
 
-#if HAVE_TRANSLATOR
 static int translator_start(struct x86_cpu *c)
 {
 	struct err err;
@@ -220,21 +214,7 @@ u64 interpreter_translations(const struct interpreter *t)
 {
 	return t->cpu.jit.made;
 }
-#else
-static int translator_start(struct x86_cpu *c)
-{
-	return -ENOTSUP;
-}
 
-static void enter(struct interpreter *t) {}
-
-u64 interpreter_translations(const struct interpreter *t)
-{
-	return 0;
-}
-#endif
-
-/* -ENOTSUP: there is no such engine here. */
 int interpreter_start(struct batch *b, unsigned engine,
 		      struct interpreter **ret_interpreter)
 {
@@ -293,9 +273,7 @@ void interpreter_stop(struct interpreter *t)
 
 	setitimer(ITIMER_REAL, &never, NULL);
 	watched[t->engine] = NULL;
-#if HAVE_TRANSLATOR
 	x86_jit_free(&t->cpu);
-#endif
 	x86_cache_free(&t->cpu);
 	x86_mmu_free(&t->cpu);
 	x86_vm_done(&t->vm);
@@ -374,9 +352,8 @@ static void note(struct interpreter *t, struct outcome *o)
 
 void interpreter_run(struct interpreter *t)
 {
-#if HAVE_TRANSLATOR
-	x86_jit_threshold = (u32)(t->batches++ % 4);
-#endif
+	if (t->engine == TRANSLATOR)
+		x86_jit_threshold = (u32)(t->batches++ % 4);
 	x86_cache_flush(&t->cpu);
 	for (unsigned k = 0; k < t->b->count; k++) {
 		struct outcome *o = &t->b->ours[t->engine][k];
