@@ -31,7 +31,8 @@ help:
 	@echo 'make bench-disk a guest on its disk beside QEMU, disk convert beside qemu-img'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
-	@echo '                FUZZ=MINUTES: each fuzz target'
+	@echo '                FUZZ=MINUTES: each fuzz target;'
+	@echo '                LOCKSTEP=1: whole boots, an interpreter beside the translator'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
 	@echo 'make fuzz T=... one fuzz target'
@@ -80,13 +81,16 @@ bench-disk: all
 	@tests/bench/disk-rows $(BUILD)
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
-soak: $(if $(FUZZ),soak-fuzz,soak-blocks)
+soak: $(if $(FUZZ),soak-fuzz,$(if $(LOCKSTEP),soak-lockstep,soak-blocks))
 
 # Each fuzz target for FUZZ minutes with sanitizers; T="NAME NAME" for some.
-.PHONY: soak-fuzz soak-blocks
+.PHONY: soak-fuzz soak-blocks soak-lockstep
 soak-fuzz:
 	@$(MAKE) -s SAN=address,undefined
 	@tests/soak/soak-fuzz build-address-undefined $(FUZZ) $(or $(SEED),$(shell date -u +%Y%m%d)) $(T)
+
+soak-lockstep: all
+	@tests/soak/lockstep $(BUILD)
 
 soak-blocks: all
 	@$(if $(SYSTEM),tests/soak/system/soak-system $(BUILD) $(SYSTEM),tests/soak/soak $(BUILD) $(BLOCKS)) $(SEED)
