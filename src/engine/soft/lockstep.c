@@ -35,6 +35,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 #include "base/log.h"
 #include "engine/soft/lockstep_parts.h"
@@ -43,8 +44,9 @@
 #include "x86/mmu.h"
 #include "x86/vector.h"
 
-/* Blocks of the second one before we say that it will never come. */
-#define PATIENCE 200000000ull
+/* The second one will never come: after so many seconds and so many times what the first one took. */
+#define PATIENCE_SECONDS 20u
+#define PATIENCE_TIMES 200u
 /* Meetings between two comparisons of the memories. */
 #define MEMORY_EVERY 500000ull
 
@@ -211,16 +213,20 @@ static void note_nearest(struct lockstep *l, struct nearest *nearest)
 			  sizeof(nearest->differences));
 }
 
-/* The second one runs until it is where the first one is. faulted: the first has just begun a fault. */
-static bool catch_up(struct lockstep *l, bool faulted)
+/*
+ * The second one runs until it is where the first one is. faulted: the first has just begun a fault;
+ * patience: how long that may take, in ticks of the host's counter.
+ */
+static bool catch_up(struct lockstep *l, bool faulted, u64 patience)
 {
+	const u64 begin = __rdtsc();
 	const struct x86_cpu *goal = &l->vp->cpu;
 	struct x86_cpu *c = &l->cpu;
 	struct nearest nearest = { .count = UINT32_MAX,
 				   .differences = " it never came there" };
 
 	l->trail.count = 0;
-	for (u64 n = 0; n < PATIENCE && !l->words[0]; n++) {
+	for (u64 n = 1; !l->words[0]; n++) {
 		const u64 rip = c->rip;
 		enum x86_exit unused;
 
@@ -239,6 +245,8 @@ static bool catch_up(struct lockstep *l, bool faulted)
 		if (x86_run_toward(c, goal->rip, &unused) && l->first == l->last &&
 		    !lockstep_same_registers(goal, c))
 			break;
+		if (n % 65536 == 0 && __rdtsc() - begin > patience)
+			break;
 		note_place(&l->trail, rip, c->block);
 	}
 	report(l, goal, nearest.trail.count ? &nearest.trail : &l->trail,
@@ -250,7 +258,7 @@ static bool catch_up(struct lockstep *l, bool faulted)
 static bool meet(struct lockstep *l, bool *ret_left, enum x86_exit *ret_exit)
 {
 	struct x86_cpu *c = &l->vp->cpu;
-	const u64 faults = c->exceptions;
+	const u64 faults = c->exceptions, begin = __rdtsc();
 
 	soft_vp_enters(l->vp);
 	*ret_left = x86_run_round(c, ret_exit);
@@ -258,8 +266,11 @@ static bool meet(struct lockstep *l, bool *ret_left, enum x86_exit *ret_exit)
 	if (!*ret_left) /* else it has not moved */
 		l->exact = l->last > 0 || c->s.activity == VP_HALTED;
 
+	const u64 patience = (__rdtsc() - begin) * PATIENCE_TIMES +
+			     soft_bus_ops.tsc_hz(l->vp) * PATIENCE_SECONDS;
+
 	x86_vector_enter(&l->cpu);
-	const bool met = catch_up(l, c->exceptions != faults);
+	const bool met = catch_up(l, c->exceptions != faults, patience);
 
 	x86_vector_leave(&l->cpu);
 	l->first = l->last = l->bytes_used = 0;
