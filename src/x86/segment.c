@@ -437,6 +437,14 @@ static void set_zf(struct x86_cpu *c, bool zf)
 	c->ah = (u8)(zf ? c->ah | X86_ZF : c->ah & ~X86_ZF);
 }
 
+/* Descriptors of LDTs and TSSs have 16 bytes in 64-bit mode, those of call gates in all of long mode;
+ * then they count only if the second half has no type. AMD64 APM volume 3, LAR and LSL. */
+static bool has_second_half(const struct x86_cpu *c, const struct x86_descriptor *d)
+{
+	return !x86_d_s(d) && x86_lma(c) &&
+	       ((c->mode & X86_MODE_LONG) || x86_d_type(d) == X86_TYPE_CALL32);
+}
+
 /* Is it there, of a type in `types` when it is a system one, and may we see it? */
 static bool visible(struct x86_cpu *c, const struct x86_insn *i, u16 selector, u32 types,
 		    struct x86_descriptor *ret_d)
@@ -444,6 +452,8 @@ static bool visible(struct x86_cpu *c, const struct x86_insn *i, u16 selector, u
 	if (x86_null(selector) || !x86_read_descriptor(c, i, selector, ret_d))
 		return false;
 	if (!x86_d_s(ret_d) && !(types >> x86_d_type(ret_d) & 1))
+		return false;
+	if (has_second_half(c, ret_d) && !x86_read_descriptor16(c, i, selector, ret_d))
 		return false;
 	if (x86_d_code(ret_d) && x86_d_conforming(ret_d))
 		return true;

@@ -11,7 +11,8 @@
  * Overlap: elements are moved one after the other, so a forward copy to just above its source
  * repeats a pattern. Where memmove() would differ, the host's own REP MOVS does it.
  *
- * Intel SDM volume 2; flags of CMPS and SCAS change when the instruction is left, not at a fault.
+ * Intel SDM volume 2. A fault in the middle of REPE CMPS or SCAS: on AMD's processors the flags are those
+ * of the last comparison (measured on Zen 4), on Intel's those from before (volume 2, REP).
  * VP's thread.
  */
 #include "x86/alu_host.h"
@@ -356,6 +357,8 @@ X86_HANDLER(cmps)
 		count(&s, done);
 		if (!s.rep || stop || left(&s) == 0)
 			break;
+		if (c->amd)
+			c->flags = compare(a, b, s.size);
 		if (must_leave(&s)) {
 			c->flags = compare(a, b, s.size);
 			X86_LEAVE(c, i, x86_insn_rip(c, i));
@@ -397,6 +400,8 @@ X86_HANDLER(scas)
 		count(&s, done);
 		if (!s.rep || stop || left(&s) == 0)
 			break;
+		if (c->amd)
+			c->flags = compare(a, b, s.size);
 		if (must_leave(&s)) {
 			c->flags = compare(a, b, s.size);
 			X86_LEAVE(c, i, x86_insn_rip(c, i));

@@ -194,7 +194,8 @@ void x86_task_switch(struct x86_cpu *c, const struct x86_insn *i, u16 selector,
 	layout = wide ? &tss32 : &tss16;
 	old_layout = (c->s.tr.attr & SEG_ATTR_TYPE) & 8 ? &tss32 : &tss16;
 	base = x86_d_base(&d);
-	if (c->s.tr.limit < old_layout->minimum)
+	if (c->s.tr.limit <
+	    old_layout->end_saved - 1u) /* what is written; no manual says more */
 		x86_raise_selector(c, i, X86_TS, c->s.tr.selector);
 	if (!x86_read_descriptor(c, i, c->s.tr.selector & ~4u, &own))
 		x86_raise_selector(c, i, X86_TS, c->s.tr.selector);
@@ -210,6 +211,8 @@ void x86_task_switch(struct x86_cpu *c, const struct x86_insn *i, u16 selector,
 	if (reason == X86_TASK_RETURN)
 		old_flags &= ~(u64)X86_NT;
 	save_task(c, i, old_base, old_layout, next_rip, old_flags);
+	/* Where the two overlap, what was just saved is loaded. SDM volume 3, 7.3: the order. */
+	read_task(c, i, base, layout, &t);
 	if (reason != X86_TASK_RETURN)
 		set_busy(c, i, d.at, true);
 

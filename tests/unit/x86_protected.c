@@ -527,3 +527,19 @@ TEST(real_mode_interrupts_push_six_bytes_and_iret_takes_them)
 	ASSERT_EQ(m->s.gpr[R_DX] & 0x200, 0x200);
 	ASSERT_EQ(m->s.gpr[R_SP], 0x8000);
 }
+
+/* The TSS was read before the old task was saved into it; and a TSS to save in needed all of its bytes. */
+TEST(iret_to_the_task_itself_goes_on_behind_it)
+{
+	struct machine *m AUTO_MACHINE = rings_new(32);
+
+	ASSERT(m);
+	rings_put(m, RINGS_TSS_BASE, RINGS_TSS, 2);
+	rings_put(m, RINGS_TSS_BASE + 0x20, 0x11000, 4);
+	machine_code(m, CODE32("mov $0x5555, %eax; iret; mov %eax, %ecx"));
+	m->s.rflags = 0x4002;
+	m->s.tr.limit = 0x5f;
+	ASSERT_EQ(rings_run(m), RINGS_ELSEWHERE);
+	ASSERT_EQ(m->s.rip, MACHINE_CODE + 5 + 1 + 2 + 1);
+	ASSERT_EQ(m->s.gpr[R_CX], 0x5555);
+}

@@ -98,3 +98,98 @@ TEST(sysret_of_compatibility_mode_leaves_the_flags)
 	ASSERT_EQ(rings_run(m), RINGS_SYSCALL);
 	ASSERT_EQ(rings_frame(m, 2), 0x202);
 }
+
+/* PUSHA asked for its lowest word first, and then stored nothing. */
+TEST(pusha_stores_what_comes_before_the_fault)
+{
+	struct machine *m AUTO_MACHINE = rings_new(64);
+
+	ASSERT(m);
+	rings_descriptor(m, 0x40, rings_segment(0, 0xfffff, 0x9b, 0xc), 0);
+	rings_code_at(m, 0x11000, CODE32("mov $0x2100c, %esp; pusha"));
+	machine_code(m, CODE("mov $0x1234, %eax; mov $0x5678, %ecx; push $0x40; push "
+			     "$0x11000; lretq"));
+	rings_gate(m, 14, RINGS_CODE, RINGS_HANDLERS + 16 * 14, 0x8e, 1);
+	machine_page(m, MACHINE_DATA, false, false);
+	ASSERT_EQ(rings_run(m), 14);
+	ASSERT_EQ(m->s.cr2, 0x20ffc);
+	ASSERT_EQ(machine_u64(m, 0x21004), 0x123400005678);
+}
+
+/* The end of an area at which it faults; see xsave.c. */
+TEST(areas_in_two_pages_fault_where_the_processors_do)
+{
+	static const struct {
+		bool first, second;
+		u64 fx, x; /* CR2 */
+	} with[] = { { false, true, 0x20f00, 0x20f00 },
+		     { true, false, 0x210ff, 0x2123f },
+		     { false, false, 0x210ff, 0x20f00 } };
+
+	if (!(x86_model_host()->leaf1_ecx & BIT(28)))
+		SKIP("the processor has no AVX");
+	for (unsigned n = 0; n < 4 * ARRAY_COUNT(with); n++) {
+		struct machine *m AUTO_MACHINE = machine_new(64);
+		const struct machine_code code[] = { CODE("fxsave (%rsi)"),
+						     CODE("fxrstor (%rsi)"),
+						     CODE("xsave (%rsi)"),
+						     CODE("xrstor (%rsi)") };
+		unsigned k = n / 4;
+
+		ASSERT(m);
+		machine_code(m, code[n % 4]);
+		machine_page(m, MACHINE_DATA, with[k].first, true);
+		machine_page(m, MACHINE_DATA + 0x1000, with[k].second, true);
+		m->s.cr4 |= BIT(9) | BIT(18);
+		m->s.xcr0 = 7;
+		m->s.gpr[R_SI] = 0x20f00;
+		m->s.gpr[R_AX] = 7;
+		m->s.gpr[R_DX] = 0;
+		ASSERT_OK(machine_run(m));
+		ASSERT_EQ(m->vector, 14);
+		/* XRSTOR comes to the header, here in the second page, before the end. */
+		ASSERT_EQ(m->fault_cr2, n % 4 < 2	       ? with[k].fx
+					: n % 4 == 3 && k == 1 ? 0x21100
+							       : with[k].x);
+	}
+}
+
+TEST(areas_are_aligned_or_gp_and_fx_areas_have_an_alignment_check)
+{
+	for (unsigned n = 0; n < 6; n++) {
+		struct machine *m AUTO_MACHINE = rings_new(64);
+		const struct machine_code code[] = { CODE("fxsave (%rsi); int $0x80"),
+						     CODE("fxrstor (%rsi); int $0x80"),
+						     CODE("xsave (%rsi); int $0x80") };
+
+		ASSERT(m);
+		machine_code(m, code[n / 2]);
+		rings_user(m);
+		m->s.cr0 |= CR0_AM;
+		m->s.cr4 |= BIT(9) | BIT(18);
+		m->s.rflags = 0x202 | AC;
+		m->s.gpr[R_SI] = MACHINE_DATA + (n & 1 ? 4 : 2);
+		ASSERT_EQ(rings_run(m), n < 4 && !(n & 1) ? 17 : 13);
+	}
+}
+
+/* The second half was not looked at. AMD64 APM volume 3, LAR. */
+TEST(lar_and_lsl_want_the_second_half_of_a_system_descriptor_untyped)
+{
+	static const u64 high[] = { 0, 0x100, 0x1000, 0x10000000000, 0x100000000000 };
+
+	for (unsigned n = 0; n < ARRAY_COUNT(high); n++) {
+		struct machine *m AUTO_MACHINE = rings_new(64);
+
+		ASSERT(m);
+		rings_descriptor(m, 0x40, rings_segment(0, 0x67, 0x89, 0), high[n]);
+		machine_code(m, CODE("mov $0x40, %eax; lar %eax, %ecx; setz %dl; lsl "
+				     "%eax, "
+				     "%ebx; setz %dh"));
+		m->s.gpr[R_BX] = m->s.gpr[R_CX] = m->s.gpr[R_DX] = 1;
+		ASSERT_EQ(rings_run(m), RINGS_ELSEWHERE);
+		ASSERT_EQ(m->s.gpr[R_DX], n < 3 ? 0x101 : 0);
+		ASSERT_EQ(m->s.gpr[R_CX], n < 3 ? 0x8900 : 1);
+		ASSERT_EQ(m->s.gpr[R_BX], n < 3 ? 0x67 : 1);
+	}
+}
