@@ -29,6 +29,9 @@ _start:
 	xor %eax, %eax
 	rep stosb
 	mov %ebp, boot_info
+	xor %eax, %eax /* the loader's selectors */
+	mov %eax, %fs
+	mov %eax, %gs
 	mov $stack_top, %esp
 	movl $h_pdpt + 3, h_pml4
 	movl $h_pd + 3, h_pdpt
@@ -441,11 +444,19 @@ h_gdt:	.quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff
 	.quad 0x0000890000000067, 0
 	.globl boot_info
 	.balign 4096
-	/* The first 4 MiB and the arena's two, for supervisors, in long mode and PAE. */
+	/* The kernel's 3 MiB and the arena's two, for supervisors, in long mode. What is below
+	 * is the firmware's and no case's. */
 	.globl safe_pd
 safe_pd:
-	.quad 0xe3, 0x2000e3, 0x4000e3
+	.quad safe_pt + 0x63, 0x2000e3, 0x4000e3
 	.skip 509 * 8
+safe_pt:
+	.skip 256 * 8
+	.set n, 256
+	.rept 256
+	.quad n * 4096 + 0x63
+	.set n, n + 1
+	.endr
 
 	.bss
 	.balign 4096

@@ -8,21 +8,22 @@
  * SYSENTER, 4 behind a gate of an exception, 5 another task's, 6 and 7 targets of returns. A
  * jump only goes to a fragment with a higher number, so that a case ends.
  */
-#include "system.h"
+#include "emit.h"
 
 struct fragment fragment[FRAGMENTS];
 
+unsigned bits;
 static u8 *at, *limit;
-static unsigned bits, number;
+static unsigned number;
 static bool wrapped; /* the address-size prefix stands before this instruction */
 
-static void byte(unsigned v)
+void byte(unsigned v)
 {
 	if (at < limit)
 		*at++ = (u8)v;
 }
 
-static void bytes(u64 v, unsigned count)
+void bytes(u64 v, unsigned count)
 {
 	while (count--) {
 		byte(v & 0xff);
@@ -70,8 +71,7 @@ static unsigned address_register(void)
 }
 
 /* Prefixes, then what `opcode` bytes (from the lowest on) say, ModRM with a memory operand. */
-static void memory(unsigned prefix, bool w, u32 opcode, unsigned opcode_size,
-		   unsigned reg)
+void memory(unsigned prefix, bool w, u32 opcode, unsigned opcode_size, unsigned reg)
 {
 	unsigned base = address_register();
 	bool short_address = (bits == 16) != wrapped;
@@ -124,7 +124,7 @@ static unsigned operand_size(void)
 }
 
 /* AX = v, for instructions that take a selector or a value there. */
-static void set_register(unsigned reg, u64 v)
+void set_register(unsigned reg, u64 v)
 {
 	if (bits == 64 && v >> 32) {
 		rex(true, 0, reg);
@@ -229,10 +229,14 @@ static void string(void)
 			byte(0x48);
 		byte(0x89); /* mov %rsi, %rdi */
 		byte(0xf7);
+		if (bits != 64) {
+			byte(0x1e); /* push %ds; pop %es */
+			byte(0x07);
+		}
 	} else {
 		if (one_in(10))
 			byte(0x64);
-		if (one_in(10))
+		if (one_in(10) && kind != KIND_FLAT)
 			byte(0x67);
 	}
 	if (repeat)
@@ -331,7 +335,7 @@ static unsigned forward(void)
 				       : number + 1 + below(FRAGMENTS - 1 - number);
 }
 
-static void push_number(u64 v, unsigned size)
+void push_number(u64 v, unsigned size)
 {
 	if (bits == 64) {
 		byte(0x68);
@@ -347,6 +351,37 @@ static void push_number(u64 v, unsigned size)
 static bool far_call_differs(void)
 {
 	return (avoid & AVOID_FAR_TO_64) && bits == 16 && long_mode();
+}
+
+/* AVOID_EARLY_PUSH: what a far CALL would push, where it would. Where the address that it returns to
+ * has to be filled in. */
+static u8 *push_beforehand(unsigned size)
+{
+	bool other = (size == 2) != (bits == 16);
+
+	if (other)
+		byte(0x66);
+	bytes(0xc88c, 2); /* mov %cs, %eax */
+	for (unsigned n = 0; n < 2; n++) {
+		if (bits == 16)
+			byte(0x67);
+		if (other)
+			byte(0x66);
+		byte(n ? 0xc7
+		       : 0x89); /* mov %eax, -size(%esp); mov $0, -2 * size(%esp) */
+		bytes(0x2444, 2);
+		byte(0x100 - size * (n + 1));
+	}
+	bytes(0, size);
+	return at - size;
+}
+
+static void fill_in(u8 *p, unsigned size)
+{
+	u64 ip = (u64)(at - (u8 *)ARENA) + (bits == 16 ? 0 : window);
+
+	for (unsigned n = 0; n < size && at < limit; n++)
+		p[n] = (u8)(ip >> 8 * n);
 }
 
 static void far_through_memory(void)
@@ -366,11 +401,18 @@ static void far_through_memory(void)
 		bytes(0x0824448b, 4);
 		bytes(0x04244489, 4);
 	}
+	bool call = one_in(2) && !far_call_differs();
+	u8 *pushed = NULL;
+
+	if (call && (avoid & AVOID_EARLY_PUSH))
+		pushed = push_beforehand(operand_size());
 	if (bits == 16)
 		byte(0x67);
 	byte(0xff);
-	byte(0x04 | (one_in(2) && !far_call_differs() ? 3 : 5) << 3);
+	byte(0x04 | (call ? 3 : 5) << 3);
 	byte(0x24);
+	if (pushed)
+		fill_in(pushed, operand_size());
 }
 
 static void far_transfer(void)
@@ -393,13 +435,20 @@ static void far_transfer(void)
 			far_through_memory();
 			break;
 		}
-		if (bits == 16 && (selector & ~7) != S_CODE16) {
-			byte(0x66);
+		if (bits == 16 && (selector & ~7) != S_CODE16)
 			size = 4;
-		}
-		byte(one_in(2) && !far_call_differs() ? 0x9a : 0xea);
+		bool call = one_in(2) && !far_call_differs();
+		u8 *pushed = NULL;
+
+		if (call && (avoid & AVOID_EARLY_PUSH))
+			pushed = push_beforehand(size);
+		if (bits == 16 && size == 4)
+			byte(0x66);
+		byte(call ? 0x9a : 0xea);
 		bytes(offset, size);
 		bytes(selector, 2);
+		if (pushed)
+			fill_in(pushed, size);
 		break;
 	case 2:
 		far_through_memory();
@@ -420,7 +469,9 @@ static void far_transfer(void)
 			push_number(2 | (random64() & (one_in(3) ? 0x47ed5 : 0x8d5)),
 				    size);
 		push_number(selector, size);
-		push_number(size == 2 ? fragment[to].offset : offset, size);
+		if (size == 2 || (kind == KIND_V86 && (avoid & AVOID_V86_IRET)))
+			offset = fragment[to].offset;
+		push_number(offset, size);
 		if (bits == 16 && size == 4)
 			byte(0x66);
 		if (bits == 64 && !one_in(8))
@@ -650,10 +701,18 @@ static void machine_registers(void)
 static void tables(void)
 {
 	switch (below(7)) {
-	case 0:
-	case 1: /* sgdt, sidt, smsw */
-		memory(0, false, 0x010f, 2, one_in(3) ? 4 : below(2));
+	case 0: /* smsw */
+		memory(0, false, 0x010f, 2, 4);
 		break;
+	case 1: { /* sgdt, sidt */
+		unsigned reg = below(2);
+
+		if (avoid & AVOID_TABLE_STORE)
+			touched(true, false, bits == 64 ? 9 : 5, 0x010f, reg);
+		else
+			memory(0, false, 0x010f, 2, reg);
+		break;
+	}
 	case 2: /* sldt, str */
 		memory(0, false, 0x000f, 2, below(2));
 		break;
@@ -711,128 +770,6 @@ static void ports(void)
 		if (one_in(2))
 			byte(0xf3);
 		byte(0x6e);
-	}
-}
-
-static void vector(void)
-{
-	static const u32 sse[] = { 0x280f, 0x290f, 0x100f, 0x110f, 0x580f, 0x2b0f,
-				   0x120f, 0x130f, 0x540f, 0x5e0f, 0x510f };
-	static const u32 sse66[] = { 0x6f0f, 0x7f0f, 0xfe0f, 0xd60f, 0x7e0f,
-				     0x6e0f, 0xe70f, 0x580f, 0x5e0f };
-
-	if ((avoid & AVOID_VECTOR_AC) && (w_cr0 & 1 << 18))
-		return;
-	switch (below(13)) {
-	case 0:
-	case 1:
-		memory(0, false, PICK(sse), 2, below(8));
-		break;
-	case 2:
-		memory(0x66, false, PICK(sse66), 2, below(8));
-		break;
-	case 3:
-		memory(0xf3, false, one_in(2) ? 0x6f0f : 0x7f0f, 2, below(8));
-		break;
-	case 4: /* ldmxcsr, stmxcsr */
-		if (one_in(2)) {
-			memory(0, false, 0xae0f, 2, 3);
-		} else {
-			push_number(random64() & (one_in(3) ? 0xffffffff : 0xffbf), 4);
-			if (bits == 64)
-				bytes(0x2414ae0f, 4); /* (%rsp) */
-			else
-				memory(0, false, 0xae0f, 2, 2);
-		}
-		break;
-	case 5: /* mmx */
-		memory(0, false, one_in(2) ? 0x6f0f : 0x7f0f, 2, below(8));
-		break;
-	case 6:
-		bytes(0x770f, 2); /* emms */
-		break;
-	case 7:
-	case 8: { /* AVX: vmovups, vmovaps, vmovdqu, vaddps, vpaddd; 128 or 256 bits */
-		static const u16 ops[] = { 0x1000, 0x1100, 0x2800, 0x2900, 0x5800,
-					   0x6f01, 0x7f01, 0xfe01, 0x6f02, 0x7f02 };
-		u16 op = PICK(ops);
-		bool three = op >> 8 == 0x58 || op >> 8 == 0xfe;
-
-		if (one_in(12))
-			byte(0x66);
-		memory(0xc5, false,
-		       (0x80u | (three ? (15 - below(8)) << 3 : 0x78) | below(2) << 2 |
-			(op & 3)) |
-			       op,
-		       2, below(8));
-		break;
-	}
-	case 9: /* vzeroupper, vzeroall */
-		byte(0xc5);
-		byte(0xf8 | below(2) << 2);
-		byte(0x77);
-		break;
-	case 10: /* vmaskmovps */
-		memory(0xc4, false,
-		       0xe2 | (0x01u | (15 - below(8)) << 3 | below(2) << 2) << 8 |
-			       (0x2c + 2 * below(2)) << 16,
-		       3, below(8));
-		break;
-	case 11: /* xgetbv, xsetbv */
-		set_register(CX, one_in(6) ? 2 : 0);
-		set_register(AX, below(8));
-		set_register(DX, 0);
-		bytes(0xd0010f | below(2) << 16, 3);
-		break;
-	default: /* registers: addps, divps, sqrtpd, cvtps2dq */
-		if (one_in(2))
-			byte(0x66);
-		byte(0x0f);
-		byte(one_in(2) ? 0x58 : one_in(2) ? 0x5e : 0x5b);
-		byte(0xc0 | below(64));
-	}
-}
-
-static void x87(void)
-{
-	if (!x87_case) {
-		/* Areas: FXSAVE, FXRSTOR, XSAVE, XRSTOR. Behind x87 instructions their pointers would
-		 * differ with the vendor. */
-		bool save = one_in(2);
-
-		set_register(AX, save && (avoid & AVOID_FX_AREA) ? below(2) : below(8));
-		set_register(DX, 0);
-		if (one_in(2) && !(avoid & AVOID_FX_AREA))
-			memory(0, false, 0xae0f, 2, save ? 0 : 1);
-		else
-			memory(0, false, 0xae0f, 2, save ? 4 : 5);
-		return;
-	}
-	switch (below(8)) {
-	case 0:
-	case 1:
-		memory(0, false, 0xd8 + below(8), 1,
-		       below(4) == 3 ? 7 : 0); /* fadd, fld, fild, fst .. */
-		break;
-	case 2:
-		byte(0xd9); /* fld st, fxch */
-		byte((avoid & AVOID_X87_BOTH ? 0xc8 : 0xc0 + 8 * below(2)) | below(8));
-		break;
-	case 3:
-		byte(0xd8);
-		byte(0xc0 | below(64));
-		break;
-	case 4:
-		byte(0x9b); /* fwait */
-		break;
-	case 5:
-		bytes(0xe0df, 2); /* fnstsw %ax */
-		break;
-	case 6: /* fldcw, fnstcw */
-		memory(0, false, 0xd9, 1, one_in(2) ? 5 : 7);
-		break;
-	default:
-		bytes(one_in(2) ? 0xe2db : 0xe3db, 2); /* fnclex, fninit */
 	}
 }
 

@@ -297,6 +297,7 @@ static void one(u64 seed, u64 number)
 		show_case();
 	}
 	run_case();
+	forgive();
 	hash = 0;
 	faulted_in_paging = s_cr2 != 0 || (s_vector & 0xff) == 14;
 	note_result();

@@ -115,8 +115,9 @@ static u64 leaf(unsigned n, u64 user_pages)
 	return e;
 }
 
-/* Something of an entry that is not as it should be. */
-static u64 broken(u64 e, bool last, bool wide, bool large)
+static bool opened; /* pages that were the supervisor's may be the user's */
+
+static u64 changed(u64 e, bool last, bool wide, bool large)
 {
 	switch (below(wide ? 14 : 8)) {
 	case 0:
@@ -149,6 +150,15 @@ static u64 broken(u64 e, bool last, bool wide, bool large)
 	default:
 		return e ^ W ^ U;
 	}
+}
+
+/* Something of an entry that is not as it should be. */
+static u64 broken(u64 e, bool last, bool wide, bool large)
+{
+	u64 new = changed(e, last, wide, large);
+
+	opened |= ((new ^ e) & (U | PS)) != 0;
+	return new;
 }
 
 struct level {
@@ -449,6 +459,7 @@ static void set_idt(unsigned vector, unsigned selector, u64 offset, unsigned typ
 static void make_idt(void)
 {
 	u64 *entries = (u64 *)PAGE(P_IDT);
+	unsigned gate_words = long_mode() ? 8 : 4;
 
 	for (unsigned n = 0; n < 512; n++)
 		entries[n] = 0;
@@ -459,6 +470,9 @@ static void make_idt(void)
 			n == 3 || n == 4 || n >= 32 ? 3 : 0,
 			long_mode() && one_in(12) ? 2 + below(2) : 0);
 	}
+	if (avoid & AVOID_IRET_STACK) /* #SS' gate differs from #NP's in the stub alone */
+		((u16 *)entries)[12 * gate_words + 2] =
+			((u16 *)entries)[11 * gate_words + 2];
 	/* The gates that a program may use: fragments of the case. */
 	for (unsigned n = 0; n < 4; n++) {
 		static const u16 targets[] = { S_CODE0,	  S_CODE0, S_CODE1,
@@ -493,6 +507,8 @@ static void make_idt(void)
 		unsigned v = PICK(vectors);
 
 		set_idt(v, S_CODE0, fragment_address(4, 32), 14, 0, 0);
+		if ((avoid & AVOID_IRET_STACK) && (v == 11 || v == 12))
+			set_idt(23 - v, S_CODE0, fragment_address(4, 32), 14, 0, 0);
 	}
 	if (long_mode())
 		set_idt(8, S_KCODE, (u64)stub64 + 8 * STUB_SIZE, 14, 0, 1);
@@ -783,6 +799,9 @@ static void make_start(void)
 		w_gpr[n] = n == AX || n == CX || n == DX
 				   ? random64() & (one_in(2) ? 0xffffffffffffffff : 0xff)
 				   : any_address();
+	/* Upper halves are 64-bit code's; in other modes what becomes of them is left open. */
+	for (unsigned n = 0; n < 16 && kind != KIND_LONG; n++)
+		w_gpr[n] = (u32)w_gpr[n];
 	if (one_in(2))
 		w_gpr[CX] = below(20);
 	/* Not what the stubs' delivery reads: that would never end. */
@@ -825,7 +844,9 @@ static void make_data(void)
 			v = v * 6364136223846793005ull + 1442695040888963407ull;
 			p[i] = v;
 			/* Without paging every address is somewhere: let it be in the arena. */
-			if (kind == KIND_FLAT)
+			if (n == P_CODE || n == P_KCODE)
+				p[i] = 0xcccccccccccccccc; /* who strays is stopped by INT3 */
+			else if (kind == KIND_FLAT)
 				p[i] = (v & 0x1ffff0001ffff) | ARENA << 32 | ARENA;
 		}
 	}
@@ -864,6 +885,7 @@ void make_world(void)
 	x87_case = one_in(2);
 	tss_in_window = kind != KIND_FLAT && kind != KIND_V86 && one_in(8);
 	user = start_cpl == 3 ? 0xc0df : one_in(4) ? 0xf : 0;
+	opened = false;
 	make_control();
 	if (long_mode())
 		paging_long(user);
@@ -873,6 +895,8 @@ void make_world(void)
 		paging_32(user);
 	else
 		w_cr3 = 0;
+	if (opened && (avoid & AVOID_SMAP_PUSH))
+		w_cr4 &= ~(1ull << 21);
 	place_fragments();
 	make_data();
 	make_gdt();

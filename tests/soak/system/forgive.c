@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Bochs does otherwise than the processors and no case can be kept from: made alike after the case, for
+ * the instruction in question and nothing else. The reasons are with AVOID_... in system.h.
+ */
+#include "system.h"
+
+/* Stacks and code are the arena's through some window (all begin at multiples of 64 KiB), or the
+ * kernel's own. */
+static u8 *memory_of(u64 linear)
+{
+	return (u8 *)(linear >= 0x100000 && linear < ARENA ? linear
+							   : ARENA + (linear & 0xffff));
+}
+
+static bool is_prefix(u8 b)
+{
+	return b == 0x66 || b == 0x67 || b == 0x2e || b == 0x36 || b == 0x3e ||
+	       b == 0x26 || b == 0x64 || b == 0x65 || b == 0xf0 || b == 0xf2 ||
+	       b == 0xf3 || (kind <= KIND_COMPAT16 && (b & 0xf0) == 0x40);
+}
+
+/* What the exception with an error code interrupted. */
+static const u8 *interrupted(void)
+{
+	const u8 *frame = memory_of(s_gpr[SP]);
+	const u8 *code = memory_of(long_mode() ? ((const u64 *)frame)[1]
+					       : ((const u32 *)frame)[1]);
+
+	while (is_prefix(*code))
+		code++;
+	return code;
+}
+
+static bool is_masked_store(const u8 *code)
+{
+	return code[0] == 0xc4 && (code[1] & 0x1f) == 2 && (code[3] & 0xfe) == 0x2e;
+}
+
+void forgive(void)
+{
+	u64 v = s_vector & 0xff;
+	const u8 *code;
+
+	if (v != 11 && v != 12 && v != 14)
+		return;
+	code = interrupted();
+	if ((avoid & AVOID_IRET_STACK) && (v == 11 || v == 12) && *code == 0xcf)
+		s_vector = 11;
+	if ((avoid & AVOID_MASKED_STORE) && v == 14 && is_masked_store(code))
+		s_cr2 = 0;
+}
