@@ -382,6 +382,12 @@ void disks_quiet(struct disks *d, void (*done)(void *owner), void *owner)
 
 /* ---- state ----------------------------------------------------------------------------------- */
 
+/* In saved state; never changes. */
+static u32 unit_place(const struct place *p)
+{
+	return p->where.controller << 8 | p->where.lun;
+}
+
 int disks_save(const struct disks *d, struct state_writer *w)
 {
 	int r = 0;
@@ -389,6 +395,9 @@ int disks_save(const struct disks *d, struct state_writer *w)
 	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
 		if (d->controller[n])
 			r = storvsp_save(d->controller[n], w);
+	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++)
+		if (d->place[n].state == THERE)
+			r = scsi_unit_save(d->place[n].unit, unit_place(&d->place[n]), w);
 	return r;
 }
 
@@ -399,6 +408,10 @@ int disks_restore(struct disks *d, const u8 *bytes, size_t size)
 	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
 		if (d->controller[n])
 			r = storvsp_restore(d->controller[n], bytes, size);
+	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++)
+		if (d->place[n].state == THERE)
+			r = scsi_unit_restore(d->place[n].unit, unit_place(&d->place[n]),
+					      bytes, size);
 	return r;
 }
 

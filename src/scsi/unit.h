@@ -86,5 +86,16 @@ int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk) MUST_CHECK;
 /* Bus or unit reset by the guest: reservations of the old kind go, and it hears of it. */
 void scsi_unit_reset(struct scsi_unit *unit);
 
+/*
+ * State: reservation, unit attentions, tray. place tells units apart; restore finds its own among the
+ * records and leaves a unit without one alone. A disk of another size is told to the guest. -EBUSY
+ * while commands are under way; -EPROTO: no such state, or it had a medium and here is none.
+ */
+struct state_writer;
+int scsi_unit_save(const struct scsi_unit *unit, u32 place, struct state_writer *writer)
+	MUST_CHECK;
+int scsi_unit_restore(struct scsi_unit *unit, u32 place, const u8 *bytes, size_t size)
+	MUST_CHECK;
+
 void scsi_unit_inspect(const struct scsi_unit *unit, const char *branch,
 		       struct inspect *out);

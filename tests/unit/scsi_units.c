@@ -2,6 +2,7 @@
 /* scsi/: commands to a disk and a DVD drive, through the synthetic controller of a mini-guest. */
 #include "harness.h"
 #include "miniguest/ministor.h"
+#include "state/record.h"
 
 #define MIB (1ull << 20)
 #define DISK (64 * MIB)
@@ -472,6 +473,78 @@ TEST(dvd_drive_is_empty_gets_a_medium_and_gives_it_back)
 	ASSERT(good(ask(s, eject, 0)));
 	ASSERT(!unit->disk);
 	ASSERT(failed(ask(s, ready, 0), SENSE_NOT_READY, ASC_NO_MEDIUM));
+	ASSERT_EQ(disk_close(medium), 0);
+}
+
+/* ---- saved state ---- */
+
+TEST(unit_goes_on_with_its_reservation_and_attentions_from_its_state)
+{
+	STOR s = with_disk(NULL);
+	struct scsi_unit *old = storvsp_unit(s->storvsp, 0);
+	struct disk *small = ministor_disk(s, MIB, false, NULL);
+	struct scsi_unit *new;
+	struct state_writer w = { 0 };
+
+	old->reservation = (struct scsi_reservation){
+		.key = 0xabc, .generation = 3, .held = true, .type = 5
+	};
+	scsi_unit_attention(old, ASC_RESET);
+	ASSERT_EQ(scsi_unit_save(old, 0x105, &w), 0);
+	AUTO_FREE u8 *saved = w.bytes;
+	/* On a disk of another size, which the guest must hear of. */
+	ASSERT_EQ(scsi_unit_new(&(struct scsi_unit_config){ .disk = small }, &new), 0);
+	ASSERT_EQ(scsi_unit_restore(new, 0x106, saved, w.used), 0);
+	ASSERT_EQ(new->reservation.key, 0);
+	ASSERT_EQ(new->attention_count, 0);
+	ASSERT_EQ(scsi_unit_restore(new, 0x105, saved, w.used), 0);
+	ASSERT_EQ(new->reservation.key, 0xabc);
+	ASSERT_EQ(new->reservation.generation, 3);
+	ASSERT(new->reservation.held);
+	ASSERT_EQ(new->reservation.type, 5);
+	ASSERT_EQ(new->attention_count, 2);
+	ASSERT_EQ(new->attention[0], ASC_RESET);
+	ASSERT_EQ(new->attention[1], ASC_CAPACITY_CHANGED);
+	/* Commands under way are no state. */
+	old->in_flight++;
+	ASSERT_ERR(scsi_unit_save(old, 0, &w), EBUSY);
+	old->in_flight--;
+	/* Cut short, it is refused or as if it were not there; never half taken. */
+	for (size_t size = 0; size < w.used; size++) {
+		new->reservation.key = 7;
+		if (scsi_unit_restore(new, 0x105, saved, size) < 0)
+			ASSERT_EQ(new->reservation.key, 7);
+	}
+	scsi_unit_free(new);
+	ASSERT_EQ(disk_close(small), 0);
+}
+
+TEST(drive_stays_empty_and_a_medium_that_is_missing_is_noticed)
+{
+	STOR s = ministor_new(0);
+	struct disk *medium = ministor_disk(s, MIB, true, NULL);
+	struct scsi_unit *empty, *full;
+	struct state_writer w = { 0 }, v = { 0 };
+
+	ASSERT_EQ(scsi_unit_new(&(struct scsi_unit_config){ .dvd = true }, &empty), 0);
+	ASSERT_EQ(scsi_unit_new(&(struct scsi_unit_config){ .dvd = true, .disk = medium },
+				&full),
+		  0);
+	full->tray_locked = true;
+	ASSERT_EQ(scsi_unit_save(empty, 1, &w), 0);
+	ASSERT_EQ(scsi_unit_save(full, 1, &v), 0);
+	AUTO_FREE u8 *of_empty = w.bytes;
+	AUTO_FREE u8 *of_full = v.bytes;
+	ASSERT_ERR(scsi_unit_restore(empty, 1, of_full, v.used), EPROTO);
+	ASSERT(!empty->tray_locked);
+	ASSERT_EQ(scsi_unit_restore(full, 1, of_full, v.used), 0);
+	ASSERT(full->tray_locked);
+	ASSERT(full->disk == medium);
+	/* The guest had pressed eject. */
+	ASSERT_EQ(scsi_unit_restore(full, 1, of_empty, w.used), 0);
+	ASSERT(!full->disk);
+	scsi_unit_free(empty);
+	scsi_unit_free(full);
 	ASSERT_EQ(disk_close(medium), 0);
 }
 

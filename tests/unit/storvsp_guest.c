@@ -353,7 +353,13 @@ TEST(unit_that_comes_or_goes_is_announced)
 	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
 	ASSERT(gone == unit);
 	ASSERT(take_enumerate(s));
+	/* Another one now would be taken for it: not before its absence was met. */
+	ASSERT_ERR(storvsp_attach(s->storvsp, 5, unit), EAGAIN);
 	ASSERT_EQ(ready(s, 5), SRB_INVALID_LUN);
+	ASSERT_EQ(storvsp_attach(s->storvsp, 5, unit), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
+	ASSERT(take_enumerate(s));
 	ASSERT_ERR(storvsp_detach(s->storvsp, 5, on_detached, &gone), ENOENT);
 	ASSERT_EQ(disk_close(unit->disk), 0);
 	scsi_unit_free(unit);
