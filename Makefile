@@ -31,7 +31,7 @@ help:
 	@echo 'make bench-disk a guest on its disk beside QEMU, disk convert beside qemu-img'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
-	@echo '                FUZZ=MINUTES: each fuzz target;'
+	@echo '                FUZZ=MINUTES: each fuzz target; KILLS=N: writers of disks that are killed;'
 	@echo '                LOCKSTEP=1: whole boots, an interpreter beside the translator'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
@@ -81,16 +81,23 @@ bench-disk: all
 	@tests/bench/disk-rows $(BUILD)
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
-soak: $(if $(FUZZ),soak-fuzz,$(if $(LOCKSTEP),soak-lockstep,soak-blocks))
+# FUZZ, KILLS, LOCKSTEP or SYSTEM say which.
+soak: $(if $(FUZZ),soak-fuzz,$(if $(KILLS),soak-kills,$(if $(LOCKSTEP),soak-lockstep,soak-blocks)))
 
 # Each fuzz target for FUZZ minutes with sanitizers; T="NAME NAME" for some.
-.PHONY: soak-fuzz soak-blocks soak-lockstep
+.PHONY: soak-fuzz soak-kills soak-blocks soak-lockstep
 soak-fuzz:
 	@$(MAKE) -s SAN=address,undefined
 	@tests/soak/soak-fuzz build-address-undefined $(FUZZ) $(or $(SEED),$(shell date -u +%Y%m%d)) $(T)
 
 soak-lockstep: all
 	@tests/soak/lockstep $(BUILD)
+
+# The writer of a disk is killed KILLS times on each of four images.
+soak-kills: SEED ?= $(shell date -u +%Y%m%d)
+soak-kills: all
+	@tests/tools/install-missing build test
+	@tests/soak/disk-kill $(BUILD) $(KILLS) $(SEED) tests/soak/results/$(shell date -u +%Y-%m-%d)-disk-kill-$(SEED).txt
 
 soak-blocks: all
 	@$(if $(SYSTEM),tests/soak/system/soak-system $(BUILD) $(SYSTEM),tests/soak/soak $(BUILD) $(BLOCKS)) $(SEED)
