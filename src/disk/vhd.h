@@ -30,6 +30,7 @@ struct vhd {
 	bool footer_at_end;  /* it stands there, and the file ends behind it */
 	bool copy_differs;   /* the two footers are not the same */
 	bool first_footer_bad, last_footer_bad;
+	bool growth_was_cut; /* fixed: the last footer is not at the end of the file */
 	struct free_blocks free; /* blocks that a trim gave back */
 };
 

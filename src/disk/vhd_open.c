@@ -36,6 +36,16 @@ void vhd_seal_header(struct vhd_header *header)
 						offsetof(struct vhd_header, checksum)));
 }
 
+/* Zeros behind the footer of a growth that was cut: no more than a file system's block. */
+#define GROWTH_TAIL (64u << 10)
+
+static bool is_zero(const u8 *sector)
+{
+	static const u8 zeros[VHD_SECTOR];
+
+	return memcmp(sector, zeros, sizeof zeros) == 0;
+}
+
 static bool footer_sealed(const struct vhd_footer *f)
 {
 	return memcmp(f->cookie, VHD_COOKIE, sizeof f->cookie) == 0 &&
@@ -55,7 +65,9 @@ static int read_footer_at(struct storage *s, u64 offset, struct vhd_footer *ret_
 	return r;
 }
 
-/* The last footer, else its copy at the beginning. */
+static int find_footer_of_growth(struct vhd *v);
+
+/* The last footer, else one behind which a fixed image was growing, else the copy. */
 static int find_footer(struct vhd *v, struct err *err)
 {
 	struct storage *s = v->image.storage;
@@ -73,6 +85,11 @@ static int find_footer(struct vhd *v, struct err *err)
 		r = read_footer_at(s, 0, &copy, &copy_good);
 	if (r < 0)
 		return err_set(err, r, "the footer cannot be read: %s", err_words(r));
+	v->last_footer_bad = !last_good;
+	v->first_footer_bad = !copy_good;
+	/* Before the copy: in a fixed image the first sector is the guest's. */
+	if (!last_good && find_footer_of_growth(v) == 0)
+		return 0;
 	if (!last_good && !copy_good) {
 		bool cookie = memcmp(last.cookie, VHD_COOKIE, 8) == 0 ||
 			      memcmp(copy.cookie, VHD_COOKIE, 8) == 0;
@@ -84,8 +101,6 @@ static int find_footer(struct vhd *v, struct err *err)
 					"beginning");
 	}
 	v->footer = last_good ? last : copy;
-	v->last_footer_bad = !last_good;
-	v->first_footer_bad = !copy_good;
 	v->copy_differs = copy_good && last_good &&
 			  memcmp(&copy, &last, sizeof copy) != 0;
 	return 0;
@@ -121,10 +136,64 @@ static int check_footer(struct vhd *v, struct err *err)
 	return 0;
 }
 
+/* Behind what only holes follow, up to the end of the file. */
+static int end_of_data(struct storage *s, u64 *ret_end)
+{
+	u64 low = 0, high = s->size, start, end;
+
+	while (s->ops->next_data && low < high) {
+		u64 middle = low + (high - low) / 2;
+		int r = s->ops->next_data(s, middle, &start, &end);
+
+		if (r < 0 && r != -ENXIO)
+			return r;
+		if (r < 0)
+			high = middle;
+		else
+			low = max_u64(middle + 1, end);
+	}
+	*ret_end = high;
+	return 0;
+}
+
+/*
+ * A fixed image has one footer, at the end of the file. Where the host lost power while it grew, the
+ * file may have its new size already and the new footer not yet: then the old footer is the last
+ * thing in it, behind exactly the disk that it tells of. -ENOENT: there is none.
+ */
+static int find_footer_of_growth(struct vhd *v)
+{
+	struct storage *s = v->image.storage;
+	AUTO_FREE u8 *tail = malloc(GROWTH_TAIL);
+	u64 end = 0, from = 0, at;
+	int r = tail ? end_of_data(s, &end) : -ENOMEM;
+
+	end = min_u64(end + VHD_SECTOR - 1, s->size) & ~(u64)(VHD_SECTOR - 1);
+	from = end > GROWTH_TAIL ? end - GROWTH_TAIL : 0;
+	if (r == 0)
+		r = storage_read(s, tail, end - from, from);
+	if (r < 0)
+		return r;
+	for (at = end; at > from && is_zero(tail + (at - from) - VHD_SECTOR);)
+		at -= VHD_SECTOR;
+	if (at == from)
+		return -ENOENT;
+	at -= VHD_SECTOR;
+	memcpy(&v->footer, tail + (at - from), sizeof v->footer);
+	if (!footer_sealed(&v->footer) || be32_get(v->footer.type) != VHD_FIXED ||
+	    be64_get(v->footer.size) != at)
+		return -ENOENT;
+	v->end = at;
+	v->growth_was_cut = true;
+	return 0;
+}
+
 static int check_fixed(struct vhd *v, struct err *err)
 {
 	const struct storage *s = v->image.storage;
 
+	if (v->growth_was_cut)
+		return 0;
 	if (v->last_footer_bad)
 		return err_set(err, -EUCLEAN,
 			       "a fixed image without a footer at its end");
@@ -373,6 +442,16 @@ int vhd_open(struct storage *storage, bool read_only, struct image **ret_image,
 		free(v);
 		return r;
 	}
+	if (v->growth_was_cut && !read_only) {
+		r = vhd_place_footer(v);
+		if (r == 0)
+			r = storage_flush(storage);
+		if (r < 0) {
+			free(v);
+			return err_set(err, r, "its growth cannot be undone: %s",
+				       err_words(r));
+		}
+	}
 	image_init(&v->image, v->image.fixed ? &vhd_fixed_ops : &vhd_block_ops, storage,
 		   read_only);
 	v->image.logical_block = VHD_SECTOR;
@@ -399,7 +478,10 @@ void vhd_check(struct image *im, struct image_findings *findings)
 	const struct vhd_footer *f = &v->footer;
 	u64 cylinder = (u64)f->heads * f->sectors_per_track * VHD_SECTOR;
 
-	if (v->last_footer_bad)
+	if (v->growth_was_cut)
+		say(findings, false,
+		    "the file was growing when the host stopped; it is as before");
+	else if (v->last_footer_bad)
 		say(findings, false,
 		    "the footer at the end is damaged; its copy at the beginning is "
 		    "good");

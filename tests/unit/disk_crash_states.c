@@ -187,14 +187,19 @@ static void make_state(struct work *w, u32 from, const struct power_file *durabl
 
 		if (part > 0)
 			power_apply(ret_file, op, part);
+		else if (op->kind == POWER_WRITE &&
+			 op->offset + op->size > ret_file->size && draw(w, 2))
+			/* The file is longer already, the bytes are not there. */
+			power_file_set_size(ret_file, op->offset + op->size);
 	}
 }
 
-/* Bit n of the block table: found as where the file differs when an entry is changed. */
+/* A fixed image has no table that matters. Bit n of the block table: found as where the file differs when an entry is changed. */
 static void flip_bit(struct work *w, struct power_file *f)
 {
 	u64 table = w->m.kind->format == DISK_VHD ? 1536 : 3u << 20;
-	u64 block = w->m.kind->island
+	u64 block = w->m.kind->type == IMAGE_FIXED ? 0
+		    : w->m.kind->island
 			    ? draw(w, w->m.size / w->m.kind->island) *
 				      (w->m.kind->stride / w->m.kind->block_size)
 			    : draw(w, 16);
@@ -202,7 +207,7 @@ static void flip_bit(struct work *w, struct power_file *f)
 		 (w->m.kind->format == DISK_VHD ? 2 : 2);
 	u8 byte = 0;
 
-	if (!power_file_read(f, &byte, 1, at))
+	if (w->m.kind->type == IMAGE_FIXED || !power_file_read(f, &byte, 1, at))
 		return;
 	byte ^= (u8)(1u << (4 + draw(w, 4)));
 	power_file_write(f, &byte, 1, at);

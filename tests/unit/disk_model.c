@@ -21,6 +21,8 @@ const struct model_kind model_kinds[] = {
 	{ "vhdx-differencing-4096", DISK_VHDX, IMAGE_DIFFERENCING, 5 * MIB, MIB, 4096, 3,
 	  0, 0, 0 },
 	/* with islands */
+	{ "large-vhd-fixed", DISK_VHD, IMAGE_FIXED, 64 * MIB, 0, 512, 1,
+	  32 * KIB, 2 * MIB, 0 },
 	{ "large-vhd-dynamic", DISK_VHD, IMAGE_DYNAMIC, GIB, 64 * KIB, 512, 1,
 	  32 * KIB, 32 * MIB, 0 },
 	{ "large-vhd-differencing", DISK_VHD, IMAGE_DIFFERENCING, GIB, 64 * KIB, 512, 3,
@@ -36,7 +38,7 @@ const struct model_kind model_kinds[] = {
 };
 /* clang-format on */
 const unsigned model_kind_count = ARRAY_COUNT(model_kinds);
-const unsigned model_large_kinds = 6;
+const unsigned model_large_kinds = 7;
 u64 model_step_offset, model_step_size;
 
 const struct model_kind *model_kind_named(const char *name)

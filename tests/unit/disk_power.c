@@ -274,12 +274,34 @@ static int power_punch(struct storage *s, u64 offset, u64 size)
 
 static void power_close(struct storage *s) {}
 
+static bool has_page(const struct power_file *f, u64 n)
+{
+	return n < f->page_count && f->page[n];
+}
+
+static int power_next_data(struct storage *s, u64 offset, u64 *ret_start, u64 *ret_end)
+{
+	const struct power_file *f = &CONTAINER_OF(s, struct power, storage)->file;
+	u64 pages = (f->size + PAGE - 1) / PAGE, n = offset / PAGE;
+
+	while (n < pages && !has_page(f, n))
+		n = n < f->page_count ? n + 1 : pages;
+	if (n >= pages || offset >= f->size)
+		return -ENXIO;
+	*ret_start = max_u64(offset, n * PAGE);
+	while (n < pages && has_page(f, n))
+		n++;
+	*ret_end = min_u64(n * PAGE, f->size);
+	return 0;
+}
+
 static const struct storage_ops power_ops = {
 	.name = "power",
 	.read = power_read,
 	.write = power_write,
 	.flush = power_flush,
 	.set_size = power_set_size,
+	.next_data = power_next_data,
 	.punch = power_punch,
 	.close = power_close,
 };

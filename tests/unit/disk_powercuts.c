@@ -8,11 +8,11 @@
 
 #define STATES 120
 
-static bool no_loss(const char *kind, u64 seed, bool grow, bool merge)
+static bool no_loss_of(const char *kind, u64 seed, unsigned steps, bool grow, bool merge)
 {
 	struct crash_run run = { .kind = model_kind_named(kind),
 				 .seed = seed,
-				 .steps = 40,
+				 .steps = steps,
 				 .grow = grow,
 				 .merge = merge };
 
@@ -22,14 +22,30 @@ static bool no_loss(const char *kind, u64 seed, bool grow, bool merge)
 			     (unsigned long long)run.failures,
 			     (unsigned long long)run.states, run.first);
 	CHECK_EQ(run.failures, 0);
-	CHECK(run.states > STATES / 4);
+	CHECK(run.states > (steps < STATES / 4 ? steps : STATES / 4));
 	return true;
+}
+
+static bool no_loss(const char *kind, u64 seed, bool grow, bool merge)
+{
+	return no_loss_of(kind, seed, 40, grow, merge);
 }
 
 TEST_TIMEOUT(power_cuts_lose_nothing_of_a_dynamic_vhd, 60)
 {
 	ASSERT_OK(no_loss("large-vhd-dynamic", 1, false, false));
 	ASSERT_OK(no_loss("large-vhd-dynamic", 2, true, false));
+}
+
+/*
+ * The file was longer already and the new footer not yet in it: such an image was refused. Little
+ * work, so that many of the cuts are in the growth.
+ */
+TEST_TIMEOUT(power_cuts_lose_nothing_of_a_fixed_vhd_that_grows, 60)
+{
+	for (u64 seed = 1; seed <= 12; seed++)
+		ASSERT_OK(no_loss_of("large-vhd-fixed", seed, 4, true, false));
+	ASSERT_OK(no_loss("large-vhd-fixed", 20, true, false));
 }
 
 TEST_TIMEOUT(power_cuts_lose_nothing_of_a_differencing_vhd, 60)
