@@ -32,6 +32,7 @@ help:
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
 	@echo '                FUZZ=MINUTES: each fuzz target; KILLS=N: writers of disks that are killed;'
+	@echo '                DEBIAN=N: the worker under a full Debian killed N times;'
 	@echo '                LOCKSTEP=1: whole boots, an interpreter beside the translator'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
@@ -81,11 +82,11 @@ bench-disk: all
 	@tests/bench/disk-rows $(BUILD)
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
-# FUZZ, KILLS, LOCKSTEP or SYSTEM say which.
-soak: $(if $(FUZZ),soak-fuzz,$(if $(KILLS),soak-kills,$(if $(LOCKSTEP),soak-lockstep,soak-blocks)))
+# FUZZ, KILLS, DEBIAN, LOCKSTEP or SYSTEM say which.
+soak: $(if $(FUZZ),soak-fuzz,$(if $(KILLS),soak-kills,$(if $(DEBIAN),soak-debian,$(if $(LOCKSTEP),soak-lockstep,soak-blocks))))
 
 # Each fuzz target for FUZZ minutes with sanitizers; T="NAME NAME" for some.
-.PHONY: soak-fuzz soak-kills soak-blocks soak-lockstep
+.PHONY: soak-fuzz soak-kills soak-debian soak-blocks soak-lockstep
 soak-fuzz:
 	@$(MAKE) -s SAN=address,undefined
 	@tests/soak/soak-fuzz build-address-undefined $(FUZZ) $(or $(SEED),$(shell date -u +%Y%m%d)) $(T)
@@ -98,6 +99,10 @@ soak-kills: SEED ?= $(shell date -u +%Y%m%d)
 soak-kills: all
 	@tests/tools/install-missing build test
 	@tests/soak/disk-kill $(BUILD) $(KILLS) $(SEED) tests/soak/results/$(shell date -u +%Y-%m-%d)-disk-kill-$(SEED).txt
+
+soak-debian: all
+	@tests/tools/install-missing debian test
+	@tests/soak/debian-kill $(BUILD) $(DEBIAN) $(SEED)
 
 soak-blocks: all
 	@$(if $(SYSTEM),tests/soak/system/soak-system $(BUILD) $(SYSTEM),tests/soak/soak $(BUILD) $(BLOCKS)) $(SEED)

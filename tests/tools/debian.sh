@@ -18,7 +18,7 @@ debian_done=0
 debian_disk() {
 	"$HERE/guests/make-debian" "$BUILD" 2>made ||
 		skip "no Debian: $(grep -v '^make-debian: fix' made | tail -n 1)"
-	cp --sparse=always "$debian/debian.vhdx" debian.vhdx
+	cp --sparse=always "$debian/debian.vhdx" . 2>/dev/null || cp "$debian/debian.vhdx" .
 }
 
 debian_start() {
