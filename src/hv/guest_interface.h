@@ -9,6 +9,14 @@
  *	KVM, portable	not: its LAPICs are the kernel's, which does timers and IPIs faster, and
  *			nothing outside of it flushes another processor's translations
  *
+ * Pages. The specification lays the hypercall page, the page of the time and those of the SynIC over
+ * what lies at their addresses. Here they are pages of RAM, written in place, as KVM has them. What a
+ * guest can see of that: what lay there before is gone and does not come back when a page is
+ * switched off or moved; the guest can write all of them, and spoils its own calls or its own time,
+ * since hv reads neither back; a message that was not taken stays behind in the old page. As with
+ * overlays, pages of the SynIC begin as zeros wherever they are put, and keep what is in them while they are
+ * off. A saved guest's pages are in its RAM.
+ *
  * A crash that the guest reports (HV_MSR_CRASH_CTL) does not end the VM at once: the guest
  * writes its dump, closes its devices and perhaps resets itself. It ends when the guest does, or
  * GUEST_CRASH_GRACE_NS later.

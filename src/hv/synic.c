@@ -10,6 +10,7 @@
 
 #define SLOT_SIZE sizeof(struct hv_message)
 #define FIRST_VECTOR 16
+#define NO_PAGE UINT64_MAX
 
 /* ---- questions -------------------------------------------------------------------------------- */
 
@@ -297,6 +298,29 @@ static bool sint_allowed(u64 value)
 	return (value & HV_SINT_VECTOR) >= FIRST_VECTOR || value & HV_SINT_MASKED;
 }
 
+/* A page that was not this one before begins as zeros. */
+REQUIRES(lock)
+static void set_page(struct synic *s, u64 value, u64 *io_page, u64 *io_last)
+{
+	u64 gpa = value & HV_PAGE_GPA;
+	u8 *page;
+
+	*io_page = value;
+	if (!(value & HV_PAGE_ENABLED) || gpa == *io_last)
+		return;
+	*io_last = gpa;
+	page = s->ops->page(s->owner, gpa);
+	if (!page)
+		return;
+	memset(page, 0, WALL_PAGE_SIZE);
+	s->ops->wrote(s->owner, gpa);
+}
+
+static u64 last_of(u64 page)
+{
+	return page & HV_PAGE_ENABLED ? page & HV_PAGE_GPA : NO_PAGE;
+}
+
 bool synic_msr_read(struct synic *s, u32 index, u64 *ret_value)
 {
 	bool known = true;
@@ -338,10 +362,10 @@ bool synic_msr_write(struct synic *s, u32 index, u64 value)
 		s->control = value;
 		break;
 	case HV_MSR_SIEFP:
-		s->event_page = value;
+		set_page(s, value, &s->event_page, &s->event_last);
 		break;
 	case HV_MSR_SIMP:
-		s->message_page = value;
+		set_page(s, value, &s->message_page, &s->message_last);
 		break;
 	case HV_MSR_EOM:
 		break;
@@ -365,6 +389,7 @@ REQUIRES(lock)
 static void clear(struct synic *s)
 {
 	s->control = s->event_page = s->message_page = 0;
+	s->event_last = s->message_last = NO_PAGE;
 	s->queued = 0;
 	s->timer_waits = 0;
 	for (unsigned k = 0; k < HV_SINTS; k++)
@@ -377,7 +402,9 @@ static void clear(struct synic *s)
 
 void synic_init(struct synic *s, const struct synic_ops *ops, void *owner)
 {
-	*s = (struct synic){ .ops = ops, .owner = owner };
+	*s = (struct synic){
+		.ops = ops, .owner = owner, .event_last = NO_PAGE, .message_last = NO_PAGE
+	};
 	pthread_mutex_init(&s->lock, NULL);
 	for (unsigned k = 0; k < HV_SINTS; k++)
 		s->sint[k] = HV_SINT_MASKED;
@@ -442,6 +469,8 @@ int synic_restore(struct synic *s, const struct synic_state *state)
 	s->control = le64_get(state->control);
 	s->event_page = le64_get(state->event_page);
 	s->message_page = le64_get(state->message_page);
+	s->event_last = last_of(s->event_page);
+	s->message_last = last_of(s->message_page);
 	for (unsigned k = 0; k < HV_SINTS; k++)
 		set_sint(s, k, le64_get(state->sint[k]));
 	s->timer_waits = state->timer_waits;

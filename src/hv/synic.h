@@ -2,7 +2,8 @@
 /*
  * The synthetic interrupt controller of one VP (TLFS, Virtual Interrupt Controller): sixteen
  * sources (SINTs), each with a slot in the message page and 2048 flags in the event flags page,
- * both of them pages of guest RAM that the guest chose.
+ * both of them pages of guest RAM that the guest chose (guest_interface.h says how that differs from
+ * the specification's overlays).
  *
  * A message's way
  *
@@ -61,6 +62,7 @@ struct synic {
 	pthread_mutex_t lock;
 	/* under the lock */
 	u64 control, event_page, message_page;
+	u64 event_last, message_last; /* where they were enabled last */
 	u64 sint[HV_SINTS];
 	struct synic_waiting queue[SYNIC_QUEUE]; /* oldest first */
 	unsigned queued;

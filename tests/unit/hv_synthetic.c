@@ -511,6 +511,52 @@ TEST(registers_of_the_partition_are_as_the_guest_wrote_them)
 	ASSERT(le64_get(page.scale) != 0);
 }
 
+static enum script_result move_pages(struct script_vp *vp)
+{
+	u8 *ram = vp->machine->worker->ram;
+
+	if (vp->step++ > 0)
+		return SCRIPT_HALT;
+	memset(ram + GUEST_MESSAGES, 0xee, 0x6000);
+	guest_open(vp);
+	vp->result[0] = ram[GUEST_MESSAGES] | ram[GUEST_MESSAGES + 0xfff] |
+			ram[GUEST_EVENTS] | ram[GUEST_EVENTS + 0xfff];
+	/* Off and on again: what was in it is in it. Elsewhere: zeros, and the old page stays. */
+	ram[GUEST_EVENTS + 77] = 0x31;
+	EXPECT(guest_wrmsr(vp, HV_MSR_SIEFP, 0));
+	EXPECT(guest_wrmsr(vp, HV_MSR_SIEFP, GUEST_EVENTS | 1));
+	vp->result[1] = ram[GUEST_EVENTS + 77];
+	EXPECT(guest_wrmsr(vp, HV_MSR_SIEFP, GUEST_OUTPUT | 1));
+	vp->result[2] = (u64)ram[GUEST_EVENTS + 77] << 8 | ram[GUEST_OUTPUT + 77];
+	/* No page at all is nobody's memory. */
+	EXPECT(guest_wrmsr(vp, HV_MSR_SIMP, 0xfee00001));
+	/* The hypercall page is code, and stays when it is switched off: calls are refused. */
+	vp->result[3] = ram[GUEST_CALLS + 0xfff];
+	EXPECT(guest_wrmsr(vp, HV_MSR_HYPERCALL, 0));
+	vp->result[4] = ram[GUEST_CALLS + 0xfff];
+	vp->result[5] = vp->bus->hypercall(vp->bus_vp);
+	vp->result[7] = 1;
+	return SCRIPT_HALT;
+}
+
+TEST(pages_of_the_guest_are_its_memory_and_those_of_the_synic_begin_as_zeros)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+
+	ASSERT(m);
+	m->script[0] = move_pages;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->result[7]);
+	ASSERT_EQ(m->vp[0]->result[0], 0);
+	ASSERT_EQ(m->vp[0]->result[1], 0x31);
+	ASSERT_EQ(m->vp[0]->result[2], 0x3100);
+	ASSERT_EQ(m->vp[0]->result[3], 0xcc);
+	ASSERT_EQ(m->vp[0]->result[4], 0xcc);
+	ASSERT_EQ(m->vp[0]->result[5], 0);
+	/* What lay beside its pages is as it was. */
+	ASSERT_EQ(m->worker->ram[GUEST_INPUT], 0xee);
+}
+
 static void get_time(struct machine *m, u64 *ret_ns)
 {
 	struct wall_request request = { .verb = WALL_VERB_GET_CLOCK };
