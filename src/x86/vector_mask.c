@@ -27,6 +27,21 @@ static bool mask_set(const u8 *mask, unsigned k, unsigned size)
 	return mask[k * size + size - 1] & 0x80;
 }
 
+/*
+ * Linear address of the element at that offset from the first one. In 64-bit mode a 32-bit address
+ * wraps for each element by itself (measured on Zen 4), while that of a whole operand does not.
+ */
+static gva_t element_address(const struct x86_cpu *c, const struct x86_insn *i, gva_t a,
+			     unsigned offset)
+{
+	if (!(c->mode & X86_MODE_LONG) || !(i->flags & X86_INSN_ADDR32))
+		return a + offset;
+
+	const u64 base = c->seg_base[i->seg];
+
+	return base + (u32)(a - base + offset);
+}
+
 static void op_mask_load(struct x86_cpu *c, const struct x86_insn *i)
 {
 	unsigned total = i->extra & 0xff, size = i->extra >> 8;
@@ -36,8 +51,8 @@ static void op_mask_load(struct x86_cpu *c, const struct x86_insn *i)
 	for (unsigned k = 0; k < total / size; k++) {
 		if (!mask_set(c->v[i->rm], k, size))
 			continue;
-		u64 v = size == 4 ? x86_load32(c, i, a + 4 * k)
-				  : x86_load64(c, i, a + 8 * k);
+		const gva_t at = element_address(c, i, a, k * size);
+		u64 v = size == 4 ? x86_load32(c, i, at) : x86_load64(c, i, at);
 
 		memcpy(result + k * size, &v, size);
 	}
@@ -53,16 +68,18 @@ static void op_mask_store(struct x86_cpu *c, const struct x86_insn *i)
 	/* All elements can be written, or none is. */
 	for (unsigned k = 0; k < total / size; k++)
 		if (mask_set(c->v[i->rm], k, size))
-			x86_probe(c, i, a + k * size, size, true);
+			x86_probe(c, i, element_address(c, i, a, k * size), size, true);
 	for (unsigned k = 0; k < total / size; k++) {
 		if (!mask_set(c->v[i->rm], k, size))
 			continue;
 		u64 v = element(c->v[i->reg], k, size);
 
+		const gva_t at = element_address(c, i, a, k * size);
+
 		if (size == 4)
-			x86_store32(c, i, a + 4 * k, (u32)v);
+			x86_store32(c, i, at, (u32)v);
 		else
-			x86_store64(c, i, a + 8 * k, v);
+			x86_store64(c, i, at, v);
 	}
 	NEXT(c, i);
 }

@@ -114,6 +114,8 @@ void block_place(struct batch *b, unsigned slot); /* into batch.code */
 void block_cut(struct block *k, unsigned insns);  /* keep the first so many */
 const char *block_text(const struct block *k, char *text, size_t size);
 const char *insn_name(const struct block *k, unsigned insn);
+/* Is this an instruction that blocks are not made of, since the host does it otherwise? */
+bool generate_excludes(const u8 *bytes, unsigned size);
 /* Why an instruction that decodes is left out; NULL: it is not. For --excluded. */
 void print_excluded(void);
 
@@ -166,6 +168,7 @@ struct blocks_run {
 	/* results */
 	u64 done, differences, instructions, lost;
 	u64 translations; /* regions that the translator made */
+	u64 strayed; /* blocks that ended in an excluded instruction of another one */
 	u64 forgotten; /* blocks in which the host's kernel forgot the x87 pointers; see compare.c */
 	u64 vectors[33];
 };

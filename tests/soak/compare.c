@@ -158,6 +158,15 @@ static void run_all(struct sides *s, struct blocks_run *run)
 	}
 }
 
+/* Where the host ended, and the bytes there: a block may have jumped into another one. */
+static void say_end(const struct batch *b, const struct outcome *o)
+{
+	printf("    native ended at %llx (", (unsigned long long)o->out.rip);
+	for (unsigned n = 0; n < 15 && o->out.rip - CODE_BASE + n < CODE_SIZE; n++)
+		printf("%02x ", b->code[o->out.rip - CODE_BASE + n]);
+	printf("), cr2 %llx\n    in:", (unsigned long long)o->address);
+}
+
 /* Which instruction it is: the shortest beginning of the block that differs. */
 static void blame(struct sides *s, struct blocks_run *run, unsigned engine,
 		  const struct block *k, const char *first)
@@ -190,8 +199,7 @@ static void blame(struct sides *s, struct blocks_run *run, unsigned engine,
 				  : insn_name(&whole, n - 1),
 		       (unsigned long long)whole.seed,
 		       block_text(&b->blocks[slot], text, sizeof(text)), w.text);
-		printf("    cr2 %llx\n    in:",
-		       (unsigned long long)b->native[slot].address);
+		say_end(b, &b->native[slot]);
 		for (unsigned r = 0; r < 16; r++)
 			printf(" %s %llx", names[r], (unsigned long long)whole.in.gpr[r]);
 		printf(" flags %llx mxcsr %x fcw %x fsw %x ftw %x\n",
@@ -246,6 +254,15 @@ static bool equal_when_run_again(struct sides *s, unsigned engine, unsigned slot
 	return same;
 }
 
+/* A block whose return address was overwritten may come to other code, whose bytes nobody chose. */
+static bool strayed(const struct batch *b, const struct block *k, const struct outcome *o)
+{
+	const u64 at = o->out.rip - CODE_BASE;
+
+	return o->out.rip - k->rip >= k->size && at < CODE_SIZE &&
+	       generate_excludes(b->code + at, CODE_SIZE - at < 15 ? CODE_SIZE - at : 15);
+}
+
 static void judge(struct sides *s, struct blocks_run *run)
 {
 	struct batch *b = s->b;
@@ -264,6 +281,10 @@ static void judge(struct sides *s, struct blocks_run *run)
 			if (!s->ours[n] ||
 			    equal(&b->blocks[k], n, &b->native[k], &b->ours[n][k], &w))
 				continue;
+			if (strayed(b, &b->blocks[k], &b->native[k])) {
+				run->strayed++;
+				continue;
+			}
 			if (b->blocks[k].x87 && equal_when_run_again(s, n, k)) {
 				run->forgotten++;
 				continue;

@@ -120,11 +120,13 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("%llu blocks, %llu instructions, %llu differences, %llu lost, "
-	       "%llu translations, %llu with pointers forgotten by the host, %.1f CPU s; "
+	       "%llu translations, %llu strayed, %llu with pointers forgotten by the "
+	       "host, %.1f CPU s; "
 	       "ended by:",
 	       (unsigned long long)run.done, (unsigned long long)run.instructions,
 	       (unsigned long long)run.differences, (unsigned long long)run.lost,
-	       (unsigned long long)run.translations, (unsigned long long)run.forgotten,
+	       (unsigned long long)run.translations, (unsigned long long)run.strayed,
+	       (unsigned long long)run.forgotten,
 	       (double)(clock() - start) / CLOCKS_PER_SEC);
 	for (unsigned k = 0; k < 33; k++)
 		if (run.vectors[k])

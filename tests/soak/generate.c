@@ -117,6 +117,15 @@ static const char *excluded_why(const ZydisDecodedInstruction *insn)
 	return NULL;
 }
 
+bool generate_excludes(const u8 *bytes, unsigned size)
+{
+	ZydisDecodedInstruction insn;
+
+	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, size,
+							  &insn)) &&
+	       excluded_why(&insn);
+}
+
 void print_excluded(void)
 {
 	for (unsigned k = 0; k < ARRAY_COUNT(excluded); k++)

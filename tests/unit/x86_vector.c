@@ -436,3 +436,23 @@ TEST_TIMEOUT(thunks_of_standard_registers_do_the_same, 120)
 	ASSERT_EQ(run.differences, 0);
 	ASSERT(run.done > 1000);
 }
+
+/* Elements beyond 4 GiB were looked for there. Random blocks found it, seed 202611230003680971. */
+TEST(masked_elements_wrap_at_4_gib_when_addresses_have_32_bits)
+{
+	START(64, CODE("vpcmpeqd %xmm0, %xmm0, %xmm0\n"
+		       "vpslldq $8, %xmm0, %xmm0\n" /* the second element alone */
+		       "mov $0xfffffff8, %edi\n"
+		       "vmaskmovpd (%edi), %xmm0, %xmm1\n"
+		       "vpextrq $1, %xmm1, %rax\n"
+		       "inc %rax\n"
+		       "vpinsrq $1, %rax, %xmm1, %xmm1\n"
+		       "vmaskmovpd %xmm1, %xmm0, (%edi)"));
+	if (!host_has_avx())
+		SKIP("the host has no AVX");
+	allow_xsave(m);
+	put_u64(m, 0, 0x123456789abcdef0);
+	RUN_TO(MACHINE_HALTED);
+	ASSERT_EQ(m->s.gpr[R_AX], 0x123456789abcdef1);
+	ASSERT_EQ(machine_u64(m, 0), 0x123456789abcdef1);
+}
