@@ -33,7 +33,8 @@ help:
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
 	@echo '                FUZZ=MINUTES: each fuzz target; KILLS=N: writers of disks that are killed;'
 	@echo '                DEBIAN=N: the worker under a full Debian killed N times;'
-	@echo '                LOCKSTEP=1: whole boots, an interpreter beside the translator'
+	@echo '                LOCKSTEP=1: whole boots, an interpreter beside the translator;'
+	@echo '                STRESS=MINUTES: stress-ng --verify in a guest of two processors'
 	@echo 'make lint       layers, names, sizes, format'
 	@echo 'make format     let clang-format decide'
 	@echo 'make fuzz T=... one fuzz target'
@@ -82,17 +83,22 @@ bench-disk: all
 	@tests/bench/disk-rows $(BUILD)
 	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
 
-# FUZZ, KILLS, DEBIAN, LOCKSTEP or SYSTEM say which.
-soak: $(if $(FUZZ),soak-fuzz,$(if $(KILLS),soak-kills,$(if $(DEBIAN),soak-debian,$(if $(LOCKSTEP),soak-lockstep,soak-blocks))))
+# FUZZ, KILLS, DEBIAN, LOCKSTEP, STRESS or SYSTEM say which.
+soak: $(firstword $(if $(FUZZ),soak-fuzz) $(if $(KILLS),soak-kills) $(if $(DEBIAN),soak-debian) \
+	$(if $(LOCKSTEP),soak-lockstep) $(if $(STRESS),soak-stress) soak-blocks)
 
 # Each fuzz target for FUZZ minutes with sanitizers; T="NAME NAME" for some.
-.PHONY: soak-fuzz soak-kills soak-debian soak-blocks soak-lockstep
+.PHONY: soak-fuzz soak-kills soak-debian soak-blocks soak-lockstep soak-stress
 soak-fuzz:
 	@$(MAKE) -s SAN=address,undefined
 	@tests/soak/soak-fuzz build-address-undefined $(FUZZ) $(or $(SEED),$(shell date -u +%Y%m%d)) $(T)
 
 soak-lockstep: all
 	@tests/soak/lockstep $(BUILD)
+
+soak-stress: all
+	@tests/tools/install-missing guest debian
+	@tests/soak/stress $(BUILD) $(STRESS)
 
 # The writer of a disk is killed KILLS times on each of four images.
 soak-kills: SEED ?= $(shell date -u +%Y%m%d)
