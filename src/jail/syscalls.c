@@ -105,7 +105,7 @@ static const int hv_loop_kvm_calls[] = { HV_LOOP_CALLS, SYS_ioctl };
  * images is in the host's cache.
  */
 static const int worker_calls[] = {
-	SYS_epoll_pwait,  SYS_epoll_pwait2,
+	SYS_poll,	  SYS_epoll_pwait2,
 	SYS_epoll_ctl,	  SYS_recvmsg,
 	SYS_sendmsg,	  SYS_read,
 	SYS_write,	  SYS_close,

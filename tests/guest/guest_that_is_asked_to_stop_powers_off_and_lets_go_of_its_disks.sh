@@ -22,7 +22,7 @@ expect "disk: scsi2:9 vhdx $DIR/child.avhdx" said
 echo 'until [ $(ls /sys/block | grep -c ^sd) -eq 2 ]; do sleep 0.1; done; cat /sys/block/sd*/size | sort; cat /sys/block/sd*/ro | sort' >&8
 wait_for 32768
 wait_for 65536
-echo 'for d in /sys/block/sd*; do case $(cat $d/size) in 65536) dd if=/init of=/dev/${d##*/} bs=4k count=1 conv=sync,fsync 2>/dev/null; esac; done; echo written''-now' >&8
+echo 'for d in /sys/block/sd*; do case $(cat $d/size) in 65536) dd if=/init of=/dev/${d##*/} bs=4k count=1 conv=sync,fsync 2>/dev/null; esac; done; echo written"-"now' >&8
 wait_for written-now
 # While the VM has them, others may read the parent at most.
 "$tabique" disk info base/os.vhdx >/dev/null || fail "the parent cannot be read"
@@ -38,7 +38,7 @@ until [ "$(grep -ac 'tabique-guest: shell after' console)" -eq 2 ]; do
 	kill -0 "$vm" || fail "the reset has ended it"
 	sleep 0.05
 done
-echo 'until [ $(ls /sys/block | grep -c ^sd) -eq 2 ]; do sleep 0.1; done; echo still''-there' >&8
+echo 'until [ $(ls /sys/block | grep -c ^sd) -eq 2 ]; do sleep 0.1; done; echo still"-"there' >&8
 wait_for still-there
 live vm stop --control ctl
 # The command ends when everything is closed.
