@@ -71,8 +71,8 @@ function parallel(who,    one, two) {
 END {
 	printf "%-10s %9s %9s %9s %12s %12s %9s\n", "CPU seconds", "native", "tcg", "ours",
 		"ours/native", "tcg/native", "tcg/ours"
-	printf "{\n  \"version\": \"%s\", \"engine\": \"%s\", \"host\": \"%s\", \"rounds\": %d, \"scale\": %s,\n  \"rows\": {",
-		version, engine, host, rounds, scale >json
+	printf "{\n  \"version\": \"%s\", \"engine\": \"%s\", \"host\": \"%s\", \"rounds\": %d, \"scale\": %s,\n  \"load_before\": [%s], \"load_after\": [%s],\n  \"rows\": {",
+		version, engine, host, rounds, scale, load_before, load_after >json
 	count = split(rows, order, " ")
 	for (k = 1; k <= count; k++) {
 		row = order[k]
@@ -111,6 +111,7 @@ END {
 			number(parallel("ours")) >json
 	}
 	printf "\n}\n" >json
+	print "load averages of the host (1, 5, 15 minutes): " load_before " before, " load_after " after"
 	for (key in bad) {
 		split(key, part, SUBSEP)
 		print "bench: " part[1] ": row " part[2] " " bad[key]
