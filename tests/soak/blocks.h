@@ -114,8 +114,9 @@ void block_place(struct batch *b, unsigned slot); /* into batch.code */
 void block_cut(struct block *k, unsigned insns);  /* keep the first so many */
 const char *block_text(const struct block *k, char *text, size_t size);
 const char *insn_name(const struct block *k, unsigned insn);
-/* Is this an instruction that blocks are not made of, since the host does it otherwise? */
-bool generate_excludes(const u8 *bytes, unsigned size);
+/* Is this an instruction that blocks are not made of, since the host does it otherwise? In its own
+ * code a block has near branches. */
+bool generate_excludes(const u8 *bytes, unsigned size, bool own);
 /* Why an instruction that decodes is left out; NULL: it is not. For --excluded. */
 void print_excluded(void);
 
@@ -168,7 +169,7 @@ struct blocks_run {
 	/* results */
 	u64 done, differences, instructions, lost;
 	u64 translations; /* regions that the translator made */
-	u64 strayed; /* blocks that ended in an excluded instruction of another one */
+	u64 strayed;	  /* blocks that came to bytes that are an excluded instruction */
 	u64 forgotten; /* blocks in which the host's kernel forgot the x87 pointers; see compare.c */
 	u64 vectors[33];
 };

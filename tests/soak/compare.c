@@ -254,13 +254,15 @@ static bool equal_when_run_again(struct sides *s, unsigned engine, unsigned slot
 	return same;
 }
 
-/* A block whose return address was overwritten may come to other code, whose bytes nobody chose. */
+/* A block whose return address was overwritten may come to the middle of instructions, its own or another
+ * block's: nobody chose what they are. */
 static bool strayed(const struct batch *b, const struct block *k, const struct outcome *o)
 {
 	const u64 at = o->out.rip - CODE_BASE;
 
-	return o->out.rip - k->rip >= k->size && at < CODE_SIZE &&
-	       generate_excludes(b->code + at, CODE_SIZE - at < 15 ? CODE_SIZE - at : 15);
+	return at < CODE_SIZE &&
+	       generate_excludes(b->code + at, CODE_SIZE - at < 15 ? CODE_SIZE - at : 15,
+				 o->out.rip - k->rip < k->size);
 }
 
 static void judge(struct sides *s, struct blocks_run *run)

@@ -117,13 +117,15 @@ static const char *excluded_why(const ZydisDecodedInstruction *insn)
 	return NULL;
 }
 
-bool generate_excludes(const u8 *bytes, unsigned size)
+bool generate_excludes(const u8 *bytes, unsigned size, bool own)
 {
 	ZydisDecodedInstruction insn;
 
-	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, size,
-							  &insn)) &&
-	       excluded_why(&insn);
+	if (!ZYAN_SUCCESS(
+		    ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, size, &insn)))
+		return false;
+	return own ? insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR
+		   : excluded_why(&insn) != NULL;
 }
 
 void print_excluded(void)
