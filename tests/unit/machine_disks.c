@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* machine/disks.h on a VMBus without a guest: disks that come, change and leave. */
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "disk/disk.h"
+#include "machine/disks.h"
+#include "miniguest/miniguest.h"
+#include "unit/harness.h"
+
+#define MIB (1ull << 20)
+
+struct fixture {
+	struct mini *mini;
+	struct disk_pool *pool;
+	struct disks *disks;
+	bool quiet;
+	/* the last answer, and how many there were */
+	unsigned answers, wanted;
+	u32 id;
+	int r;
+	bool there;
+	u64 size;
+	struct err err;
+};
+
+static bool build(struct fixture *f)
+{
+	const struct disk_pool_config pool = { .threads = 2 };
+	struct err err = { 0 };
+
+	memset(f, 0, sizeof *f);
+	f->mini = mini_new();
+	CHECK_ERR(disk_pool_new(f->mini->loop, &pool, &f->pool, &err), 0);
+	CHECK_ERR(disks_new(&(struct disks_config){ .server = f->mini->server,
+						    .gm = f->mini->gm,
+						    .vp_count = 1 },
+			    &f->disks),
+		  0);
+	disks_set_pool(f->disks, f->pool);
+	return true;
+}
+
+static void tear_down(struct fixture *f)
+{
+	disks_free(f->disks);
+	disk_pool_free(f->pool);
+	mini_free(f->mini);
+}
+
+static void on_done(void *owner, u32 id, int r, bool there, u64 size,
+		    const struct err *err)
+{
+	struct fixture *f = owner;
+
+	f->answers++;
+	f->id = id;
+	f->r = r;
+	f->there = there;
+	f->size = size;
+	f->err = *err;
+}
+
+static bool is_answered(void *owner)
+{
+	struct fixture *f = owner;
+
+	return f->answers >= f->wanted;
+}
+
+static void on_quiet(void *owner)
+{
+	*(bool *)owner = true;
+}
+
+static bool is_quiet(void *owner)
+{
+	return *(bool *)owner;
+}
+
+static void ask(struct fixture *f, struct worker_disk_order order, int fd)
+{
+	f->wanted++;
+	order.id = f->wanted;
+	disks_change(f->disks, &order, &fd, on_done, f);
+	EXPECT_EQ(fd, -1);
+}
+
+static struct worker_disk_order order_of(u32 op, u32 lun, u64 size)
+{
+	return (struct worker_disk_order){ .op = op,
+					   .size = size,
+					   .disk = { .controller = 1, .lun = lun } };
+}
+
+static int image(u64 size)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC);
+
+	EXPECT_EQ(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+static struct worker_disk_order attach_of(u32 lun, enum disk_format format)
+{
+	struct worker_disk_order order = order_of(WORKER_DISK_ATTACH, lun, 0);
+
+	order.disk.level_count = 1;
+	order.image[0] = (struct worker_image){ .name = "new", .format = format };
+	return order;
+}
+
+static bool attach(struct fixture *f, u32 lun, u64 size)
+{
+	ask(f, attach_of(lun, DISK_RAW), image(size));
+	CHECK(mini_until(f->mini, is_answered, f));
+	CHECK_EQ(f->r, 0);
+	CHECK(f->there);
+	CHECK_EQ(f->size, size);
+	return true;
+}
+
+TEST(disk_comes_grows_and_leaves_and_its_place_is_free_again)
+{
+	struct fixture f;
+	struct worker_disk_order grow = order_of(WORKER_DISK_RESIZE, 3, MIB);
+	struct worker_disk_order less = order_of(WORKER_DISK_RESIZE, 3, MIB);
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(attach(&f, 3, MIB));
+	grow.grow = 1;
+	ask(&f, grow, -1);
+	ASSERT(mini_until(f.mini, is_answered, &f));
+	ASSERT_EQ(f.r, 0);
+	ASSERT_EQ(f.size, 2 * MIB);
+	ask(&f, less, -1);
+	ASSERT(mini_until(f.mini, is_answered, &f));
+	ASSERT_ERR(f.r, EINVAL);
+	ASSERT(f.there);
+	ASSERT(strncmp(f.err.text, "scsi1:3: ", 9) == 0);
+	ask(&f, order_of(WORKER_DISK_DETACH, 3, 0), -1);
+	ASSERT(mini_until(f.mini, is_answered, &f));
+	ASSERT_EQ(f.r, 0);
+	ASSERT(!f.there);
+	ASSERT_OK(attach(&f, 3, MIB));
+	tear_down(&f);
+}
+
+TEST(image_that_is_none_leaves_nothing_behind)
+{
+	struct fixture f;
+	int fd = image(MIB);
+
+	ASSERT_OK(build(&f));
+	ask(&f, attach_of(0, DISK_VHDX), fd);
+	ASSERT(mini_until(f.mini, is_answered, &f));
+	ASSERT(f.r < 0);
+	ASSERT(!f.there);
+	ASSERT(strncmp(f.err.text, "scsi1:0: disk 'new': ", 21) == 0);
+	ASSERT_EQ(fcntl(fd, F_GETFD), -1);
+	/* Neither a place nor an answer of a disk that is not there. */
+	ask(&f, order_of(WORKER_DISK_DETACH, 0, 0), -1);
+	ASSERT_ERR(f.r, ENOENT);
+	ASSERT_OK(attach(&f, 0, MIB));
+	tear_down(&f);
+}
+
+TEST(second_change_of_a_disk_is_refused_while_the_first_is_under_way)
+{
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ask(&f, attach_of(5, DISK_RAW), image(MIB));
+	ASSERT_EQ(f.answers, 0);
+	ask(&f, order_of(WORKER_DISK_DETACH, 5, 0), -1);
+	ASSERT_EQ(f.answers, 1);
+	ASSERT_EQ(f.id, 2);
+	ASSERT_ERR(f.r, EBUSY);
+	int second = image(MIB);
+	ask(&f, attach_of(5, DISK_RAW), second);
+	ASSERT_EQ(f.answers, 2);
+	ASSERT_ERR(f.r, EBUSY);
+	ASSERT_EQ(fcntl(second, F_GETFD), -1);
+	ASSERT(mini_until(f.mini, is_answered, &f));
+	ASSERT_EQ(f.id, 1);
+	ASSERT_EQ(f.r, 0);
+	tear_down(&f);
+}
+
+TEST(quiet_waits_for_what_is_under_way)
+{
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ask(&f, attach_of(1, DISK_RAW), image(MIB));
+	disks_quiet(f.disks, on_quiet, &f.quiet);
+	ASSERT(!f.quiet);
+	ASSERT(mini_until(f.mini, is_quiet, &f.quiet));
+	ASSERT_EQ(f.answers, 1);
+	f.quiet = false;
+	disks_quiet(f.disks, on_quiet, &f.quiet);
+	ASSERT(f.quiet);
+	tear_down(&f);
+}
+
+TEST(thirty_third_disk_is_refused)
+{
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	for (u32 lun = 0; lun < WORKER_MAX_DISKS; lun++)
+		ASSERT_OK(attach(&f, lun, 65536));
+	ask(&f, attach_of(40, DISK_RAW), image(MIB));
+	ASSERT_EQ(f.answers, WORKER_MAX_DISKS + 1);
+	ASSERT_ERR(f.r, ENOSPC);
+	tear_down(&f);
+}
