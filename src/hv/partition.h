@@ -101,7 +101,7 @@ struct partition {
 	pthread_mutex_t run_lock;
 	pthread_cond_t go;    /* may_run became true, or quit */
 	pthread_cond_t stood; /* a VP stepped out, or a thread is ready */
-	bool running;
+	_Atomic bool running; /* written under the lock; the loop reads it without */
 	unsigned pauses;
 	unsigned inside; /* VPs that are INSIDE */
 	unsigned ready;	 /* threads that confined themselves */

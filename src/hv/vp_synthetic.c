@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/ipc.h"
+#include "base/log.h"
 #include "hv/engine_apic.h"
 #include "hv/guest_ram.h"
 #include "hv/partition.h"
@@ -44,13 +45,20 @@ static void on_interrupt(void *owner, u8 vector)
 	vp_interrupt(owner, vector);
 }
 
-/* An engine's own LAPIC knows no such vectors: the guest was told not to use them. */
+/*
+ * An engine's own LAPIC knows no such vectors: the guest was told not to use them
+ * (HV_HINT_NO_AUTO_EOI). Who does all the same has its first interrupt in service for ever.
+ */
 static void on_auto_eoi(void *owner, u8 vector, bool on)
 {
 	struct vp *vp = owner;
 
 	if (!vp->partition->config.engine->own_lapic)
 		lapic_set_auto_eoi(&vp->lapic, vector, on);
+	else if (on)
+		log_guest("vp %u: vector %u is to end by itself, which it does not on "
+			  "this engine: the guest stops being interrupted by it",
+			  vp->index, vector);
 }
 
 static void on_room(void *owner)
