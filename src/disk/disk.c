@@ -9,13 +9,16 @@
 #include "disk/disk.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <time.h>
 
 #include "base/ipc.h"
 #include "disk/image.h"
+#include "disk/ring.h"
 
 #define POOL_THREADS 4
+#define RING_ENTRIES 256
 #define POOL_MAX_THREADS 64
 
 /* Work of disk_pool_run: lives on the stack of who waits for it. */
@@ -33,6 +36,10 @@ struct request_list {
 struct disk_pool {
 	struct loop *loop;
 	struct loop_watch *watch;
+	/* NULL: the host has none, or it was not asked for */
+	struct ring *ring;
+	struct loop_watch *ring_watch;
+	int ring_event;
 	int event;
 	int (*enter)(void *owner);
 	void *owner;
@@ -67,6 +74,7 @@ struct disk {
 	} life;
 	struct {
 		bool written; /* the first write of all may have to say so in the file */
+		unsigned shutting; /* requests under way that need an image for themselves */
 		unsigned flushing;  /* then the host may keep writers waiting */
 		u64 no_writes_till; /* ns, CLOCK_MONOTONIC: the host did so lately */
 	} now;			    /* for disk_do_now; loop's thread */
@@ -210,6 +218,29 @@ static bool flushes(const struct disk_request *request)
 	return request->op == DISK_FLUSH || request->flags & DISK_FUA;
 }
 
+static bool shuts(const struct disk_request *request)
+{
+	return request->op == DISK_ZERO || request->op == DISK_TRIM ||
+	       request->op == DISK_RESIZE;
+}
+
+/* On the loop's thread; the request and the disk may be gone afterwards. */
+static void finish(struct disk_request *request)
+{
+	struct disk *disk = request->disk;
+
+	disk->in_flight--;
+	disk->now.flushing -= flushes(request);
+	disk->now.shutting -= shuts(request);
+	if (request->op == DISK_WRITE)
+		disk->now.written = true;
+	if (request->result < 0)
+		disk->counters.errors++;
+	if (request->op == DISK_RESIZE && request->result == 0)
+		disk->info.size = disk->leaf->size;
+	request->done(request, request->result);
+}
+
 static void on_finished(void *owner, unsigned events)
 {
 	struct disk_pool *pool = owner;
@@ -221,18 +252,8 @@ static void on_finished(void *owner, unsigned events)
 	list_init(&pool->finished);
 	pthread_mutex_unlock(&pool->lock);
 	for (; request; request = next) {
-		struct disk *disk = request->disk;
-
 		next = request->next;
-		disk->in_flight--;
-		disk->now.flushing -= flushes(request);
-		if (request->op == DISK_WRITE)
-			disk->now.written = true;
-		if (request->result < 0)
-			disk->counters.errors++;
-		if (request->op == DISK_RESIZE && request->result == 0)
-			disk->info.size = disk->leaf->size;
-		request->done(request, request->result);
+		finish(request);
 	}
 }
 
@@ -255,6 +276,40 @@ static int start_threads(struct disk_pool *pool, unsigned count)
 	return r;
 }
 
+static void give_to_threads(struct disk_pool *pool, struct disk_request *request);
+
+/* What went wrong, or only in part, the threads do again and say why. */
+static void on_ring(void *owner, unsigned events)
+{
+	struct disk_pool *pool = owner;
+	struct disk_request *request;
+	int result;
+
+	ipc_event_clear(pool->ring_event);
+	while ((request = ring_ended(pool->ring, &result))) {
+		image_end_read(request->disk->leaf);
+		request->result = 0;
+		if (result >= 0 && (u64)result == request->size)
+			finish(request);
+		else
+			give_to_threads(pool, request);
+	}
+}
+
+/* Without one, threads do it all. */
+static void make_ring(struct disk_pool *pool)
+{
+	pool->ring_event = ipc_event_new();
+	if (pool->ring_event < 0 ||
+	    ring_new(RING_ENTRIES, pool->ring_event, &pool->ring) < 0)
+		return;
+	if (loop_watch_add(pool->loop, pool->ring_event, LOOP_READ, on_ring, pool,
+			   &pool->ring_watch) < 0) {
+		ring_free(pool->ring);
+		pool->ring = NULL;
+	}
+}
+
 int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
 		  struct disk_pool **ret_pool, struct err *err)
 {
@@ -272,9 +327,12 @@ int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->task_ended, NULL);
+	pool->ring_event = -1;
 	pool->event = ipc_event_new();
 	if (pool->event < 0)
 		r = pool->event;
+	if (r == 0 && config->ring)
+		make_ring(pool);
 	if (r == 0)
 		r = loop_watch_add(loop, pool->event, LOOP_READ, on_finished, pool,
 				   &pool->watch);
@@ -299,6 +357,10 @@ void disk_pool_free(struct disk_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->thread_count; i++)
 		pthread_join(pool->thread[i], NULL);
+	loop_watch_remove(pool->ring_watch);
+	ring_free(pool->ring);
+	if (pool->ring_event >= 0)
+		close(pool->ring_event);
 	loop_watch_remove(pool->watch);
 	if (pool->event >= 0)
 		close(pool->event);
@@ -512,25 +574,58 @@ static void count(struct disk_counters *counters, const struct disk_request *req
 	}
 }
 
-static void enqueue(struct disk *disk, struct disk_request *request,
-		    int (*fn)(struct disk_request *request))
+static void give_to_threads(struct disk_pool *pool, struct disk_request *request)
 {
-	struct disk_pool *pool = disk->pool;
-
-	request->disk = disk;
-	request->perform = fn;
-	disk->in_flight++;
 	pthread_mutex_lock(&pool->lock);
 	list_add(&pool->waiting, request);
 	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
 }
 
+static void enqueue(struct disk *disk, struct disk_request *request,
+		    int (*fn)(struct disk_request *request))
+{
+	request->disk = disk;
+	request->perform = fn;
+	disk->in_flight++;
+	give_to_threads(disk->pool, request);
+}
+
+/*
+ * A ring's read keeps the image open for others like it until it ends; one that needs it for itself
+ * would wait for ever while such reads come, so they go by the threads while there is one.
+ */
+static bool read_by_ring(struct disk *disk, struct disk_request *request)
+{
+	struct ring *ring = disk->pool->ring;
+	u64 offset;
+	int fd;
+
+	if (!ring || request->op != DISK_READ || disk->now.shutting > 0 ||
+	    request->size == 0 || request->size > INT_MAX ||
+	    request->iov_count > IOV_MAX ||
+	    iov_size(request->iov, request->iov_count) != request->size ||
+	    image_begin_read(disk->leaf, request->offset, request->size, &fd, &offset) <
+		    0)
+		return false;
+	request->disk = disk;
+	request->perform = perform;
+	if (ring_read(ring, fd, request->iov, request->iov_count, offset, request) < 0) {
+		image_end_read(disk->leaf);
+		return false;
+	}
+	disk->in_flight++;
+	disk->counters.by_ring++;
+	return true;
+}
+
 void disk_submit(struct disk *disk, struct disk_request *request)
 {
 	disk->now.flushing += flushes(request);
+	disk->now.shutting += shuts(request);
 	count(&disk->counters, request);
-	enqueue(disk, request, perform);
+	if (!read_by_ring(disk, request))
+		enqueue(disk, request, perform);
 }
 
 /* ---- opening and closing that nobody waits for ----------------------------------------------- */

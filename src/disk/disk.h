@@ -72,6 +72,8 @@ struct disk_pool_config {
 	 */
 	int (*enter)(void *owner);
 	void *owner;
+	/* Read by io_uring where the host has it; the loop's thread needs io_uring_enter. */
+	bool ring;
 };
 /* Makes threads: after the process's rights are gone, before the loop's thread filters itself. */
 int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
@@ -149,6 +151,7 @@ struct disk_counters {
 	u64 reads, writes, flushes, trims, errors;
 	u64 read_bytes, written_bytes;
 	u64 at_once; /* reads and writes without another thread */
+	u64 by_ring; /* reads by io_uring */
 };
 void disk_count(const struct disk *disk, struct disk_counters *ret_counters);
 

@@ -203,6 +203,45 @@ int image_read_now(struct image *im, const struct iovec *iov, unsigned count, u6
 	return r;
 }
 
+/* Gate held. */
+static int find_place(struct image *im, u64 offset, u64 size, int *ret_fd,
+		      u64 *ret_offset)
+{
+	struct extent e = { .kind = EXTENT_PARENT };
+
+	for (; im && e.kind == EXTENT_PARENT; im = im->parent) {
+		int r = range_inside(offset, size, im->size)
+				? map(im, offset, size, &e, pthread_mutex_trylock)
+				: -EAGAIN;
+
+		if (r < 0 || e.size < size)
+			return -EAGAIN;
+		*ret_fd = im->storage->fd;
+		*ret_offset = e.offset;
+	}
+	return e.kind == EXTENT_HERE && *ret_fd >= 0 ? 0 : -EAGAIN;
+}
+
+int image_begin_read(struct image *im, u64 offset, u64 size, int *ret_fd, u64 *ret_offset)
+{
+	int r = -EAGAIN;
+
+	if (pthread_rwlock_tryrdlock(&im->gate) != 0)
+		return -EAGAIN;
+	storage_read_at_once(true);
+	if (request_fits(im, offset, size))
+		r = find_place(im, offset, size, ret_fd, ret_offset);
+	storage_read_at_once(false);
+	if (r < 0)
+		pthread_rwlock_unlock(&im->gate);
+	return r;
+}
+
+void image_end_read(struct image *im)
+{
+	pthread_rwlock_unlock(&im->gate);
+}
+
 /* Holes of the file are zeros too. */
 static void look_for_holes(const struct image *im, struct extent *e)
 {

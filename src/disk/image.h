@@ -134,6 +134,14 @@ int image_read_now(struct image *im, const struct iovec *iov, unsigned count, u6
 	MUST_CHECK;
 int image_write_now(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
 	MUST_CHECK;
+/*
+ * Where all of [offset, offset + size) lies in one place of one file of the chain: that place, for
+ * who reads from there himself and then calls image_end_read. Nothing is taken away or moved
+ * meanwhile. -EAGAIN: read it in the ordinary way. The same thread ends that began.
+ */
+int image_begin_read(struct image *im, u64 offset, u64 size, int *ret_fd, u64 *ret_offset)
+	MUST_CHECK;
+void image_end_read(struct image *im);
 int image_zero(struct image *im, u64 offset, u64 size) MUST_CHECK;
 int image_trim(struct image *im, u64 offset, u64 size) MUST_CHECK;
 int image_flush(struct image *im) MUST_CHECK;

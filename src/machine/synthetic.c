@@ -64,6 +64,7 @@ int synthetic_start(struct synthetic *s, struct err *err)
 	const struct disk_pool_config pool = {
 		.enter = s->parts.enter_thread,
 		.owner = s->parts.owner,
+		.ring = true,
 	};
 
 	int r;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* disk_do_now: what needs no other thread, and what must not be tried without. */
+/* What needs no other thread: disk_do_now, the ring; and what must not be tried without. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
+#include <stdio.h>
+#include <sys/syscall.h>
 
 #include "disk/create.h"
 #include "disk/disk.h"
@@ -57,7 +60,7 @@ static int by_thread(struct fixture *f, enum disk_op op, void *data, u64 size, u
 /* A disk of 64 MiB in a file without a name. */
 static bool build(struct fixture *f, enum disk_format format)
 {
-	const struct disk_pool_config config = { .threads = 2 };
+	const struct disk_pool_config config = { .threads = 2, .ring = true };
 	const char *dir = getenv("TMPDIR");
 	struct disk_level level = { .name = "a", .format = format };
 	const struct disk_open open_it = { .level = &level, .level_count = 1 };
@@ -204,5 +207,83 @@ TEST(what_is_wrong_is_said_by_the_threads)
 	ASSERT(!now(&f, DISK_READ, data, 100, 0));
 	ASSERT(!now(&f, DISK_READ, data, sizeof data, 100));
 	ASSERT_ERR(by_thread(&f, DISK_READ, data, 100, 0), EINVAL);
+	tear_down(&f);
+}
+
+/* ---- the ring ---- */
+
+/* The descriptor of this process's ring; -1: it has none. */
+static int find_ring(void)
+{
+	for (int fd = 3; fd < 64; fd++) {
+		char path[32], name[64];
+		ssize_t n;
+
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		n = readlink(path, name, sizeof name - 1);
+		if (n > 0 && strncmp(name, "anon_inode:[io_uring]", (size_t)n) == 0)
+			return fd;
+	}
+	return -1;
+}
+
+TEST(bytes_that_are_not_cached_are_read_by_the_ring)
+{
+	static const enum disk_format formats[] = { DISK_RAW, DISK_VHD, DISK_VHDX };
+	static u8 in[65536], out[65536];
+
+	for (unsigned k = 0; k < ARRAY_COUNT(formats); k++) {
+		struct fixture f;
+		struct disk_counters n;
+
+		memset(in, 0x33 + (int)k, sizeof in);
+		ASSERT_OK(build(&f, formats[k]));
+		if (find_ring() < 0) {
+			tear_down(&f);
+			SKIP("this host has no io_uring for us");
+		}
+		ASSERT_ERR(by_thread(&f, DISK_WRITE, in, sizeof in, MIB), 0);
+		ASSERT_ERR(by_thread(&f, DISK_FLUSH, NULL, 0, 0), 0);
+		ASSERT_ERR(posix_fadvise(f.fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+		ASSERT_ERR(by_thread(&f, DISK_READ, out, sizeof out, MIB), 0);
+		ASSERT_MEM(out, in, sizeof in);
+		disk_count(f.disk, &n);
+		ASSERT_EQ(n.by_ring, 1);
+		ASSERT_EQ(n.reads, 1);
+		/* What has no place is zeros, without the ring. */
+		ASSERT_ERR(by_thread(&f, DISK_READ, out, sizeof out, 32 * MIB), 0);
+		ASSERT_EQ(out[0], 0);
+		disk_count(f.disk, &n);
+		ASSERT_EQ(n.by_ring, formats[k] == DISK_RAW ? 2 : 1);
+		tear_down(&f);
+	}
+}
+
+TEST(file_that_was_cut_under_a_read_of_the_ring_is_an_error)
+{
+	struct fixture f;
+	static u8 data[4096];
+
+	ASSERT_OK(build(&f, DISK_RAW));
+	ASSERT_ERR(ftruncate(f.fd, MIB), 0);
+	ASSERT_ERR(by_thread(&f, DISK_READ, data, sizeof data, 2 * MIB), EIO);
+	tear_down(&f);
+}
+
+TEST(ring_can_be_given_nothing_but_reads)
+{
+	struct fixture f;
+	struct iovec iov = { .iov_base = &f, .iov_len = sizeof f };
+	int fd;
+
+	ASSERT_OK(build(&f, DISK_RAW));
+	fd = find_ring();
+	if (fd < 0) {
+		tear_down(&f);
+		SKIP("this host has no io_uring for us");
+	}
+	ASSERT_EQ(syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &iov, 1),
+		  -1);
+	ASSERT_EQ(errno, EACCES);
 	tear_down(&f);
 }

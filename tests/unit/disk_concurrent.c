@@ -192,7 +192,7 @@ static bool compare_lanes(struct bench *b)
 static bool lanes_hold(enum disk_format format, enum image_type type, u32 block)
 {
 	static struct bench b;
-	const struct disk_pool_config config = { .threads = 6 };
+	const struct disk_pool_config config = { .threads = 6, .ring = true };
 	struct image_create create = { .format = format,
 				       .type = type == IMAGE_DIFFERENCING ? IMAGE_DYNAMIC
 									  : type,
