@@ -247,6 +247,7 @@ void memory_map_resolve(const struct memory_map *map, gpa_t gpa,
 		return;
 	ret_page->ram_page = f->ram_page + (skip >> WALL_PAGE_SHIFT);
 	ret_page->code = map->code_map + ret_page->ram_page;
+	ret_page->span = f->size - skip;
 	if (f->log)
 		ret_page->dirty = map->dirty_map + ret_page->ram_page;
 }

@@ -18,7 +18,9 @@ struct x86_page {
 	_Atomic u8 *
 		code; /* its byte in the code map; NULL for ROM and VRAM: never tracked */
 	_Atomic u8 *dirty; /* its byte in the dirty map; NULL = not logged */
-	u64 ram_page;  /* index of its byte in the code map (valid when code != NULL) */
+	u64 ram_page; /* index of its byte in the code map (valid when code != NULL) */
+	u64 span; /* RAM: bytes from here on of which the same holds, everything else advancing with
+		   * the address; 0 = not told */
 	bool writable; /* false: writes are dropped (ROM) */
 };
 

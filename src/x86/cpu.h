@@ -181,6 +181,15 @@ struct x86_tlb_entry {
 	_Atomic u8 *code; /* after a store: nonzero = x86_code_written() */
 };
 
+/*
+ * Behind it, for translated code, pages of 2 MiB that are RAM throughout, in one piece and not logged:
+ * the tags are those of an entry with 9 address bits less, `code` is the first 4 KiB's. Entries of
+ * KERNEL_SPACE (mmu.c) are global ones only.
+ */
+#define X86_TLB_LARGE_BITS (X86_TLB_BITS - 5)
+#define X86_TLB_LARGE_COUNT (1u << X86_TLB_LARGE_BITS)
+#define X86_LARGE_SIZE BIT64(21)
+
 /* Why the run loop should look up at the next block; set by any thread (atomic or). */
 #define X86_ATTN_KICK 1u
 #define X86_ATTN_INTERRUPT 2u /* vp_interrupt(true) since last look */
@@ -233,6 +242,9 @@ struct x86_jit_state {
 	u64 no_code;  /* jump[].code of blocks without a translation */
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
 	struct x86_jit_sticky sticky[16];
+	u64 fill[4];	      /* what the look-up in `large` works with */
+	struct jit_site *sites;
+	u64 run_view;	      /* host address of the code memory */
 	u64 string[2];	      /* MOVS, STOS: addend of the destination; its byte in the code map */
 	u32 site;	      /* where translated code left */
 	u32 link;	      /* site whose jump may be linked to the region entered next */
@@ -268,6 +280,7 @@ struct x86_cpu {
 	u64 *link; /* link slot of the branch that left to the loop, or NULL */
 	struct x86_jit_state jit;
 	struct x86_tlb_entry tlb[X86_TLB_PARTS][X86_TLB_COUNT];
+	struct x86_tlb_entry large[X86_TLB_PARTS][X86_TLB_LARGE_COUNT];
 	struct x86_jump_entry jump[X86_JUMP_COUNT];
 
 	/*

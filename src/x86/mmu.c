@@ -272,6 +272,13 @@ static void entry_empty(struct x86_tlb_entry *e)
 	e->read_tag = e->write_tag = X86_TAG_NONE;
 }
 
+static void large_empty(struct x86_cpu *c)
+{
+	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
+		for (unsigned n = 0; n < X86_TLB_LARGE_COUNT; n++)
+			entry_empty(&c->large[part][n]);
+}
+
 /* What a CR3 load forgets of KERNEL_SPACE. */
 static void forget_local(struct x86_cpu *c)
 {
@@ -295,6 +302,7 @@ static void forget_translations(struct x86_cpu *c)
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
 		for (unsigned n = 0; n < X86_TLB_COUNT; n++)
 			entry_empty(&c->tlb[part][n]);
+	large_empty(c);
 	for (unsigned n = 0; n < FETCH_COUNT; n++)
 		m->fetch[n].tag = X86_TAG_NONE;
 	for (unsigned n = 0; n < ARRAY_COUNT(m->pcid); n++)
@@ -363,6 +371,11 @@ static unsigned huge_bit(u64 a)
 	return (unsigned)(region ^ region >> 10) & (LARGE_1G_BITS - 1);
 }
 
+static unsigned large_index(u64 a)
+{
+	return (unsigned)(a >> 21) & (X86_TLB_LARGE_COUNT - 1);
+}
+
 static bool bit_of(const u64 *bits, unsigned n)
 {
 	return bits[n / 64] >> n % 64 & 1;
@@ -412,8 +425,12 @@ void x86_tlb_flush_page(struct x86_cpu *c, gva_t a)
 	}
 	u64 count = last - first + 1;
 
-	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
+	for (unsigned part = 0; part < X86_TLB_PARTS; part++) {
 		part_forget(c->tlb[part], first, last);
+		entry_empty(&c->large[part][large_index(a)]);
+	}
+	if (bit_of(m->huge, huge_bit(a)))
+		large_empty(c);
 	for (u64 n = 0; n < (count < FETCH_COUNT ? count : FETCH_COUNT); n++) {
 		u64 *tag = &m->fetch[(first + n) & (FETCH_COUNT - 1)].tag;
 
@@ -453,6 +470,8 @@ void x86_tlb_drop_write_rights(struct x86_cpu *c)
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
 		for (unsigned n = 0; n < X86_TLB_COUNT; n++)
 			c->tlb[part][n].write_tag = X86_TAG_NONE;
+	/* They are made where nothing is logged. */
+	large_empty(c);
 }
 
 /* ---- translation ------------------------------------------------------------------------------ */
@@ -471,6 +490,24 @@ const struct x86_page *x86_physical_page(struct x86_cpu *c, gpa_t gpa)
 		m->phys[n].gpa = page | 1;
 	}
 	return &m->phys[n].page;
+}
+
+/* The 2 MiB around `a`, if they are such that translated code may do without asking us. */
+static void enter_large(struct x86_cpu *c, gva_t a, u64 key, const struct walk *w)
+{
+	const u64 within = X86_LARGE_SIZE - 1;
+	const struct x86_page *page = x86_physical_page(c, w->gpa & ~within);
+	struct x86_tlb_entry *e = &c->large[x86_tlb_part(key)][large_index(a)];
+	const bool watched = c->s.dr7 & 0xff;
+
+	if (page->span < X86_LARGE_SIZE || page->dirty || watched ||
+	    ((key & 0xfff) >> 2 == KERNEL_SPACE && !w->global))
+		return;
+	e->read_tag = (a & ~within) | key;
+	e->write_tag = w->dirty && w->may_write && page->writable ? e->read_tag
+								  : X86_TAG_NONE;
+	e->addend = (u64)(uintptr_t)page->host - (a & ~within);
+	e->code = page->code;
 }
 
 void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned access,
@@ -513,7 +550,10 @@ void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigne
 		else
 			c->mmu->local[n / 64] |= BIT64(n % 64);
 	}
-	note_large(c->mmu, a, w.shift);
+	if (w.shift > 12) {
+		note_large(c->mmu, a, w.shift);
+		enter_large(c, a, key, &w);
+	}
 }
 
 u64 x86_fetch_linear(struct x86_cpu *c, u64 rip)
@@ -556,7 +596,8 @@ void x86_fetch(struct x86_cpu *c, u64 linear, struct x86_fetch *ret_fetch)
 			.cacheable = page->host && (page->code || !page->writable),
 		};
 		m->fetch[n].tag = tag;
-		note_large(m, linear, w.shift);
+		if (w.shift > 12)
+			note_large(m, linear, w.shift);
 	}
 	*ret_fetch = m->fetch[n].fetch;
 	ret_fetch->gpa |= linear & 0xfff;

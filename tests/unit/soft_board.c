@@ -15,6 +15,7 @@ static void bus_resolve(void *arg, gpa_t gpa, struct x86_page *ret_page)
 			.code = &m->code_map[gpa >> 12],
 			.dirty = m->log_dirty ? &m->dirty_map[gpa >> 12] : NULL,
 			.ram_page = gpa >> 12,
+			.span = RAM_SIZE - (gpa & ~0xfffull),
 			.writable = true,
 		};
 	} else if (gpa >> 12 == ROM >> 12) {

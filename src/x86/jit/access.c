@@ -184,9 +184,9 @@ u32 gen_tlb_compare_last(struct gen *g, bool write)
 
 /* A miss; C looks whether it was the range that crossed a page. */
 static void range_miss(struct gen *g, u32 jump, unsigned n, const struct jit_access *a,
-		       s32 disp, unsigned size)
+		       s32 disp, unsigned size, bool write)
 {
-	struct cold *cold = gen_cold_new(g, jump, JIT_SITE_RECORD, n);
+	struct cold *cold = gen_tlb_miss(g, jump, n, write);
 
 	if (is_simple(a) && size > a->size) {
 		cold->reg = a->base;
@@ -248,7 +248,7 @@ void gen_fill_emit(struct gen *g, const struct cold *cold)
 
 	linear_address(g, a, cold->disp);
 	range_miss(g, gen_tlb_compare(g, cold->size, a->write), cold->op, a, cold->disp,
-		   cold->size);
+		   cold->size, a->write);
 	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
 	jit_load(k, g->t0, &m);
 	jit_store(k, &addend, g->t0);
@@ -290,7 +290,7 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 	} else {
 		linear_address(g, a, disp);
 		range_miss(g, gen_tlb_compare(g, (unsigned)(f.hi - f.lo), f.write), n, a,
-			   disp, (unsigned)(f.hi - f.lo));
+			   disp, (unsigned)(f.hi - f.lo), f.write);
 		m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
 		jit_load(k, g->t0, &m);
 		if (f.write) {

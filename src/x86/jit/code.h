@@ -20,7 +20,8 @@ struct jit_site {
 	struct x86_block *block;
 	u32 region;
 	s32 rip;
-	u32 patch; /* JUMP: offset in the code memory of the jump to rewrite, 0: none */
+	u32 patch; /* JUMP: offset in the code memory of the jump to rewrite, 0: none;
+		    * RECORD: where the code goes on if the page is in `large` after all */
 	u16 record;
 	u8 kind;
 	u8 direct; /* JUMP: to the entry that takes flags in the host's register */
@@ -60,6 +61,7 @@ struct x86_jit {
 	u32 enter, load_vectors, leave_tail, to_interpreter;
 	u32 leave[16][16]
 		 [2]; /* by scratch pair and where the flags are; 0: not yet written */
+	u32 large[16][16][2]; /* by scratch pair, for reading or writing */
 	bool full;
 	struct jit_plan plan; /* scratch */
 	u8 staging[1 << 16];
@@ -67,6 +69,12 @@ struct x86_jit {
 
 /* A routine that stores the guest's registers and returns to C; flags_in_host: the flags as well. */
 u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in_host);
+
+/*
+ * The routine that a look-up in the TLB which missed jumps to, jit.site being a RECORD: looks in `large`, fills
+ * the TLB's entry and goes on behind the look-up (jit_site.patch), or leaves there.
+ */
+u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write);
 
 u32 jit_site_new(struct x86_cpu *c, const struct jit_site *site);
 

@@ -47,6 +47,8 @@ struct cold {
 	u16 size;
 	u8 reg;
 	bool swapped; /* the scratch pair is the one between regions already */
+	bool large;   /* RECORD: a look-up missed, its page may be in `large` */
+	bool write;   /* that look-up was for writing */
 	s8 sticky;    /* FILL */
 	u8 which;     /* FILL: the access of the instruction */
 	u32 back;     /* FILL: where it goes on */
@@ -149,5 +151,7 @@ void gen_exit_direct(struct gen *g, s32 rip);
 /* To the RIP in T0: through the table of jumps. The flags go through the slot. popped: jit_site.stack. */
 void gen_exit_lookup(struct gen *g, unsigned n, s32 popped);
 void gen_cold_emit(struct gen *g, const struct cold *cold);
+/* The jump at `jump` is a look-up that gen_tlb_compare() has written, of instruction n. */
+struct cold *gen_tlb_miss(struct gen *g, u32 jump, unsigned n, bool write);
 /* Instruction n is the interpreter's after all if the jump at `jump` is taken. */
 void gen_miss(struct gen *g, u32 jump, unsigned n);

@@ -39,8 +39,9 @@ static bool host_can(void)
 }
 
 /* Written through one mapping, executed through another: never both in one. */
-static int map_twice(struct x86_jit *j, struct err *err)
+static int map_twice(struct x86_cpu *c, struct err *err)
 {
+	struct x86_jit *j = c->jit.own;
 	AUTO_CLOSE int fd =
 		memfd_create("tabique-translations", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -62,6 +63,8 @@ static int map_twice(struct x86_jit *j, struct err *err)
 		return err_set(err, -errno, "map translated code to run it: %s",
 			       err_words(-errno));
 	j->run_view = run;
+	c->jit.run_view = (u64)(uintptr_t)run;
+	c->jit.sites = j->sites;
 	return 0;
 }
 
@@ -94,7 +97,7 @@ int x86_jit_new(struct x86_cpu *c, size_t size, struct err *err)
 	j->regions = reserve(JIT_REGIONS_MAX * sizeof(*j->regions));
 	j->sites = reserve(JIT_SITES_MAX * sizeof(*j->sites));
 	r = j->regions && j->sites
-		    ? map_twice(j, err)
+		    ? map_twice(c, err)
 		    : err_set(err, -ENOMEM, "no memory for the translator's tables");
 	if (r < 0) {
 		x86_jit_free(c);
@@ -313,6 +316,121 @@ u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in
 	return (u64)(uintptr_t)j->run_view + *at;
 }
 
+static struct jit_mem entry_field(unsigned base, size_t table, size_t member)
+{
+	return (struct jit_mem){ .base = (u8)base,
+				 .index = JIT_NONE,
+				 .gs = true,
+				 .disp = (s32)(table + member) };
+}
+
+static struct jit_mem fill_field(unsigned n)
+{
+	struct jit_mem m = JIT_FIELD(jit.fill);
+
+	m.disp += (s32)(8 * n);
+	return m;
+}
+
+/* The offset of an address's entry from its part's first: bits of its page number times 32. */
+static void entry_offset(struct jit_code *k, unsigned reg, unsigned page_bits,
+			 unsigned count)
+{
+	jit_shift(k, 5, true, reg, page_bits - 5);
+	jit_alu_imm(k, 4, false, reg, (s32)((count - 1) << 5));
+}
+
+/* T0: the tag that is wanted, T1: the entry where it is not; both as gen_tlb_compare_last() has them. */
+u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write)
+{
+	struct x86_jit *j = c->jit.own;
+	u32 *at = &j->large[t0][t1][write];
+
+	if (*at)
+		return (u64)(uintptr_t)j->run_view + *at;
+
+	const u64 leave = jit_leave_routine(c, t0, t1, false);
+	struct jit_code k = routine_begin(j);
+	const size_t small = offsetof(struct x86_cpu, tlb);
+	const size_t large = offsetof(struct x86_cpu, large);
+	const size_t read_tag = offsetof(struct x86_tlb_entry, read_tag);
+	const size_t write_tag = offsetof(struct x86_tlb_entry, write_tag);
+	const size_t addend = offsetof(struct x86_tlb_entry, addend);
+	const size_t code = offsetof(struct x86_tlb_entry, code);
+	const struct jit_mem base = JIT_FIELD(tlb_base), site = JIT_FIELD(jit.site);
+	const struct jit_mem sites = JIT_FIELD(jit.sites), view = JIT_FIELD(jit.run_view);
+	const struct jit_mem tag = fill_field(0), entry = fill_field(1);
+	const struct jit_mem host = fill_field(2), byte = fill_field(3);
+	struct jit_mem m;
+
+	/* First and last byte in different pages: nothing for us. */
+	jit_store(&k, &tag, t0);
+	jit_store(&k, &entry, t1);
+	jit_shift(&k, 5, true, t0, 7);
+	jit_op_reg(&k, 0x33, false, t0, t1);
+	jit_alu_imm(&k, 4, false, t0, (X86_TLB_COUNT - 1) << 5);
+	jit_jump(&k, 5, leave);
+
+	/* T1: the large entry, of the same part */
+	jit_load(&k, t0, &tag);
+	entry_offset(&k, t0, 21, X86_TLB_LARGE_COUNT);
+	jit_op_mem(&k, 0x8b, false, t1, &base);
+	jit_shift(&k, 5, false, t1, X86_TLB_BITS - X86_TLB_LARGE_BITS);
+	jit_op_reg(&k, 0x03, false, t1, t0);
+	jit_load(&k, t0, &tag);
+	jit_alu_imm(&k, 4, true, t0, (s32) ~(X86_LARGE_SIZE - 4096));
+	m = entry_field(t1, large, write ? write_tag : read_tag);
+	jit_op_mem(&k, 0x3b, true, t0, &m);
+	jit_jump(&k, 5, leave);
+
+	m = entry_field(t1, large, addend);
+	jit_load(&k, t0, &m);
+	jit_store(&k, &host, t0);
+	jit_load(&k, t0, &tag);
+	jit_shift(&k, 5, true, t0, 12);
+	jit_alu_imm(&k, 4, false, t0, 511);
+	m = entry_field(t1, large, code);
+	jit_op_mem(&k, 0x03, true, t0, &m);
+	jit_store(&k, &byte, t0);
+	/* The right to write is that of the large page. */
+	m = entry_field(t1, large, write_tag);
+	jit_load(&k, t0, &m);
+	m = entry_field(t1, large, read_tag);
+	jit_op_mem(&k, 0x3b, true, t0, &m);
+	jit_op_mem(&k, 0x0f44, true, t0, &tag); /* CMOVE; another tag never hits */
+
+	/* T1: the entry to fill, in its part */
+	jit_load(&k, t1, &tag);
+	entry_offset(&k, t1, 12, X86_TLB_COUNT);
+	jit_op_mem(&k, 0x03, false, t1, &base);
+	m = entry_field(t1, small, write_tag);
+	jit_store(&k, &m, t0);
+	jit_load(&k, t0, &tag);
+	m = entry_field(t1, small, read_tag);
+	jit_store(&k, &m, t0);
+	jit_load(&k, t0, &byte);
+	m = entry_field(t1, small, code);
+	jit_store(&k, &m, t0);
+	jit_load(&k, t0, &host);
+	m = entry_field(t1, small, addend);
+	jit_store(&k, &m, t0);
+
+	/* Back to where the look-up hits. */
+	jit_load(&k, t1, &entry);
+	jit_op_mem(&k, 0x8b, false, t0, &site);
+	jit_op_reg(&k, 0x69, true, t0, t0);
+	jit_u32(&k, sizeof(struct jit_site));
+	jit_op_mem(&k, 0x03, true, t0, &sites);
+	m = (struct jit_mem){ .base = (u8)t0,
+			      .index = JIT_NONE,
+			      .disp = offsetof(struct jit_site, patch) };
+	jit_op_mem(&k, 0x8b, false, t0, &m);
+	jit_op_mem(&k, 0x03, true, t0, &view);
+	jit_op_reg(&k, 0xff, false, 4, t0);
+	*at = routine_end(j, &k);
+	return (u64)(uintptr_t)j->run_view + *at;
+}
+
 /* For the table of jumps: this block has no translation. The target is in jit.target. */
 static void write_to_interpreter(struct x86_cpu *c)
 {
@@ -337,6 +455,7 @@ static void routines_write(struct x86_cpu *c)
 	j->sites[0] = (struct jit_site){ .kind = JIT_SITE_LOOKUP, .stack = JIT_NO_REDO };
 	j->full = false;
 	memset(j->leave, 0, sizeof(j->leave));
+	memset(j->large, 0, sizeof(j->large));
 	c->jit.link = 0;
 	write_enter(j);
 	write_load_vectors(j);

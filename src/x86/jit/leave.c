@@ -95,6 +95,15 @@ void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
 	}
 }
 
+static void look_in_large(struct gen *g, const struct cold *cold, struct jit_site *site)
+{
+	const struct jit_mem m = JIT_FIELD(jit.site);
+
+	site->patch = g->r->start + cold->jump + 4;
+	jit_store_imm32(&g->k, &m, jit_site_new(g->c, site), false);
+	jit_jump(&g->k, JIT_ALWAYS, jit_large_routine(g->c, g->t0, g->t1, cold->write));
+}
+
 void gen_cold_emit(struct gen *g, const struct cold *cold)
 {
 	const struct jit_op *o = &g->p->op[cold->op];
@@ -139,11 +148,24 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		site.reg = cold->reg;
 		site.disp = cold->disp;
 		site.size = cold->size;
+		if (cold->large) {
+			look_in_large(g, cold, &site);
+			return;
+		}
 		break;
 	case JIT_SITE_FAULT:
 		break;
 	}
 	gen_leave_by(g, &site, false, g->flags);
+}
+
+struct cold *gen_tlb_miss(struct gen *g, u32 jump, unsigned n, bool write)
+{
+	struct cold *cold = gen_cold_new(g, jump, JIT_SITE_RECORD, n);
+
+	cold->large = true;
+	cold->write = write;
+	return cold;
 }
 
 void gen_miss(struct gen *g, u32 jump, unsigned n)

@@ -150,7 +150,7 @@ static void string_page(struct gen *g, unsigned n, unsigned reg, bool write)
 
 	jit_lea(&g->k, g->t0, &last);
 	jit_move(&g->k, g->t1, reg);
-	gen_miss(g, gen_tlb_compare_last(g, write), n);
+	gen_tlb_miss(g, gen_tlb_compare_last(g, write), n, write);
 	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
 	jit_load(&g->k, g->t0, &m);
 }

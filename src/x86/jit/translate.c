@@ -185,6 +185,8 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 	/* Routines first: they lie in the same memory. */
 	jit_leave_routine(c, p->t0, p->t1, false);
 	jit_leave_routine(c, p->t0, p->t1, true);
+	jit_large_routine(c, p->t0, p->t1, false);
+	jit_large_routine(c, p->t0, p->t1, true);
 	g->c = c;
 	g->p = p;
 	g->t0 = p->t0;
