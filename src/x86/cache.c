@@ -66,26 +66,46 @@ static unsigned page_bucket(u64 ram_page)
 	return (unsigned)ram_page & ((1u << PAGE_BITS) - 1);
 }
 
+/* Memory that takes room where it is written; NULL: none. */
+static void *map_zero(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t any_code_size(u64 pages)
+{
+	return (pages + 511) / 512;
+}
+
+static void maps_free(struct x86_vm *vm)
+{
+	const u64 pages = vm->ram_pages ? vm->ram_pages : 1;
+
+	if (vm->lines)
+		munmap((void *)vm->lines, pages * sizeof(vm->lines[0]));
+	if (vm->mixed)
+		munmap((void *)vm->mixed, pages);
+	if (vm->any_code)
+		munmap((void *)vm->any_code, any_code_size(pages));
+	vm->lines = NULL;
+	vm->mixed = vm->any_code = NULL;
+}
+
 int x86_vm_init(struct x86_vm *vm, _Atomic u8 *code_map, u64 ram_pages)
 {
-	size_t lines_size = (ram_pages ? ram_pages : 1) * sizeof(vm->lines[0]);
-	size_t mixed_size = ram_pages ? ram_pages : 1;
+	const u64 pages = ram_pages ? ram_pages : 1;
 
 	memset(vm, 0, sizeof(*vm));
 	vm->code_map = code_map;
 	vm->ram_pages = ram_pages;
-	vm->lines = mmap(NULL, lines_size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (vm->lines == MAP_FAILED) {
-		vm->lines = NULL;
-		return -ENOMEM;
-	}
-	vm->mixed = mmap(NULL, mixed_size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (vm->mixed == MAP_FAILED) {
-		munmap((void *)vm->lines, lines_size);
-		vm->lines = NULL;
-		vm->mixed = NULL;
+	vm->lines = map_zero(pages * sizeof(vm->lines[0]));
+	vm->mixed = map_zero(pages);
+	vm->any_code = map_zero(any_code_size(pages));
+	if (!vm->lines || !vm->mixed || !vm->any_code) {
+		maps_free(vm);
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&vm->code_lock, NULL);
@@ -99,24 +119,19 @@ void x86_vm_done(struct x86_vm *vm)
 {
 	if (!vm->lines)
 		return;
-	munmap((void *)vm->lines,
-	       (vm->ram_pages ? vm->ram_pages : 1) * sizeof(vm->lines[0]));
-	munmap((void *)vm->mixed, vm->ram_pages ? vm->ram_pages : 1);
+	maps_free(vm);
 	pthread_mutex_destroy(&vm->code_lock);
 	pthread_mutex_destroy(&vm->split_lock);
-	vm->lines = NULL;
 }
 
 int x86_cache_new(struct x86_cpu *c)
 {
-	struct x86_cache *k = mmap(NULL, sizeof(*k), PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct x86_cache *k = map_zero(sizeof(*k));
 
-	if (k == MAP_FAILED)
+	if (!k)
 		return -ENOMEM;
-	k->arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (k->arena == MAP_FAILED) {
+	k->arena = map_zero(ARENA_SIZE);
+	if (!k->arena) {
 		munmap(k, sizeof(*k));
 		return -ENOMEM;
 	}
@@ -187,7 +202,7 @@ static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable)
 	}
 	*b = (struct x86_block){
 		.gpa = f.gpa,
-		.mode = mode,
+		.mode = (u16)mode,
 		.ram_page = f.cacheable ? f.ram_page : X86_NO_RAM_PAGE,
 		.ram_page2 = X86_NO_RAM_PAGE,
 		.heat = x86_jit_threshold ? x86_jit_threshold : 1,
@@ -374,6 +389,7 @@ static u64 mark(struct x86_cpu *c, const struct x86_fetch *f, unsigned offset,
 		had |= lines;
 		atomic_store(&vm->lines[f->ram_page], had);
 		atomic_store(&vm->code_map[f->ram_page], 1);
+		atomic_store(&vm->any_code[f->ram_page / 512], 1);
 		barrier_all(vm);
 	}
 	pthread_mutex_unlock(&vm->code_lock);
@@ -450,6 +466,22 @@ void x86_code_hit(struct x86_cpu *c, const _Atomic u8 *code, unsigned offset,
 		atomic_store(&vm->code_map[page], 0);
 	}
 	pthread_mutex_unlock(&vm->code_lock);
+}
+
+bool x86_is_any_code(const struct x86_vm *vm, const _Atomic u8 *byte)
+{
+	return byte >= vm->any_code && byte < vm->any_code + any_code_size(vm->ram_pages);
+}
+
+void x86_large_written(struct x86_cpu *c, const _Atomic u8 *any_code)
+{
+	const struct x86_vm *vm = c->vm;
+	const u64 first = (u64)(any_code - vm->any_code) * 512;
+
+	x86_tlb_not_quiet(c, any_code);
+	for (u64 page = first; page < first + 512 && page < vm->ram_pages; page++)
+		if (atomic_load(&vm->code_map[page]))
+			x86_code_hit(c, &vm->code_map[page], 0, 4096);
 }
 
 static void drop_page(struct x86_cpu *c, u64 ram_page)

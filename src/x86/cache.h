@@ -51,6 +51,8 @@ struct x86_vm {
 	u64 ram_pages;
 	_Atomic u64 *lines; /* a word a RAM page: 64-byte lines that hold code */
 	_Atomic u8 *mixed;  /* a byte a RAM page: had a hit before */
+	/* A byte for 512 RAM pages: code was decoded from one of them since the VM began. */
+	_Atomic u8 *any_code;
 	pthread_mutex_t code_lock;
 	pthread_mutex_t split_lock; /* LOCK on what no host instruction can do at once */
 	unsigned cpu_count;	    /* those made so far */
@@ -106,6 +108,10 @@ void x86_drop_wake(struct x86_vm *vm);
  */
 void x86_code_hit(struct x86_cpu *c, const _Atomic u8 *code, unsigned offset,
 		  unsigned size);
+
+/* The same for a store that looked at any_code alone: where in the 2 MiB is not known. */
+bool x86_is_any_code(const struct x86_vm *vm, const _Atomic u8 *byte);
+void x86_large_written(struct x86_cpu *c, const _Atomic u8 *any_code);
 
 /* What dropped records do: leave, to be looked up again. */
 void x86_dead_record(struct x86_cpu *c, const struct x86_insn *i);

@@ -126,24 +126,25 @@ _Static_assert(sizeof(struct x86_insn) == 32, "two records a cache line");
  */
 struct x86_block {
 	u64 gpa;		     /* of the first byte; with mode the key of the cache */
-	u32 mode;		     /* X86_MODE_... it was decoded for */
-	u16 count;		     /* instructions, without the end record */
-	u16 bytes;		     /* of code */
 	struct x86_block *next_hash; /* cache.c: same bucket */
 	struct x86_block *next_page; /* cache.c: same page */
 	u64 ram_page;		     /* of the first byte, X86_NO_RAM_PAGE in ROM */
 	u64 ram_page2;		     /* of the last byte where it crosses, else X86_NO_RAM_PAGE */
 	struct x86_block *next_page2;
-	u8 dead;    /* 1: dropped */
-	u8 once;    /* 1: not kept, valid for one execution only */
-	u8 narrow;  /* translated again: each access is looked up by itself */
-	u8 crossed; /* look-ups that missed because they covered more than the access */
-	u32 heat;   /* entries until it is translated */
-	u32 region; /* its translation: jit.h; 0: none */
-	u32 spare2;
+	u16 mode;     /* X86_MODE_... it was decoded for */
+	u16 bytes;    /* of code */
+	u8 count;     /* instructions, without the end record */
+	u8 dead : 1;  /* dropped */
+	u8 once : 1;  /* not kept, valid for one execution only */
+	/* How it is translated: region.h, jit_shape. */
+	u8 narrow : 1, restless : 1, wide : 1;
+	u8 crossed;   /* look-ups that missed because they covered more than the access */
+	u8 spare;
+	u32 heat;     /* entries until it is translated */
+	u32 region;   /* its translation: jit.h; 0: none */
 	struct x86_insn insn[];
 };
-_Static_assert(sizeof(struct x86_block) % 8 == 0, "records are aligned");
+_Static_assert(sizeof(struct x86_block) == 64, "a cache line, and records aligned behind it");
 #define X86_NO_RAM_PAGE UINT64_MAX
 
 /*
@@ -182,13 +183,22 @@ struct x86_tlb_entry {
 };
 
 /*
- * Behind it, for translated code, pages of 2 MiB that are RAM throughout, in one piece and not logged:
- * the tags are those of an entry with 9 address bits less, `code` is the first 4 KiB's. Entries of
- * KERNEL_SPACE (mmu.c) are global ones only.
+ * Behind it, for translated code, pages of 2 MiB that are RAM throughout, in one piece and not logged.
+ * Tags are those of the TLB with 9 address bits less. Entries of KERNEL_SPACE (mmu.c) are global ones only.
  */
-#define X86_TLB_LARGE_BITS (X86_TLB_BITS - 5)
-#define X86_TLB_LARGE_COUNT (1u << X86_TLB_LARGE_BITS)
+#define X86_TLB_LARGE_COUNT 64u
+#define X86_TLB_LARGE_PART_BITS 12 /* of a part's size in bytes */
 #define X86_LARGE_SIZE BIT64(21)
+
+struct x86_tlb_large {
+	u64 read_tag;
+	u64 write_tag;
+	u64 quiet_tag;	      /* write_tag where no page of it held code */
+	u64 addend;
+	_Atomic u8 *code;     /* of its first 4 KiB */
+	_Atomic u8 *any_code; /* after a store that relied on quiet_tag: nonzero = x86_large_written() */
+	u64 spare[2];
+};
 
 /* Why the run loop should look up at the next block; set by any thread (atomic or). */
 #define X86_ATTN_KICK 1u
@@ -243,6 +253,9 @@ struct x86_jit_state {
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
 	struct x86_jit_sticky sticky[16];
 	u64 fill[4];	      /* what the look-up in `large` works with */
+	/* Look-ups of a kind that may still be done before we see how much time they take: jit_shape. */
+	s32 sticky_credit, large_credit;
+	u64 credit_since; /* host TSC when they were given */
 	struct jit_site *sites;
 	u64 run_view;	      /* host address of the code memory */
 	u64 string[2];	      /* MOVS, STOS: addend of the destination; its byte in the code map */
@@ -280,7 +293,7 @@ struct x86_cpu {
 	u64 *link; /* link slot of the branch that left to the loop, or NULL */
 	struct x86_jit_state jit;
 	struct x86_tlb_entry tlb[X86_TLB_PARTS][X86_TLB_COUNT];
-	struct x86_tlb_entry large[X86_TLB_PARTS][X86_TLB_LARGE_COUNT];
+	struct x86_tlb_large large[X86_TLB_PARTS][X86_TLB_LARGE_COUNT];
 	struct x86_jump_entry jump[X86_JUMP_COUNT];
 
 	/*

@@ -272,11 +272,17 @@ static void entry_empty(struct x86_tlb_entry *e)
 	e->read_tag = e->write_tag = X86_TAG_NONE;
 }
 
+static const struct x86_tlb_large no_large = {
+	.read_tag = X86_TAG_NONE,
+	.write_tag = X86_TAG_NONE,
+	.quiet_tag = X86_TAG_NONE,
+};
+
 static void large_empty(struct x86_cpu *c)
 {
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
 		for (unsigned n = 0; n < X86_TLB_LARGE_COUNT; n++)
-			entry_empty(&c->large[part][n]);
+			c->large[part][n] = no_large;
 }
 
 /* What a CR3 load forgets of KERNEL_SPACE. */
@@ -427,7 +433,7 @@ void x86_tlb_flush_page(struct x86_cpu *c, gva_t a)
 
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++) {
 		part_forget(c->tlb[part], first, last);
-		entry_empty(&c->large[part][large_index(a)]);
+		c->large[part][large_index(a)] = no_large;
 	}
 	if (bit_of(m->huge, huge_bit(a)))
 		large_empty(c);
@@ -497,17 +503,31 @@ static void enter_large(struct x86_cpu *c, gva_t a, u64 key, const struct walk *
 {
 	const u64 within = X86_LARGE_SIZE - 1;
 	const struct x86_page *page = x86_physical_page(c, w->gpa & ~within);
-	struct x86_tlb_entry *e = &c->large[x86_tlb_part(key)][large_index(a)];
+	struct x86_tlb_large *e = &c->large[x86_tlb_part(key)][large_index(a)];
+	const bool write = w->dirty && w->may_write && page->writable;
 	const bool watched = c->s.dr7 & 0xff;
 
-	if (page->span < X86_LARGE_SIZE || page->dirty || watched ||
-	    ((key & 0xfff) >> 2 == KERNEL_SPACE && !w->global))
+	if (page->span < X86_LARGE_SIZE || page->ram_page % 512 || page->dirty ||
+	    watched || ((key & 0xfff) >> 2 == KERNEL_SPACE && !w->global))
 		return;
+	*e = no_large;
 	e->read_tag = (a & ~within) | key;
-	e->write_tag = w->dirty && w->may_write && page->writable ? e->read_tag
-								  : X86_TAG_NONE;
 	e->addend = (u64)(uintptr_t)page->host - (a & ~within);
 	e->code = page->code;
+	e->any_code = &c->vm->any_code[page->ram_page / 512];
+	if (!write)
+		return;
+	e->write_tag = e->read_tag;
+	if (!atomic_load(e->any_code))
+		e->quiet_tag = e->read_tag;
+}
+
+void x86_tlb_not_quiet(struct x86_cpu *c, const _Atomic u8 *any_code)
+{
+	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
+		for (unsigned n = 0; n < X86_TLB_LARGE_COUNT; n++)
+			if (c->large[part][n].any_code == any_code)
+				c->large[part][n].quiet_tag = X86_TAG_NONE;
 }
 
 void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigned access,

@@ -34,6 +34,8 @@ void x86_mmu_free(struct x86_cpu *c);
 /* The physical map changed: everything that came from bus->resolve goes. VP stands. */
 void x86_mmu_map_changed(struct x86_cpu *c);
 void x86_tlb_drop_write_rights(struct x86_cpu *c);
+/* Pages of 2 MiB with this byte are written to by way of the TLB from now on. */
+void x86_tlb_not_quiet(struct x86_cpu *c, const _Atomic u8 *any_code);
 
 /*
  * Translate for one access within a page, setting A and D; raises #PF. The linear address is

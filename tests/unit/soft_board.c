@@ -4,6 +4,8 @@
 
 #include <sys/mman.h>
 
+#include "x86/jit/jit.h"
+
 static void bus_resolve(void *arg, gpa_t gpa, struct x86_page *ret_page)
 {
 	struct board_vp *vp = arg;
@@ -155,7 +157,11 @@ bool board_start(struct board *m, unsigned vps)
 	m->dirty_map = calloc(RAM_SIZE >> 12, 1);
 	CHECK(m->code_map && m->dirty_map);
 
+	/* Everything that runs twice is translated, in all shapes that there are, whatever the clock says. */
+	x86_jit_threshold = 1;
+	x86_jit_patience.sticky = x86_jit_patience.large = UINT64_MAX;
 	struct engine_vm_config config = {
+		.kind = BOARD_TRANSLATES ? HV_ENGINE_SOFT : HV_ENGINE_INTERP,
 		.vp_count = vps,
 		.ram_size = RAM_SIZE,
 		.code_map = m->code_map,
@@ -337,6 +343,11 @@ enum engine_exit board_continue(struct board *m, unsigned vp)
 {
 	enum engine_exit r;
 
+	if (!m->vp[vp].thread || !pthread_equal(m->vp[vp].thread, pthread_self())) {
+		m->vp[vp].thread = pthread_self();
+		if (engine_soft_ops.vp_thread_start(m->vp[vp].vp) < 0)
+			return ENGINE_FAILED;
+	}
 	do {
 		r = engine_soft_ops.vp_run(m->vp[vp].vp);
 	} while (r == ENGINE_KICKED);

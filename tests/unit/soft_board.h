@@ -19,7 +19,14 @@
 
 #include "harness.h"
 
+#include <pthread.h>
+
 #include "hv/engine.h"
+
+/* unit-soft is the interpreter alone, unit-soft-translated is built with 1. */
+#ifndef BOARD_TRANSLATES
+#define BOARD_TRANSLATES 0
+#endif
 
 #define RAM_SIZE 0x1000000ull
 #define ROM 0x1000000ull /* one page, copied from m->rom */
@@ -67,6 +74,7 @@ struct board {
 		struct board *board;
 		struct engine_vp *vp;
 		unsigned index;
+		pthread_t thread;   /* that runs it */
 		_Atomic int vector; /* what interrupt_take gives once; -1 none */
 	} vp[BOARD_VPS];
 	unsigned vp_count;

@@ -448,6 +448,38 @@ TEST(global_code_stays_until_invlpg)
 	board_stop(&b);
 }
 
+GUEST_CODE(walks_and_writes_code, "mov $1, %r8d; xor %esi, %esi\n"
+				  "1: mov $0x400000, %ebx\n"
+				  "2: mov (%rbx), %eax; mov %r8d, 0x11(%rbx); add $4096, "
+				  "%rbx\n"
+				  "cmp $0xe00000, %rbx; jb 2b\n"
+				  "cmp $30, %r8d; jb 3f; call *%rdi; add %rax, %rsi\n"
+				  "3: inc %r8d; cmp $61, %r8d; "
+				  "jne 1b; hlt");
+
+/*
+ * More pages than the TLB has entries, in pages of 2 MiB: translated code comes to look those up first, and
+ * then to trust that none of them holds code. Then one does: a function whose result is overwritten.
+ */
+TEST(code_in_large_pages_is_seen_to_change)
+{
+	static const u8 function[] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov $0, %eax; ret */
+
+	for (unsigned user = 0; user < 2; user++) {
+		ASSERT_OK(board_start(&b, 1));
+		board_put(&b, CODE, &walks_and_writes_code);
+		board_long_mode(&b, 0, CODE);
+		if (user)
+			board_user_mode(&b, 0);
+		memcpy(b.ram + 0xc00010, function, sizeof(function));
+		b.state[0].gpr[R_DI] = 0xc00010;
+		ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
+		ASSERT_EQ(board_exception(&b), user ? 13 : -1); /* HLT */
+		ASSERT_EQ(b.state[0].gpr[R_SI], 60 * 61 / 2 - 29 * 30 / 2);
+		board_stop(&b);
+	}
+}
+
 GUEST_CODE_BITS(paged_32, 32,
 		"mov %ecx, %cr3; mov %edx, %cr0; jmp 1f\n"
 		"1: mov (%ebx), %eax; mov %eax, 4(%ebx); mov (%esi), %edi; hlt");

@@ -20,7 +20,9 @@ TEST(a_loop_runs_and_halts)
 	struct hv_stats stats = { 0 };
 
 	engine_soft_ops.vp_count(b.vp[0].vp, &stats);
-	ASSERT_EQ(stats.instructions, 3000003);
+	/* What is translated is not counted. */
+	ASSERT(stats.instructions <= 3000003);
+	ASSERT(BOARD_TRANSLATES || stats.instructions == 3000003);
 	board_stop(&b);
 }
 

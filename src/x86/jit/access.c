@@ -85,8 +85,9 @@ static struct jit_mem segment_base(unsigned seg)
 	return m;
 }
 
-/* T1 = linear address of the fact's first byte. */
-static void linear_address(struct gen *g, const struct jit_access *a, s32 disp)
+/* reg = linear address of the fact's first byte. */
+static void linear_address(struct gen *g, unsigned reg, const struct jit_access *a,
+			   s32 disp)
 {
 	struct jit_code *k = &g->k;
 	struct jit_mem m = {
@@ -96,14 +97,17 @@ static void linear_address(struct gen *g, const struct jit_access *a, s32 disp)
 	if (a->rip) {
 		const struct jit_mem page = JIT_FIELD(jit.rip_page);
 
-		jit_load(k, g->t1, &page);
-		m.base = (u8)g->t1;
+		jit_load(k, reg, &page);
+		m.base = (u8)reg;
 	}
-	jit_lea(k, g->t1, &m);
+	if (m.base != JIT_NONE && m.index == JIT_NONE && disp == 0)
+		jit_move(k, reg, m.base);
+	else
+		jit_lea(k, reg, &m);
 	if (a->seg != SEG_FLAT) {
 		const struct jit_mem base = segment_base(a->seg);
 
-		jit_op_mem(k, 0x03, true, g->t1, &base);
+		jit_op_mem(k, 0x03, true, reg, &base);
 	}
 }
 
@@ -148,23 +152,15 @@ static void slot_of(unsigned fact, struct jit_mem *slot, struct jit_mem *code)
 	code->disp += (s32)(8 * fact);
 }
 
-u32 gen_tlb_compare(struct gen *g, unsigned size, bool write)
-{
-	struct jit_code *k = &g->k;
-	const struct jit_mem last = { .base = (u8)g->t1,
-				      .index = JIT_NONE,
-				      .disp = (s32)size - 1 };
-
-	jit_lea(k, g->t0, &last);
-	return gen_tlb_compare_last(g, write);
-}
-
-u32 gen_tlb_compare_last(struct gen *g, bool write)
+/* T1 is the entry's offset, T0 the last byte. */
+static u32 compare_tags(struct gen *g, bool write)
 {
 	struct jit_code *k = &g->k;
 	const struct jit_mem key = JIT_FIELD(key);
+	const struct jit_mem tag =
+		gen_tlb_field(g, write ? offsetof(struct x86_tlb_entry, write_tag)
+				       : offsetof(struct x86_tlb_entry, read_tag));
 
-	jit_shift(k, 5, false, g->t1, 7);
 	jit_alu_imm(k, 4, false, g->t1, (X86_TLB_COUNT - 1) << 5);
 	if (!in_user_mode(g)) {
 		const struct jit_mem base = JIT_FIELD(tlb_base);
@@ -173,25 +169,63 @@ u32 gen_tlb_compare_last(struct gen *g, bool write)
 	}
 	jit_alu_imm(k, 4, true, g->t0, -4096);
 	jit_op_mem(k, 0x0b, true, g->t0, &key);
-
-	const struct jit_mem tag =
-		gen_tlb_field(g, write ? offsetof(struct x86_tlb_entry, write_tag)
-				       : offsetof(struct x86_tlb_entry, read_tag));
-
 	jit_op_mem(k, 0x3b, true, g->t0, &tag);
 	return jit_jump_forward(k, 5);
 }
 
+u32 gen_tlb_compare_last(struct gen *g, bool write)
+{
+	jit_shift(&g->k, 5, false, g->t1, 7);
+	return compare_tags(g, write);
+}
+
+/* T1 = entry of the TLB for the access's range, T0 = the tag that it must have; the displacement of the
+ * jump if it has not. */
+static u32 compare_small(struct gen *g, const struct jit_access *a, s32 disp,
+			 unsigned size)
+{
+	const bool simple = is_simple(a);
+	struct jit_mem last = { .base = (u8)g->t1,
+				.index = JIT_NONE,
+				.disp = (s32)size - 1 };
+
+	if (simple && disp == 0) {
+		last.base = a->base;
+		jit_lea(&g->k, g->t0, &last);
+		jit_rotate_into(&g->k, g->t1, a->base, 7);
+		return compare_tags(g, a->write);
+	}
+	linear_address(g, g->t1, a, disp);
+	jit_lea(&g->k, g->t0, &last);
+	return gen_tlb_compare_last(g, a->write);
+}
+
 /* A miss; C looks whether it was the range that crossed a page. */
 static void range_miss(struct gen *g, u32 jump, unsigned n, const struct jit_access *a,
-		       s32 disp, unsigned size, bool write)
+		       s32 disp, unsigned size)
 {
-	struct cold *cold = gen_tlb_miss(g, jump, n, write);
+	struct cold *cold = gen_tlb_miss(g, jump, n, a->write);
 
 	if (is_simple(a) && size > a->size) {
 		cold->reg = a->base;
 		cold->disp = disp;
 		cold->size = (u16)size;
+	}
+}
+
+/* T0 = addend, of a write T1 = byte of the code map; by way of the TLB. */
+static void probe_small(struct gen *g, unsigned n, const struct jit_access *a, s32 disp,
+			unsigned size)
+{
+	struct jit_code *k = &g->k;
+	struct jit_mem m;
+
+	range_miss(g, compare_small(g, a, disp, size), n, a, disp, size);
+	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
+	jit_load(k, g->t0, &m);
+	if (a->write) {
+		m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, code));
+		jit_load(k, g->t1, &m);
 	}
 }
 
@@ -220,9 +254,12 @@ static void probe_sticky(struct gen *g, unsigned n, const struct jit_access *a,
 	const struct jit_mem addend =
 		sticky_field(which, offsetof(struct x86_jit_sticky, addend));
 
-	linear_address(g, a, first_byte(a, f));
-	jit_op_mem(k, 0x2b, true, g->t1, &page);
-	jit_alu_imm(k, 7, true, g->t1, (s32)(4096 - (f->hi - f->lo)));
+	/* How far into that page; from there to the host's page, or to the addend. */
+	const unsigned reg = is_simple(a) ? g->t1 : g->t0;
+
+	linear_address(g, reg, a, first_byte(a, f));
+	jit_op_mem(k, 0x2b, true, reg, &page);
+	jit_alu_imm(k, 7, true, reg, (s32)(4096 - (f->hi - f->lo)));
 	struct cold *cold = gen_cold_new(g, jit_jump_forward(k, 7), GEN_COLD_FILL, n);
 
 	cold->sticky = f->sticky;
@@ -230,7 +267,12 @@ static void probe_sticky(struct gen *g, unsigned n, const struct jit_access *a,
 	cold->disp = first_byte(a, f);
 	cold->size = (u16)(f->hi - f->lo);
 	cold->back = jit_offset(k);
-	jit_load(k, g->t0, &addend);
+	if (is_simple(a)) {
+		jit_load(k, g->t0, &addend);
+	} else {
+		g->sticky_host |= BIT(which);
+		jit_op_mem(k, 0x03, true, g->t0, &addend);
+	}
 }
 
 void gen_fill_emit(struct gen *g, const struct cold *cold)
@@ -244,32 +286,91 @@ void gen_fill_emit(struct gen *g, const struct cold *cold)
 		sticky_field(which, offsetof(struct x86_jit_sticky, addend));
 	const struct jit_mem code =
 		sticky_field(which, offsetof(struct x86_jit_sticky, code));
-	struct jit_mem m;
 
-	linear_address(g, a, cold->disp);
-	range_miss(g, gen_tlb_compare(g, cold->size, a->write), cold->op, a, cold->disp,
-		   cold->size, a->write);
-	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
-	jit_load(k, g->t0, &m);
-	jit_store(k, &addend, g->t0);
-	if (a->write) {
-		m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, code));
-		jit_load(k, g->t1, &m);
+	const struct jit_mem credit = JIT_FIELD(jit.sticky_credit);
+
+	jit_decrement(k, &credit);
+	gen_miss(g, jit_jump_forward(k, 8), cold->op);
+	probe_small(g, cold->op, a, cold->disp, cold->size);
+	if (a->write)
 		jit_store(k, &code, g->t1);
-	}
-	linear_address(g, a, cold->disp);
+	linear_address(g, g->t1, a, cold->disp);
 	jit_alu_imm(k, 4, true, g->t1, -4096);
 	jit_store(k, &page, g->t1);
+	if (is_simple(a)) {
+		jit_store(k, &addend, g->t0);
+	} else {
+		jit_op_reg(k, 0x03, true, g->t0, g->t1);
+		jit_store(k, &addend, g->t0);
+		linear_address(g, g->t0, a, cold->disp);
+		jit_op_reg(k, 0x2b, true, g->t0, g->t1);
+	}
 	jit_jump(k, JIT_ALWAYS, k->origin + cold->back);
+}
+
+/* ---- pages of 2 MiB ---- */
+
+static struct jit_mem large_field(const struct gen *g, size_t member)
+{
+	const size_t part = sizeof(g->c->large[0]) * x86_tlb_part(2);
+
+	return (struct jit_mem){ .base = (u8)g->t1,
+				 .index = JIT_NONE,
+				 .gs = true,
+				 .disp = (s32)(offsetof(struct x86_cpu, large) + part +
+					       member) };
+}
+
+/* T0 = addend; of a write, T1 = byte of the code map, or one for the whole of the 2 MiB. User mode. */
+static void probe_wide(struct gen *g, unsigned n, const struct jit_access *a, s32 disp,
+		       unsigned size)
+{
+	struct jit_code *k = &g->k;
+	const struct jit_mem key = JIT_FIELD(key);
+	const struct jit_mem last = { .base = (u8)g->t1,
+				      .index = JIT_NONE,
+				      .disp = (s32)size - 1 };
+	const struct jit_mem tag =
+		large_field(g, a->write ? offsetof(struct x86_tlb_large, quiet_tag)
+					: offsetof(struct x86_tlb_large, read_tag));
+	struct jit_mem m;
+
+	linear_address(g, g->t1, a, disp);
+	jit_lea(k, g->t0, &last);
+	jit_large_offset(k, g->t1);
+	jit_alu_imm(k, 4, true, g->t0, -(s32)X86_LARGE_SIZE);
+	jit_op_mem(k, 0x0b, true, g->t0, &key);
+	jit_op_mem(k, 0x3b, true, g->t0, &tag);
+
+	struct cold *cold = gen_cold_new(g, jit_jump_forward(k, 5), GEN_COLD_SMALL, n);
+
+	m = large_field(g, offsetof(struct x86_tlb_large, addend));
+	jit_load(k, g->t0, &m);
+	if (a->write) {
+		m = large_field(g, offsetof(struct x86_tlb_large, any_code));
+		jit_load(k, g->t1, &m);
+	}
+	cold->which = a == &g->p->op[n].access[1];
+	cold->disp = disp;
+	cold->size = (u16)size;
+	cold->back = jit_offset(k);
+}
+
+void gen_small_emit(struct gen *g, const struct cold *cold)
+{
+	probe_small(g, cold->op, &g->p->op[cold->op].access[cold->which], cold->disp,
+		    cold->size);
+	jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
 }
 
 /* Look the page up: a new fact, in T0; for a write the code-map pointer may be in T1. */
 static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 {
 	const struct jit_op *o = &g->p->op[n];
+	const struct x86_block *head = g->p->head;
 	struct jit_code *k = &g->k;
 	struct fact f = { .key = *a, .write = a->write, .sticky = -1 };
-	struct jit_mem slot, code, m;
+	struct jit_mem slot, code;
 	bool again;
 
 	range_of(g, n, a, &f, &again);
@@ -280,7 +381,7 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 	const s32 disp = first_byte(a, &f);
 	const unsigned at = g->fact_count++;
 
-	if (o->in_loop && g->sticky_count < GEN_STICKY)
+	if (o->in_loop && !head->restless && !head->wide && g->sticky_count < GEN_STICKY)
 		f.sticky = (s8)g->sticky_count++;
 	gen_flags_clobber(g, o->live_in);
 	g->code_t1 = -1;
@@ -288,19 +389,22 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 		probe_sticky(g, n, a, &f);
 		f.code_saved = f.write;
 	} else {
-		linear_address(g, a, disp);
-		range_miss(g, gen_tlb_compare(g, (unsigned)(f.hi - f.lo), f.write), n, a,
-			   disp, (unsigned)(f.hi - f.lo), f.write);
-		m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
-		jit_load(k, g->t0, &m);
-		if (f.write) {
-			m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, code));
-			jit_load(k, g->t1, &m);
+		const unsigned size = (unsigned)(f.hi - f.lo);
+
+		if (head->wide)
+			probe_wide(g, n, a, disp, size);
+		else
+			probe_small(g, n, a, disp, size);
+		if (f.write)
 			g->code_t1 = (int)at;
+		if (!is_simple(a) && f.write) {
+			finish_address(g, a, disp);
+		} else if (!is_simple(a)) {
+			/* Again, but beside the load of the addend instead of behind it. */
+			linear_address(g, g->t1, a, disp);
+			jit_op_reg(k, 0x03, true, g->t0, g->t1);
 		}
 	}
-	if (!is_simple(a))
-		finish_address(g, a, disp);
 	slot_of(at, &slot, &code);
 	if (again) {
 		jit_store(k, &slot, g->t0);
@@ -365,6 +469,11 @@ static void written_range(const struct gen *g, unsigned n, const struct fact *f,
 	const struct jit_op *o = &g->p->op[n];
 
 	cold->size = 0;
+	if (f->key.rip) {
+		cold->reg = JIT_NONE;
+		cold->disp = (s32)f->lo & 0xfff;
+		cold->size = (u16)(f->hi - f->lo);
+	}
 	if (!is_simple(&f->key))
 		return;
 	for (unsigned reg = 0; reg < 16; reg++) {

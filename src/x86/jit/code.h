@@ -25,7 +25,7 @@ struct jit_site {
 	u16 record;
 	u8 kind;
 	u8 direct; /* JUMP: to the entry that takes flags in the host's register */
-	s32 disp;  /* WRITTEN: where, reg + disp; size 0: anywhere in the page */
+	s32 disp; /* WRITTEN: where, reg + disp, or in the page without reg; size 0: anywhere in it */
 	u16 size;
 	u8 reg;
 	u8 flags_in_host; /* FAULT */
@@ -75,6 +75,9 @@ u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in
  * the TLB's entry and goes on behind the look-up (jit_site.patch), or leaves there.
  */
 u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write);
+
+/* The address in reg becomes the offset of its entry in a part of `large`. */
+void jit_large_offset(struct jit_code *k, unsigned reg);
 
 u32 jit_site_new(struct x86_cpu *c, const struct jit_site *site);
 

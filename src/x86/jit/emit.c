@@ -150,6 +150,22 @@ void jit_test_mem32(struct jit_code *k, const struct jit_mem *m)
 	jit_u8(k, 0);
 }
 
+void jit_decrement(struct jit_code *k, const struct jit_mem *m)
+{
+	jit_op_mem(k, 0x83, false, 5, m);
+	jit_u8(k, 1);
+}
+
+void jit_rotate_into(struct jit_code *k, unsigned to, unsigned from, unsigned count)
+{
+	jit_u8(k, 0xc4); /* RORX */
+	jit_u8(k, 0x43 | (to & 8 ? 0 : 0x80u) | (from & 8 ? 0 : 0x20u));
+	jit_u8(k, 0x7b);
+	jit_u8(k, 0xf0);
+	jit_u8(k, 0xc0 | (to & 7) << 3 | (from & 7));
+	jit_u8(k, count);
+}
+
 /* ---- jumps ------------------------------------------------------------------------------------- */
 
 u32 jit_jump(struct jit_code *k, unsigned cc, u64 target)

@@ -75,6 +75,11 @@ void jit_shift(struct jit_code *k, unsigned ext, bool wide, unsigned reg, unsign
 void jit_test_mem8(struct jit_code *k, const struct jit_mem *m);
 void jit_test_mem32(struct jit_code *k, const struct jit_mem *m);
 
+/* 32 bits; SF tells when it went below 0. */
+void jit_decrement(struct jit_code *k, const struct jit_mem *m);
+/* The low half of `from`, turned right, into `to`; no flags change. */
+void jit_rotate_into(struct jit_code *k, unsigned to, unsigned from, unsigned count);
+
 /* Jumps to a host address; near form always, so that they can be patched. Return the offset of the
  * displacement in the buffer. cc is the condition, or JIT_ALWAYS. */
 #define JIT_ALWAYS 16u

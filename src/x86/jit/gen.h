@@ -21,7 +21,8 @@
  * not just a register and a displacement.
  *
  * Sticky: the look-up lies in a loop. It first compares with the page that the same place met in the
- * last round (jit.sticky), and goes to the TLB only if it is another one. Before the first round
+ * last round (jit.sticky), and goes to the TLB only if it is another one. `addend` is that, or where
+ * the address is not just a register and a displacement the host's page. Before the first round
  * page and addend are such that what hits nevertheless, an address that is not canonical, is not
  * canonical for the host either: it faults, and the interpreter does the instruction.
  */
@@ -35,7 +36,10 @@ struct fact {
 };
 
 /* What a cold piece is; the first ones are sites. */
-enum { GEN_COLD_FILL = 16 };
+enum {
+	GEN_COLD_FILL = 16, /* sticky: another page than in the last round */
+	GEN_COLD_SMALL,	    /* wide: not in `large` */
+};
 
 struct cold {
 	u32 jump; /* displacement to land */
@@ -50,8 +54,8 @@ struct cold {
 	bool large;   /* RECORD: a look-up missed, its page may be in `large` */
 	bool write;   /* that look-up was for writing */
 	s8 sticky;    /* FILL */
-	u8 which;     /* FILL: the access of the instruction */
-	u32 back;     /* FILL: where it goes on */
+	u8 which;     /* FILL, SMALL: the access of the instruction */
+	u32 back;     /* FILL, SMALL: where it goes on */
 };
 
 struct gen {
@@ -65,6 +69,7 @@ struct gen {
 	unsigned fact_count;
 	unsigned sticky_count;
 	unsigned sticky_ready; /* so many are made ready at the entry */
+	u32 sticky_host;       /* bit n: addend of the n-th is the host's page */
 	int in_t0;	       /* the fact whose addend T0 holds, -1 */
 	int code_t1;	       /* the fact whose code-map pointer T1 holds, -1 */
 	int pending; /* a store through this fact is still to be followed by the look at the code map */
@@ -126,12 +131,11 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip);
 void gen_stored(struct gen *g, unsigned n, int at);
 void gen_flush_pending(struct gen *g);
 bool gen_continues_run(const struct gen *g, const struct jit_op *o);
-/* The cold part of a sticky look-up. */
+/* The cold parts of a sticky look-up and of a wide one. */
 void gen_fill_emit(struct gen *g, const struct cold *cold);
-/* T1 = entry of the TLB for the address in T1 (its offset from c->tlb), T0 = the tag that bytes 0 to
- * size - 1 from there must have; compared with the entry's; the displacement of the jump if different. */
-u32 gen_tlb_compare(struct gen *g, unsigned size, bool write);
-/* The same with the last byte's address in T0 already; less than 4 MiB from the first. */
+void gen_small_emit(struct gen *g, const struct cold *cold);
+/* First byte's address in T1, last byte's in T0, less than 4 MiB apart. T1 becomes the entry of the TLB (its
+ * offset from gen_tlb_field's), T0 the tag that it must have; the displacement of the jump if it has not. */
 u32 gen_tlb_compare_last(struct gen *g, bool write);
 struct jit_mem gen_tlb_field(const struct gen *g, size_t member);
 
@@ -151,7 +155,7 @@ void gen_exit_direct(struct gen *g, s32 rip);
 /* To the RIP in T0: through the table of jumps. The flags go through the slot. popped: jit_site.stack. */
 void gen_exit_lookup(struct gen *g, unsigned n, s32 popped);
 void gen_cold_emit(struct gen *g, const struct cold *cold);
-/* The jump at `jump` is a look-up that gen_tlb_compare() has written, of instruction n. */
+/* The jump at `jump` is a look-up that gen_tlb_compare_last() has written, of instruction n. */
 struct cold *gen_tlb_miss(struct gen *g, u32 jump, unsigned n, bool write);
 /* Instruction n is the interpreter's after all if the jump at `jump` is taken. */
 void gen_miss(struct gen *g, u32 jump, unsigned n);

@@ -21,8 +21,11 @@
 #define HWCAP2_FSGSBASE_BIT 2u
 #define SIGNAL_STACK_SIZE (64u << 10)
 #define CROSSINGS_MAX 16
+#define CREDIT 4096 /* look-ups of a kind before the clock is read */
 
 u32 x86_jit_threshold = 40;
+/* A pointer chase over 16 pages takes about 40 for a step. */
+struct x86_jit_patience x86_jit_patience = { .sticky = 60, .large = 1000 };
 
 /* Whose translated code this thread runs: for signals. */
 static __thread struct x86_cpu *running;
@@ -332,12 +335,14 @@ static struct jit_mem fill_field(unsigned n)
 	return m;
 }
 
-/* The offset of an address's entry from its part's first: bits of its page number times 32. */
-static void entry_offset(struct jit_code *k, unsigned reg, unsigned page_bits,
-			 unsigned count)
+void jit_large_offset(struct jit_code *k, unsigned reg)
 {
-	jit_shift(k, 5, true, reg, page_bits - 5);
-	jit_alu_imm(k, 4, false, reg, (s32)((count - 1) << 5));
+	_Static_assert(sizeof(struct x86_tlb_large) == 64, "the shift below");
+	_Static_assert(X86_TLB_LARGE_COUNT * 64 == BIT64(X86_TLB_LARGE_PART_BITS), "a "
+										   "par"
+										   "t");
+	jit_shift(k, 5, false, reg, 21 - 6);
+	jit_alu_imm(k, 4, false, reg, (X86_TLB_LARGE_COUNT - 1) << 6);
 }
 
 /* T0: the tag that is wanted, T1: the entry where it is not; both as gen_tlb_compare_last() has them. */
@@ -353,14 +358,13 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write)
 	struct jit_code k = routine_begin(j);
 	const size_t small = offsetof(struct x86_cpu, tlb);
 	const size_t large = offsetof(struct x86_cpu, large);
-	const size_t read_tag = offsetof(struct x86_tlb_entry, read_tag);
-	const size_t write_tag = offsetof(struct x86_tlb_entry, write_tag);
-	const size_t addend = offsetof(struct x86_tlb_entry, addend);
-	const size_t code = offsetof(struct x86_tlb_entry, code);
+	const size_t read_tag = offsetof(struct x86_tlb_large, read_tag);
+	const size_t write_tag = offsetof(struct x86_tlb_large, write_tag);
 	const struct jit_mem base = JIT_FIELD(tlb_base), site = JIT_FIELD(jit.site);
 	const struct jit_mem sites = JIT_FIELD(jit.sites), view = JIT_FIELD(jit.run_view);
 	const struct jit_mem tag = fill_field(0), entry = fill_field(1);
 	const struct jit_mem host = fill_field(2), byte = fill_field(3);
+	const struct jit_mem credit = JIT_FIELD(jit.large_credit);
 	struct jit_mem m;
 
 	/* First and last byte in different pages: nothing for us. */
@@ -373,23 +377,25 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write)
 
 	/* T1: the large entry, of the same part */
 	jit_load(&k, t0, &tag);
-	entry_offset(&k, t0, 21, X86_TLB_LARGE_COUNT);
+	jit_large_offset(&k, t0);
 	jit_op_mem(&k, 0x8b, false, t1, &base);
-	jit_shift(&k, 5, false, t1, X86_TLB_BITS - X86_TLB_LARGE_BITS);
+	jit_shift(&k, 5, false, t1, X86_TLB_PART_BITS - X86_TLB_LARGE_PART_BITS);
 	jit_op_reg(&k, 0x03, false, t1, t0);
 	jit_load(&k, t0, &tag);
 	jit_alu_imm(&k, 4, true, t0, (s32) ~(X86_LARGE_SIZE - 4096));
 	m = entry_field(t1, large, write ? write_tag : read_tag);
 	jit_op_mem(&k, 0x3b, true, t0, &m);
 	jit_jump(&k, 5, leave);
+	jit_decrement(&k, &credit);
+	jit_jump(&k, 8, leave);
 
-	m = entry_field(t1, large, addend);
+	m = entry_field(t1, large, offsetof(struct x86_tlb_large, addend));
 	jit_load(&k, t0, &m);
 	jit_store(&k, &host, t0);
 	jit_load(&k, t0, &tag);
 	jit_shift(&k, 5, true, t0, 12);
 	jit_alu_imm(&k, 4, false, t0, 511);
-	m = entry_field(t1, large, code);
+	m = entry_field(t1, large, offsetof(struct x86_tlb_large, code));
 	jit_op_mem(&k, 0x03, true, t0, &m);
 	jit_store(&k, &byte, t0);
 	/* The right to write is that of the large page. */
@@ -401,18 +407,19 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write)
 
 	/* T1: the entry to fill, in its part */
 	jit_load(&k, t1, &tag);
-	entry_offset(&k, t1, 12, X86_TLB_COUNT);
+	jit_shift(&k, 5, false, t1, 7);
+	jit_alu_imm(&k, 4, false, t1, (X86_TLB_COUNT - 1) << 5);
 	jit_op_mem(&k, 0x03, false, t1, &base);
-	m = entry_field(t1, small, write_tag);
+	m = entry_field(t1, small, offsetof(struct x86_tlb_entry, write_tag));
 	jit_store(&k, &m, t0);
 	jit_load(&k, t0, &tag);
-	m = entry_field(t1, small, read_tag);
+	m = entry_field(t1, small, offsetof(struct x86_tlb_entry, read_tag));
 	jit_store(&k, &m, t0);
 	jit_load(&k, t0, &byte);
-	m = entry_field(t1, small, code);
+	m = entry_field(t1, small, offsetof(struct x86_tlb_entry, code));
 	jit_store(&k, &m, t0);
 	jit_load(&k, t0, &host);
-	m = entry_field(t1, small, addend);
+	m = entry_field(t1, small, offsetof(struct x86_tlb_entry, addend));
 	jit_store(&k, &m, t0);
 
 	/* Back to where the look-up hits. */
@@ -445,6 +452,12 @@ static void write_to_interpreter(struct x86_cpu *c)
 	c->jit.no_code = (u64)(uintptr_t)j->run_view + j->to_interpreter;
 }
 
+static void give_credit(struct x86_cpu *c)
+{
+	c->jit.sticky_credit = c->jit.large_credit = CREDIT;
+	c->jit.credit_since = __builtin_ia32_rdtsc();
+}
+
 static void routines_write(struct x86_cpu *c)
 {
 	struct x86_jit *j = c->jit.own;
@@ -457,6 +470,7 @@ static void routines_write(struct x86_cpu *c)
 	memset(j->leave, 0, sizeof(j->leave));
 	memset(j->large, 0, sizeof(j->large));
 	c->jit.link = 0;
+	give_credit(c);
 	write_enter(j);
 	write_load_vectors(j);
 	write_leave_tail(j);
@@ -590,8 +604,11 @@ static void handle_written(struct x86_cpu *c, const struct jit_site *s)
 {
 	const _Atomic u8 *code = (const _Atomic u8 *)(uintptr_t)c->jit.t1;
 
-	if (s->size) {
-		const gva_t a = c->r[s->reg] + (u64)(s64)s->disp;
+	if (x86_is_any_code(c->vm, code)) {
+		x86_large_written(c, code);
+	} else if (s->size) {
+		const gva_t base = s->reg == JIT_NONE ? 0 : c->r[s->reg];
+		const gva_t a = base + (u64)(s64)s->disp;
 
 		x86_code_hit(c, code, (unsigned)a & 0xfff, s->size);
 	} else {
@@ -619,6 +636,40 @@ static bool crosses(const struct x86_cpu *c, const struct jit_site *s)
 	return (a ^ (a + s->size - 1)) >> 12;
 }
 
+/* Translate the region that c->block heads anew, in the shape its block now has. */
+static void make_anew(struct x86_cpu *c, const struct jit_region *r)
+{
+	struct x86_block *b = r->head;
+	const x86_fn head_fn = r->head_fn;
+
+	kill_region(c, b);
+	b->insn[0].fn = head_fn;
+	b->heat = 1;
+}
+
+/*
+ * A kind of look-up was done CREDIT times. If the region in which the credit ran out did little else
+ * meanwhile, it gets another shape: region.h.
+ */
+static void note_credit(struct x86_cpu *c, const struct jit_region *r)
+{
+	const bool sticky = c->jit.sticky_credit < 0;
+	const u64 cycles = __builtin_ia32_rdtsc() - c->jit.credit_since;
+	struct x86_block *b = r->head;
+
+	give_credit(c);
+	if (b->dead ||
+	    cycles / CREDIT > (sticky ? x86_jit_patience.sticky : x86_jit_patience.large))
+		return;
+	if (sticky && !b->restless) {
+		b->restless = 1;
+		make_anew(c, r);
+	} else if (!sticky && !b->wide && b->mode & X86_MODE_USER) {
+		b->wide = 1;
+		make_anew(c, r);
+	}
+}
+
 /*
  * The look-up covered several accesses and crossed a page, which perhaps none of them does. Where that
  * comes again and again (a frame of the stack across two pages), the region is better made anew
@@ -631,9 +682,7 @@ static void note_crossing(struct x86_cpu *c, const struct jit_region *r)
 	if (b->dead || b->narrow || ++b->crossed < CROSSINGS_MAX)
 		return;
 	b->narrow = 1;
-	kill_region(c, b);
-	b->insn[0].fn = r->head_fn;
-	b->heat = 1;
+	make_anew(c, r);
 }
 
 static NOINLINE void enter_region(struct x86_cpu *c)
@@ -656,7 +705,9 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
-		if (s->size && crosses(c, s))
+		if ((c->jit.sticky_credit | c->jit.large_credit) < 0)
+			note_credit(c, r);
+		else if (s->size && crosses(c, s))
 			note_crossing(c, r);
 		resume_at(c, s->block, s->record);
 		break;

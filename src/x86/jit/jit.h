@@ -68,7 +68,11 @@
 
 /* Entries of a block before it is translated. 0: at once (tests). */
 extern u32 x86_jit_threshold;
-#define X86_JIT_NEVER UINT32_MAX
+
+/* Cycles for each look-up of a kind below which a region does little else: region.h. Tests let them be many. */
+extern struct x86_jit_patience {
+	u64 sticky, large;
+} x86_jit_patience;
 
 /* Once a VP, before the jail closes; size is the code memory in bytes. 0, or negative errno with err. */
 int x86_jit_new(struct x86_cpu *c, size_t size, struct err *err) MUST_CHECK;

@@ -52,7 +52,10 @@ static void sticky_ready(struct gen *g)
 		jit_store(&g->k, &m, g->t1);
 		m.disp += (s32)(offsetof(struct x86_jit_sticky, addend) -
 				offsetof(struct x86_jit_sticky, page));
-		jit_store_imm32(&g->k, &m, 0, true);
+		if (g->sticky_host >> n & 1)
+			jit_store(&g->k, &m, g->t1);
+		else
+			jit_store_imm32(&g->k, &m, 0, true);
 	}
 }
 
@@ -198,6 +201,7 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 		.head = p->head,
 		.first_site = j->site_count,
 	};
+	g->sticky_host = 0;
 	write_region(g, 0);
 	if (g->sticky_count)
 		write_region(g, g->sticky_count);
