@@ -21,11 +21,9 @@ debian_disk() {
 	cp --sparse=always "$debian/debian.vhdx" . 2>/dev/null || cp "$debian/debian.vhdx" .
 }
 
-# A busy host may take longer than the 90 s that systemd gives a device to show up.
 debian_start() {
 	start --kernel "$debian/vmlinuz" --initrd "$debian/initrd.img" \
-		--append "root=LABEL=debian console=ttyS0 TERM=dumb \
-systemd.default_timeout_start_sec=600 ${append:-}" --memory 512M \
+		--append "root=LABEL=debian console=ttyS0 TERM=dumb ${append:-}" --memory 512M \
 		--disk debian.vhdx "$@"
 }
 
