@@ -9,7 +9,8 @@
  * The first engine boots. Each time the console has shown N more lines with TEXT in them, the VM is
  * stopped where it is and all is taken of it; that tabique-hv ends, the worker's parts are freed and
  * its images closed; a tabique-hv with the next engine is started on the same memory, a worker's parts are made
- * anew, they get what was taken, and it runs. Standard input and output are the
+ * anew, they get what was taken, and it runs. In place of an engine "=" has the VM go on where it was, after
+ * all was taken. Standard input and output are the
  * guest's console. Exit: 0 when the guest powered off after all moves, 1 else; the last line on
  * standard error counts the moves.
  *
@@ -37,6 +38,7 @@
 struct vm {
 	struct hv_order order;
 	enum hv_engine engine[ENGINES_MAX];
+	bool stays[ENGINES_MAX];   /* it goes on where it was */
 	unsigned engine_count, at; /* at = which of them runs */
 	const char *text;
 	unsigned every, seen;
@@ -200,9 +202,22 @@ static void start_move(struct vm *vm)
 
 static bool read_console(struct vm *vm);
 
+/* It was all for nothing. */
+static int finish_stay(struct vm *vm, struct err *err)
+{
+	vm->at++;
+	vm->moving = vm->saved = false;
+	machine_blocks_done(&vm->blocks);
+	fprintf(stderr, "move-vm: stays, stood %.1f ms\n", ms_now() - vm->since);
+	return direct_resume(vm->machine, err);
+}
+
 static int finish_move(struct vm *vm, struct err *err)
 {
 	int r;
+
+	if (vm->stays[vm->at + 1])
+		return finish_stay(vm, err);
 
 	while (read_console(vm))
 		;
@@ -375,9 +390,15 @@ static bool parse_engines(struct vm *vm, char *list)
 	     word = strtok_r(NULL, ",", &rest)) {
 		unsigned k = 0;
 
+		if (vm->engine_count == ENGINES_MAX)
+			return false;
 		while (k < ARRAY_COUNT(engine_names) && strcmp(word, engine_names[k]))
 			k++;
-		if (k == ARRAY_COUNT(engine_names) || vm->engine_count == ENGINES_MAX)
+		if (vm->engine_count > 0 && strcmp(word, "=") == 0) {
+			vm->stays[vm->engine_count] = true;
+			k = vm->engine[vm->engine_count - 1];
+		}
+		if (k == ARRAY_COUNT(engine_names))
 			return false;
 		vm->engine[vm->engine_count++] = (enum hv_engine)k;
 	}
