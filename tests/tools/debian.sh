@@ -49,9 +49,9 @@ debian_do() {
 		echo "echo; echo status \$status of script $debian_done."
 	} >&8
 	wait_for " of script $debian_done."
-	tr -d '\r' <console |
+	tr -d '\r\000' <console |
 		sed -n "/^begin of script $debian_done\$/,/^status [0-9]* of script $debian_done\.\$/p" |
-		grep -vE '^\[ *[0-9]+\.[0-9]+\]' >lines
+		grep -avE '^\[ *[0-9]+\.[0-9]+\]' >lines
 	guest_status=$(sed -n "s/^status \([0-9]*\) of script .*/\1/p" lines)
 	sed '1d;$d' lines | sed '${/^$/d;}' >output
 	[ -n "$guest_status" ] || fail "what the script printed is garbled"
