@@ -45,6 +45,7 @@ struct engine_vm_config {
 	_Atomic u8 *code_map;  /* a byte a RAM page; the engine writes it */
 	_Atomic u8 *dirty_map; /* a byte a RAM page */
 	int kvm_fd;	       /* opened /dev/kvm, or -1; stays the caller's */
+	u64 code_cache; /* bytes for translated code at most, all VPs'; 0 = not told */
 	enum hv_engine kind;
 };
 

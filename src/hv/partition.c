@@ -404,6 +404,7 @@ static int make_vps(struct partition *p, struct err *err)
 		.code_map = p->config.code_map,
 		.dirty_map = p->config.dirty_map,
 		.kvm_fd = p->config.kvm_fd,
+		.code_cache = p->config.code_cache,
 		.kind = p->config.engine_kind,
 	};
 	int r;

@@ -62,7 +62,8 @@ struct partition_events {
 struct partition_config {
 	const struct engine_ops *engine;
 	enum hv_engine engine_kind;
-	int kvm_fd; /* or -1 */
+	int kvm_fd;	/* or -1 */
+	u64 code_cache; /* engine.h */
 	u32 vp_count;
 	bool debug_exit, test_devices, portable;
 	struct memory_region region[WALL_REGION_COUNT];

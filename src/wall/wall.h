@@ -343,7 +343,7 @@ struct hv_config {
 	u32 fd_mask; /* which of enum hv_fd follow, in order */
 	u32 jail_flags; /* jail.h */
 	u32 uid; /* to become; 0 = stay */
-	u32 reserved;
+	u32 code_cache; /* MiB for translated code, all VPs'; 0 = what the engine thinks right */
 };
 
 /* How a guest came to its end. */

@@ -436,6 +436,12 @@ void x86_cache_flush(struct x86_cpu *c)
 	x86_jit_flush(c);
 }
 
+void x86_cache_give_back(struct x86_cpu *c)
+{
+	madvise(c->cache->arena, ARENA_SIZE, MADV_DONTNEED);
+	x86_cache_flush(c);
+}
+
 /* ---- dropping --------------------------------------------------------------------------------- */
 
 void x86_dead_record(struct x86_cpu *c, const struct x86_insn *i)

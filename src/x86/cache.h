@@ -87,6 +87,9 @@ bool x86_record_refused(const struct x86_insn *i);
 /* Everything this VP has decoded; between blocks only. */
 void x86_cache_flush(struct x86_cpu *c);
 
+/* The same, and the memory goes back to the host. */
+void x86_cache_give_back(struct x86_cpu *c);
+
 /* Handle what others posted (X86_ATTN_DROP); the VP's thread, anywhere outside of x86_block_find. */
 void x86_drop_handle(struct x86_cpu *c);
 

@@ -265,6 +265,7 @@ struct x86_jit_state {
 	bool skip;	      /* the next record is interpreted, its translation notwithstanding */
 	bool ready;	      /* the thread has what translated code needs */
 	u64 made;	      /* counter: regions */
+	u64 given_back;	      /* counter: times that the guest was idle and all went */
 	struct x86_jit *own;
 };
 

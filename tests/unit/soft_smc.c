@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "engine/soft/soft.h"
+
 static struct board b;
 
 /* The guest's processors race in guest memory here, on purpose: not for that sanitizer. */
@@ -58,6 +60,31 @@ TEST(every_kind_of_store_changes_code)
 	ASSERT_EQ(board_exception(&b), -1);
 	ASSERT_EQ(b.state[0].gpr[R_BX], 1 + 100 + 1000 + 2000 + 10000);
 	ASSERT_EQ(b.ram[7], 14);
+	board_stop(&b);
+}
+
+GUEST_CODE(halts_between, "mov $300, %ecx; 1: add %rcx, %rax; dec %ecx; jnz 1b; hlt");
+
+/* Every HLT gives all translations back; what comes after it is right all the same. */
+TEST(an_idle_processor_gives_its_translations_back)
+{
+	const u64 usual = soft_idle_ns;
+
+	ASSERT_OK(board_start(&b, 1));
+	board_put(&b, CODE, &halts_between);
+	board_long_mode(&b, 0, CODE);
+	soft_idle_ns = 0;
+	for (unsigned n = 0; n < 3; n++) {
+		b.state[0].gpr[R_AX] = 0;
+		b.state[0].rip = CODE;
+		b.state[0].activity = VP_RUNNING;
+		ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
+		ASSERT_EQ(b.state[0].gpr[R_AX], 300 * 301 / 2);
+	}
+	soft_idle_ns = usual;
+	/* The first asks for the first time. */
+	ASSERT_EQ(((struct engine_vp *)b.vp[0].vp)->cpu.jit.given_back,
+		  BOARD_TRANSLATES ? 2 : 0);
 	board_stop(&b);
 }
 

@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <x86intrin.h>
 
 #include "engine/soft/lockstep.h"
@@ -96,13 +97,13 @@ static void soft_vp_free(struct engine_vp *vp)
 	munmap(vp, sizeof(*vp));
 }
 
-/* A VP's share of min(64 MiB, RAM/8). */
+/* A VP's share of what was asked for, or of min(64 MiB, RAM/8). */
 static size_t code_memory(const struct engine_vm *vm)
 {
-	u64 all = vm->config.ram_size / 8;
+	u64 all = min_u64(vm->config.ram_size / 8, 64u << 20);
 
-	if (all > 64u << 20)
-		all = 64u << 20;
+	if (vm->config.code_cache)
+		all = vm->config.code_cache;
 	all /= vm->config.vp_count;
 	return all < 1u << 20 ? 1u << 20 : (size_t)all;
 }
@@ -165,6 +166,36 @@ static int soft_vp_thread_start(struct engine_vp *vp)
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
+static u64 thread_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
+u64 soft_idle_ns = 30000000000u;
+
+/*
+ * At each HLT. A processor that has done next to nothing for half a minute, a hundredth of the time, gives
+ * its translations back: there were not many that it will miss.
+ */
+static void note_idle(struct engine_vp *vp)
+{
+	const u64 now = thread_ns(CLOCK_MONOTONIC_COARSE);
+
+	if (now - vp->idle_since < soft_idle_ns)
+		return;
+	const u64 used = thread_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	const bool idle = used - vp->idle_used <= (now - vp->idle_since) / 100;
+
+	if (vp->idle_since && (idle || soft_idle_ns == 0))
+		x86_jit_give_back(&vp->cpu);
+	vp->idle_since = now;
+	vp->idle_used = used;
+}
+
 void soft_vp_enters(struct engine_vp *vp)
 {
 	x86_vector_enter(&vp->cpu);
@@ -193,6 +224,8 @@ static enum engine_exit soft_vp_run(struct engine_vp *vp)
 	case X86_EXIT_KICKED:
 		return ENGINE_KICKED;
 	case X86_EXIT_HALTED:
+		if (!vp->lockstep)
+			note_idle(vp);
 		return ENGINE_HALTED;
 	case X86_EXIT_TRIPLE_FAULT:
 		return ENGINE_TRIPLE_FAULT;

@@ -33,7 +33,12 @@ struct engine_vp {
 	void *bus_vp;
 	_Atomic bool away;
 	struct lockstep *lockstep; /* HV_ENGINE_LOCKSTEP, else NULL */
+	u64 idle_since,
+		idle_used; /* when it was last asked whether it is idle; CPU time then */
 };
+
+/* How long a processor must be idle before its translations go; 0 (tests): at each HLT, busy or not. */
+extern u64 soft_idle_ns;
 
 /* What struct x86_cpu has as its bus; bus_vp is the struct engine_vp. */
 extern const struct x86_bus_ops soft_bus_ops;

@@ -442,6 +442,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 		.ram_size = o->memory,
 		.vram_size = WALL_PAGE_SIZE,
 		.rom_size = 1u << 20,
+		.code_cache = o->code_cache,
 	};
 	r = engine_choose(o->engine, &config->hv.engine, &config->kvm, err);
 	if (r < 0)

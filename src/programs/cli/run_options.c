@@ -130,6 +130,22 @@ static int set_engine(struct run_options *o, const char *value, struct err *err)
 	return err_fix(err, "give one of auto, kvm, soft, interp");
 }
 
+static int set_code_cache(struct run_options *o, const char *value, struct err *err)
+{
+	u64 size;
+
+	if (!parse_size(value, &size) || size < 1u << 20 || size > 4ull << 30) {
+		err_set(err, -EINVAL,
+			"--code-cache: translated code can have from 1 MiB to 4 GiB, not "
+			"'%s'",
+			value);
+		return err_fix(err, "give an amount in that range, for instance "
+				    "--code-cache 32M");
+	}
+	o->code_cache = (u32)(size >> 20);
+	return 0;
+}
+
 static int set_timeout(struct run_options *o, const char *value, struct err *err)
 {
 	const char *rest;
@@ -185,6 +201,7 @@ static const struct option_row rows[] = {
 	{ "--cdrom", "FILE", "a DVD drive with an ISO image in it", set_cdrom },
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
+	{ "--code-cache", "SIZE", "most that translated code may take (soft)", set_code_cache },
 	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
 	{ "--control", "SOCKET", "serve 'tabique vm' and 'tabique disk attach' there", set_control },
 	{ "--timeout", "SECONDS", "end the VM after this long, exit code 124", set_timeout },

@@ -24,6 +24,7 @@ struct run_options {
 	const char *append; /* kernel command line, "" when none */
 	u64 memory;	    /* bytes, a whole number of pages */
 	u32 cpus;
+	u32 code_cache; /* MiB, 0: not given */
 	enum run_engine engine;
 	u32 timeout_seconds; /* 0 = none */
 	const char *stats;   /* path, NULL = none */

@@ -163,6 +163,7 @@ static int start(struct hv *hv, struct err *err)
 	/* 4. The machine. */
 	config.engine_kind = hv->config.engine;
 	config.kvm_fd = hv->fd[HV_FD_KVM];
+	config.code_cache = (u64)hv->config.code_cache << 20;
 	config.vp_count = hv->config.vp_count;
 	config.debug_exit = hv->config.debug_exit;
 	config.test_devices = hv->config.test_devices;

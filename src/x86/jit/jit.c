@@ -17,7 +17,6 @@
 #include "x86/jit/code.h"
 #include "x86/mmu.h"
 
-#define SEAL_FUTURE_WRITE 0x0010 /* F_SEAL_FUTURE_WRITE, Linux 5.1 */
 #define HWCAP2_FSGSBASE_BIT 2u
 #define SIGNAL_STACK_SIZE (64u << 10)
 #define CROSSINGS_MAX 16
@@ -57,8 +56,10 @@ static int map_twice(struct x86_cpu *c, struct err *err)
 		return err_set(err, -errno, "map memory for translated code: %s",
 			       err_words(-errno));
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | SEAL_FUTURE_WRITE) < 0)
-		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK);
+	/* Not F_SEAL_FUTURE_WRITE, which would keep us from giving pages back. Nobody else has the file. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0)
+		return err_set(err, -errno, "seal the memory for translated code: %s",
+			       err_words(-errno));
 
 	void *run = mmap(NULL, j->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 
@@ -149,6 +150,20 @@ void x86_jit_run_begin(struct x86_cpu *c)
 		return;
 	running = c;
 	__asm__ volatile("wrgsbase %0" : : "r"(c));
+}
+
+void x86_jit_give_back(struct x86_cpu *c)
+{
+	struct x86_jit *j = c->jit.own;
+
+	if (!j || j->region_count == 1)
+		return;
+	/* The code of our routines goes too, and is written again by the flush. */
+	madvise(j->write_view, j->size, MADV_REMOVE);
+	madvise(j->sites, JIT_SITES_MAX * sizeof(*j->sites), MADV_DONTNEED);
+	madvise(j->regions, JIT_REGIONS_MAX * sizeof(*j->regions), MADV_DONTNEED);
+	x86_cache_give_back(c);
+	c->jit.given_back++;
 }
 
 void x86_jit_flush(struct x86_cpu *c)

@@ -87,6 +87,9 @@ int x86_jit_thread_start(struct x86_cpu *c) MUST_CHECK;
 /* Around x86_run on that thread. */
 void x86_jit_run_begin(struct x86_cpu *c);
 
+/* The memory of all that is decoded and translated goes back to the host. Between runs, on the VP's thread. */
+void x86_jit_give_back(struct x86_cpu *c);
+
 /* With x86_cache_flush: all regions are gone. */
 void x86_jit_flush(struct x86_cpu *c);
 

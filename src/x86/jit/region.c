@@ -214,14 +214,35 @@ static enum jit_kind classify_string(const ZydisDecodedInstruction *z)
 }
 
 /* What system.c writes; JIT_STOP: nothing of its. */
-static enum jit_kind classify_system(const ZydisDecodedInstruction *z, u32 mode)
+static enum jit_kind classify_system(const ZydisDecodedInstruction *z,
+				     const ZydisDecodedOperand *op, u32 mode)
 {
 	if (z->meta.category == ZYDIS_CATEGORY_STRINGOP)
 		return classify_string(z);
-	if (z->mnemonic == ZYDIS_MNEMONIC_RDTSC)
+	switch (z->mnemonic) {
+	case ZYDIS_MNEMONIC_RDTSC:
 		return JIT_RDTSC;
-	if (z->mnemonic == ZYDIS_MNEMONIC_PUSHFQ)
+	case ZYDIS_MNEMONIC_RDTSCP:
+		return JIT_RDTSCP;
+	case ZYDIS_MNEMONIC_PUSHFQ:
 		return JIT_PUSHF;
+	case ZYDIS_MNEMONIC_RDFSBASE:
+	case ZYDIS_MNEMONIC_RDGSBASE:
+		return JIT_READ_BASE;
+	case ZYDIS_MNEMONIC_WRFSBASE:
+	case ZYDIS_MNEMONIC_WRGSBASE:
+		return JIT_WRITE_BASE;
+	case ZYDIS_MNEMONIC_MOV:
+		return z->operand_width >= 32 &&
+				       op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+				       op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+				       ZydisRegisterGetClass(op[1].reg.value) ==
+					       ZYDIS_REGCLASS_SEGMENT
+			       ? JIT_READ_SEGMENT
+			       : JIT_STOP;
+	default:
+		break;
+	}
 	if (mode & X86_MODE_USER)
 		return JIT_STOP;
 	switch (z->mnemonic) {
@@ -296,7 +317,7 @@ static enum jit_kind classify(const ZydisDecodedInstruction *z,
 
 	if (!(mode & X86_MODE_LONG))
 		return JIT_STOP;
-	const enum jit_kind system = classify_system(z, mode);
+	const enum jit_kind system = classify_system(z, op, mode);
 
 	if (system != JIT_STOP)
 		return system;
@@ -497,7 +518,7 @@ static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned re
 	o->length = i->length;
 	o->kind = (u8)classify(&o->z, op, b->mode);
 	/* Somebody other than the host's counter says what time it is: the interpreter asks. */
-	if (o->kind == JIT_RDTSC && c->bus->tsc)
+	if ((o->kind == JIT_RDTSC || o->kind == JIT_RDTSCP) && c->bus->tsc)
 		return false;
 	if (o->kind == JIT_STOP)
 		return false;
@@ -521,7 +542,8 @@ static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned re
 			return false;
 	}
 	o->cc = o->z.opcode & 15;
-	o->barrier = o->kind == JIT_SWAPGS || o->kind == JIT_STAC || o->kind == JIT_CLAC;
+	o->barrier = o->kind == JIT_SWAPGS || o->kind == JIT_STAC ||
+		     o->kind == JIT_CLAC || o->kind == JIT_WRITE_BASE;
 	if (o->kind == JIT_MOVS || o->kind == JIT_STOS) {
 		o->rep = o->z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE);
 		o->cc = o->z.opcode & 1 ? (u8)__builtin_ctz(o->z.operand_width / 8) : 0;

@@ -25,6 +25,10 @@ enum jit_kind {
 	JIT_POP_REG,
 	JIT_LEAVE,
 	JIT_RDTSC,
+	JIT_RDTSCP,
+	JIT_READ_SEGMENT, /* MOV from a segment register */
+	JIT_READ_BASE,	  /* RDFSBASE, RDGSBASE */
+	JIT_WRITE_BASE,
 	JIT_CLI,
 	JIT_STI,
 	JIT_SWAPGS,

@@ -7,6 +7,7 @@
 #include "x86/jit/gen.h"
 
 #define CR4_TSD 4u
+#define CR4_FSGSBASE BIT(16)
 #define CR4_SMAP_BIT 21u
 
 /* TEST $v, m; flags only. */
@@ -49,6 +50,51 @@ static void rdtsc_emit(struct gen *g, unsigned n)
 	jit_move(k, JIT_DX, JIT_AX);
 	jit_shift(k, 5, true, JIT_DX, 32);
 	jit_op_reg(k, 0x8b, false, JIT_AX, JIT_AX);
+}
+
+static void rdtscp_emit(struct gen *g, unsigned n)
+{
+	const struct jit_mem tsc_aux = JIT_FIELD(s.tsc_aux);
+
+	rdtsc_emit(g, n);
+	jit_op_mem(&g->k, 0x8b, false, JIT_CX, &tsc_aux);
+}
+
+static struct jit_mem plus(struct jit_mem m, size_t offset)
+{
+	m.disp += (s32)offset;
+	return m;
+}
+
+/* RDFSBASE and the like; ModRM.reg says which (0 FS, 1 GS; writing 2, 3), ModRM.rm the register. */
+static void base_emit(struct gen *g, unsigned n)
+{
+	const struct jit_op *o = &g->p->op[n];
+	struct jit_code *k = &g->k;
+	const unsigned seg = o->z.raw.modrm.reg & 1 ? SEG_GS : SEG_FS;
+	const struct jit_mem cr4 = JIT_FIELD(s.cr4);
+	const struct jit_mem base =
+		plus(JIT_FIELD(s.seg[0].base), seg * sizeof(struct vp_segment));
+	const struct jit_mem used = plus(JIT_FIELD(seg_base[0]), seg * sizeof(u64));
+	const bool wide = o->z.operand_width == 64;
+
+	test_imm32(k, &cr4, CR4_FSGSBASE);
+	gen_miss(g, jit_jump_forward(k, 4), n);
+	if (o->kind == JIT_READ_BASE) {
+		jit_op_mem(k, 0x8b, wide, o->reg, &base);
+		return;
+	}
+	jit_op_reg(k, 0x8b, wide, g->t0, o->reg);
+	if (wide) {
+		/* Canonical? */
+		jit_move(k, g->t1, g->t0);
+		jit_shift(k, 4, true, g->t1, 16);
+		jit_shift(k, 7, true, g->t1, 16);
+		jit_op_reg(k, 0x3b, true, g->t1, g->t0);
+		gen_miss(g, jit_jump_forward(k, 5), n);
+	}
+	jit_store(k, &base, g->t0);
+	jit_store(k, &used, g->t0);
 }
 
 static void sti_emit(struct gen *g, unsigned n)
@@ -213,6 +259,13 @@ void gen_system_emit(struct gen *g, unsigned n)
 	switch ((enum jit_kind)o->kind) {
 	case JIT_RDTSC:
 		rdtsc_emit(g, n);
+		break;
+	case JIT_RDTSCP:
+		rdtscp_emit(g, n);
+		break;
+	case JIT_READ_BASE:
+	case JIT_WRITE_BASE:
+		base_emit(g, n);
 		break;
 	case JIT_CLI:
 		unless_cpl0(g, n);
