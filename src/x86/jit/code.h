@@ -79,6 +79,18 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write);
 /* The address in reg becomes the offset of its entry in a part of `large`. */
 void jit_large_offset(struct jit_code *k, unsigned reg);
 
+/* Where a general register of the guest is when it is not in the host's. */
+static inline struct jit_mem jit_guest_reg(unsigned reg)
+{
+	struct jit_mem m = JIT_FIELD(r);
+
+	m.disp += (s32)(8 * reg);
+	return m;
+}
+
+/* The host's flags into c->flags; AX is lost. */
+void jit_flags_to_slot(struct jit_code *k);
+
 u32 jit_site_new(struct x86_cpu *c, const struct jit_site *site);
 
 /* Code for the plan; NULL: no space, or too large. */

@@ -50,12 +50,12 @@ struct cold {
 	s32 disp;
 	u16 size;
 	u8 reg;
-	bool swapped; /* the scratch pair is the one between regions already */
-	bool large;   /* RECORD: a look-up missed, its page may be in `large` */
-	bool write;   /* that look-up was for writing */
-	s8 sticky;    /* FILL */
-	u8 which;     /* FILL, SMALL: the access of the instruction */
-	u32 back;     /* FILL, SMALL: where it goes on */
+	bool attention; /* JUMP: a look at c->attention, which no link may replace */
+	bool large;	/* RECORD: a look-up missed, its page may be in `large` */
+	bool write;	/* that look-up was for writing */
+	s8 sticky;	/* FILL */
+	u8 which;	/* FILL, SMALL: the access of the instruction */
+	u32 back;	/* FILL, SMALL: where it goes on */
 };
 
 struct gen {

@@ -10,21 +10,13 @@ bool gen_pair_is_usual(const struct gen *g)
 	return g->t0 == 10 && g->t1 == 11;
 }
 
-static struct jit_mem guest_reg(unsigned reg)
-{
-	struct jit_mem m = JIT_FIELD(r);
-
-	m.disp += (s32)(8 * reg);
-	return m;
-}
-
 /* From the pair between regions to ours, or back. */
 void gen_swap_pair(struct gen *g, bool enter)
 {
 	for (unsigned n = 0; n < 16; n++) {
 		const bool ours = n == g->t0 || n == g->t1;
 		const bool usual = n == 10 || n == 11;
-		const struct jit_mem m = guest_reg(n);
+		const struct jit_mem m = jit_guest_reg(n);
 
 		if (ours == usual)
 			continue;
@@ -35,14 +27,19 @@ void gen_swap_pair(struct gen *g, bool enter)
 	}
 }
 
-void gen_flags_store(struct jit_code *k, unsigned scratch)
+void jit_flags_to_slot(struct jit_code *k)
 {
 	const struct jit_mem m = JIT_FIELD(flags);
 
-	jit_move(k, scratch, JIT_AX);
 	jit_flags_to_ax(k);
 	jit_u8(k, 0x66);
 	jit_op_mem(k, 0x89, false, JIT_AX, &m);
+}
+
+void gen_flags_store(struct jit_code *k, unsigned scratch)
+{
+	jit_move(k, scratch, JIT_AX);
+	jit_flags_to_slot(k);
 	jit_move(k, JIT_AX, scratch);
 }
 

@@ -191,14 +191,6 @@ static u32 routine_end(struct x86_jit *j, struct jit_code *k)
 	return at;
 }
 
-static struct jit_mem field_reg(unsigned n)
-{
-	struct jit_mem m = JIT_FIELD(r);
-
-	m.disp += (s32)(8 * n);
-	return m;
-}
-
 static const u8 saved_by_callee[] = { JIT_BX, JIT_BP, 12, 13, 14, 15 };
 
 /* void enter(struct x86_cpu *c, const void *target): flags are in their slot, R10 and R11 theirs. */
@@ -215,7 +207,7 @@ static void write_enter(struct x86_jit *j)
 	jit_store(&k, &host_sp, JIT_SP);
 	jit_move(&k, 11, JIT_SI);
 	for (unsigned n = 0; n < 16; n++) {
-		const struct jit_mem m = field_reg(n);
+		const struct jit_mem m = jit_guest_reg(n);
 
 		if (n != 10 && n != 11)
 			jit_load(&k, n, &m);
@@ -315,18 +307,15 @@ u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in
 
 	if (!*at) {
 		struct jit_code k = routine_begin(j);
-		const struct jit_mem flags = JIT_FIELD(flags);
 
 		for (unsigned n = 0; n < 16; n++) {
-			const struct jit_mem m = field_reg(n);
+			const struct jit_mem m = jit_guest_reg(n);
 
 			if (n != a && n != b)
 				jit_store(&k, &m, n);
 		}
 		if (flags_in_host) {
-			jit_flags_to_ax(&k);
-			jit_u8(&k, 0x66);
-			jit_op_mem(&k, 0x89, false, JIT_AX, &flags);
+			jit_flags_to_slot(&k);
 		}
 		jit_jump(&k, JIT_ALWAYS, (u64)(uintptr_t)j->run_view + j->leave_tail);
 		*at = routine_end(j, &k);
@@ -565,7 +554,7 @@ static void entry_to(struct x86_jit *j, u32 at, u32 target)
 	patch_jump(j, at + 1, target);
 }
 
-static void kill_region(struct x86_cpu *c, struct x86_block *b)
+void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
 {
 	struct x86_jit *j = c->jit.own;
 	struct jit_region *r = &j->regions[b->region];
@@ -575,11 +564,6 @@ static void kill_region(struct x86_cpu *c, struct x86_block *b)
 	if (r->entry != r->direct)
 		entry_to(j, r->entry, r->dead_entry);
 	b->region = 0;
-}
-
-void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
-{
-	kill_region(c, b);
 }
 
 /* ---- running ----------------------------------------------------------------------------------- */
@@ -657,7 +641,7 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *r)
 	struct x86_block *b = r->head;
 	const x86_fn head_fn = r->head_fn;
 
-	kill_region(c, b);
+	x86_jit_block_killed(c, b);
 	b->insn[0].fn = head_fn;
 	b->heat = 1;
 }

@@ -128,7 +128,7 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 
 	switch ((enum jit_site_kind)cold->kind) {
 	case JIT_SITE_JUMP:
-		if (cold->swapped) { /* a look at attention: no link */
+		if (cold->attention) {
 			gen_leave_by(g, &site, false, g->flags);
 			return;
 		}

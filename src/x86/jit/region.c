@@ -619,7 +619,7 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 
 	if (!page->host)
 		return false;
-	p->block[p->block_count++] = b;
+	p->block_count++;
 	for (unsigned n = 0; n < b->count; n++) {
 		struct jit_op *o = &p->op[p->count];
 		const s32 at = (s32)((b->gpa & 0xfff) + b->insn[n].offset);

@@ -105,7 +105,6 @@ struct jit_op {
 
 struct jit_plan {
 	struct x86_block *head;
-	struct x86_block *block[JIT_BLOCKS_MAX];
 	unsigned block_count;
 	unsigned count;
 	/* How it goes on behind the last instruction: a page offset, -1: it does not (the last one leaves

@@ -16,7 +16,7 @@ static void look_at_attention(struct gen *g, unsigned n)
 	struct cold *cold = gen_cold_new(g, jit_jump_forward(&g->k, 5), JIT_SITE_JUMP, n);
 
 	cold->rip = g->p->op[n].page_offset;
-	cold->swapped = true;
+	cold->attention = true;
 }
 
 static void label_emit(struct gen *g, unsigned n)
@@ -109,9 +109,9 @@ static void end_emit(struct gen *g)
 {
 	const struct jit_plan *p = g->p;
 
+	gen_flush_pending(g);
 	if (p->end == -1)
 		return;
-	gen_flush_pending(g);
 	if (p->end_op >= 0) {
 		if (p->op[p->end_op].live_in)
 			gen_flags_save(g);
@@ -165,7 +165,6 @@ static void write_region(struct gen *g, unsigned ready)
 			gen_forget_facts(g);
 	}
 	end_emit(g);
-	gen_flush_pending(g);
 	for (unsigned n = 0; n < g->cold_count; n++) {
 		const struct cold cold = g->cold[n];
 
