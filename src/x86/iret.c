@@ -12,13 +12,15 @@ static void done(struct x86_cpu *c)
 	x86_mode_changed(c);
 }
 
-/* Flags that an IRET may set, from `cpl`'s rights. */
+/* Flags that an IRET may set, from CPL's rights. Ring 0 also has VIF and VIP, but not in real mode. */
 static void return_flags(struct x86_cpu *c, u64 image, unsigned size)
 {
 	u64 mask = x86_flags_mask(c, size), old = x86_get_rflags(c);
 
 	if (size > 2)
 		mask |= X86_RF;
+	if (size > 2 && c->cpl == 0 && x86_protected(c))
+		mask |= X86_VIF | X86_VIP;
 	x86_load_flags(c, (old & ~mask & ~(u64)X86_RF) | (image & mask));
 }
 

@@ -350,7 +350,11 @@ static void store_table(struct x86_cpu *c, const struct x86_insn *i,
 		x86_raise_code(c, i, X86_GP, 0);
 	memcpy(raw, &limit, 2);
 	memcpy(raw + 2, &table->base, 8);
-	x86_copy_to_guest(c, i, x86_ea(c, i, bytes, true), raw, bytes);
+
+	gva_t a = x86_ea(c, i, bytes, true);
+
+	x86_check_aligned(c, i, a, 4); /* SDM volume 3, 6.15, #AC */
+	x86_copy_to_guest(c, i, a, raw, bytes);
 }
 
 X86_HANDLER(x86_lgdt)

@@ -181,6 +181,12 @@ static void raise_unavailable(struct x86_cpu *c, const struct x86_insn *i)
 	x86_raise(c, i, c->s.cr0 & BIT(2) ? X86_UD : X86_NM);
 }
 
+/* For VEX: EM is nothing to it. */
+static void raise_nm(struct x86_cpu *c, const struct x86_insn *i)
+{
+	x86_raise(c, i, X86_NM);
+}
+
 const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 			     unsigned size)
 {
@@ -634,7 +640,7 @@ bool x86_choose_vector(const struct x86_decoded *d, struct x86_insn *i)
 		return true;
 	}
 	if (d->mode & (vex ? X86_MODE_NO_VEX : X86_MODE_NO_FPU)) {
-		i->fn = raise_unavailable;
+		i->fn = vex ? raise_nm : raise_unavailable;
 		i->flags |= X86_INSN_ENDS;
 		return true;
 	}

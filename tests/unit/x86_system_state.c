@@ -33,7 +33,7 @@ TEST(alignment_is_checked_for_operands_of_every_kind)
 	static const struct {
 		unsigned misaligned, aligned;
 	} offset[] = { { 1, 4 },  { 8, 16 }, { 4, 8 }, { 4, 8 },
-		       { 8, 16 }, { 2, 4 },  { 2, 4 } };
+		       { 8, 16 }, { 2, 4 },  { 2, 4 }, { 2, 4 } };
 
 	for (unsigned n = 0; n < 2 * ARRAY_COUNT(offset); n++) {
 		struct machine *m AUTO_MACHINE = rings_new(64);
@@ -45,6 +45,7 @@ TEST(alignment_is_checked_for_operands_of_every_kind)
 			CODE("movdqu %xmm1, (%rsi); int $0x80"),
 			CODE("fnstenv (%rsi); int $0x80"),
 			CODE("fsts (%rsi); int $0x80"),
+			CODE("sidt (%rsi); int $0x80"),
 		};
 
 		ASSERT(m);
@@ -63,7 +64,10 @@ TEST(avx_looks_at_ts_and_not_at_em)
 	static const struct {
 		u64 cr0;
 		int vector;
-	} with[] = { { 0, MACHINE_HALTED }, { CR0_EM, MACHINE_HALTED }, { CR0_TS, 7 } };
+	} with[] = { { 0, MACHINE_HALTED },
+		     { CR0_EM, MACHINE_HALTED },
+		     { CR0_TS, 7 },
+		     { CR0_EM | CR0_TS, 7 } };
 
 	if (!(x86_model_host()->leaf1_ecx & BIT(28)))
 		SKIP("the processor has no AVX");
@@ -170,6 +174,23 @@ TEST(areas_are_aligned_or_gp_and_fx_areas_have_an_alignment_check)
 		m->s.rflags = 0x202 | AC;
 		m->s.gpr[R_SI] = MACHINE_DATA + (n & 1 ? 4 : 2);
 		ASSERT_EQ(rings_run(m), n < 4 && !(n & 1) ? 17 : 13);
+	}
+}
+
+/* They stayed as they were: IRET of ring 0 pops them. SDM volume 2, IRET. */
+TEST(iret_of_ring_0_sets_and_clears_vif_and_vip)
+{
+	for (unsigned n = 0; n < 2; n++) {
+		struct machine *m AUTO_MACHINE = rings_new(32);
+
+		ASSERT(m);
+		rings_code_at(m, 0x11000, CODE32("pushf; pop %eax; int $0x80"));
+		machine_code(m, CODE32("push $0x23; push $0x40000; push %ebx; push $0x1b;"
+				       "push $0x11000; iret"));
+		m->s.rflags = n ? 0x180002 : 2;
+		m->s.gpr[R_BX] = n ? 2 : 0x180002;
+		ASSERT_EQ(rings_run(m), RINGS_SYSCALL);
+		ASSERT_EQ(m->s.gpr[R_AX] & 0x180000, n ? 0 : 0x180000);
 	}
 }
 

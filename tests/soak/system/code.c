@@ -459,7 +459,7 @@ static void far_transfer(void)
 
 		size = bits == 16 ? (one_in(2) ? 4 : 2) : bits == 32 ? 4 : 8;
 		if (outer) {
-			push_number(one_in(3) ? any_selector()
+			push_number(one_in(3) ? stack_selector(any_selector())
 					      : (S_DATA0 + (selector & 3) * 0) |
 							(selector & 3),
 				    size);
@@ -684,7 +684,7 @@ static void machine_registers(void)
 	}
 	if (index == 0xc0000080) {
 		set_register(AX, w_efer | (one_in(2) ? 0x400 : 0) |
-					 (one_in(4) ? 1u << below(16) : 0));
+					 (one_in(4) ? 1u << below(14) : 0));
 		set_register(DX, 0);
 	} else if (index == 0xc0000081) {
 		set_register(AX, (u32)(window + fragment[3].offset));
@@ -707,6 +707,8 @@ static void tables(void)
 	case 1: { /* sgdt, sidt */
 		unsigned reg = below(2);
 
+		if ((avoid & AVOID_TABLE_STORE) && (w_cr0 & 1 << 18))
+			break;
 		if (avoid & AVOID_TABLE_STORE)
 			touched(true, false, bits == 64 ? 9 : 5, 0x010f, reg);
 		else

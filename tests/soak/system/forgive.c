@@ -20,16 +20,39 @@ static bool is_prefix(u8 b)
 	       b == 0xf3 || (kind <= KIND_COMPAT16 && (b & 0xf0) == 0x40);
 }
 
-/* What the exception with an error code interrupted. */
+/* What the last exception interrupted. */
+static u64 interrupted_ip(void)
+{
+	static const u32 has_code = 0x27d00; /* 8 10-14 17 */
+	const u8 *frame = memory_of(s_gpr[SP]);
+	unsigned word = has_code >> (s_vector & 31) & 1;
+
+	return long_mode() ? ((const u64 *)frame)[word] : ((const u32 *)frame)[word];
+}
+
 static const u8 *interrupted(void)
 {
-	const u8 *frame = memory_of(s_gpr[SP]);
-	const u8 *code = memory_of(long_mode() ? ((const u64 *)frame)[1]
-					       : ((const u32 *)frame)[1]);
+	const u8 *code = memory_of(interrupted_ip());
 
 	while (is_prefix(*code))
 		code++;
 	return code;
+}
+
+bool strayed(void)
+{
+	u64 ip = interrupted_ip(), v = s_vector & 0xff;
+	unsigned page = (unsigned)(memory_of(ip) - (u8 *)ARENA) >> 12;
+
+	if (!(avoid & AVOID_STRAYS) || v == 8 || v >= 32 ||
+	    (kind != KIND_FLAT && kind != KIND_V86 && kind != KIND_PAE16 &&
+	     kind != KIND_COMPAT16))
+		return false;
+	/* In the kernel it is IRET that ended it, and a page fault may be that of the fetch. */
+	if ((ip >= 0x100000 && ip < ARENA) ||
+	    (v == 14 && (s_cr2 & 0xffff) == (ip & 0xffff)))
+		return false;
+	return page != P_CODE && page != P_KCODE;
 }
 
 static bool is_masked_store(const u8 *code)

@@ -300,10 +300,11 @@ static void one(u64 seed, u64 number)
 	forgive();
 	hash = 0;
 	faulted_in_paging = s_cr2 != 0 || (s_vector & 0xff) == 14;
-	note_result();
+	if (!strayed())
+		note_result();
 	print_number(kind, 1);
 	print(" ");
-	print_number(s_vector & 0xff, 2);
+	print_number(strayed() ? 0xff : s_vector & 0xff, 2);
 	print(" ");
 	print_number(hash, 16);
 	print("\n");

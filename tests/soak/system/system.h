@@ -207,11 +207,21 @@ enum {
 	 * name the first that is stored in CR2 (measured); the manuals give no order. */
 	AVOID_MASKED_STORE = 131072,
 	/* Bochs 2.7: SGDT and SIDT have stored the limit before they ask for the rest. The manuals give no
-	 * order; ours are all or nothing. */
+	 * order; ours are all or nothing. And it checks the alignment of the parts; SDM volume 3, 6.15,
+	 * #AC: that of the whole, by 4. */
 	AVOID_TABLE_STORE = 262144,
 	/* Bochs 2.7: the frame of an event goes to a user's page in spite of SMAP if the interrupted
 	 * program has EFLAGS.AC. For ours it is an implicit access; the manuals do not say. */
 	AVOID_SMAP_PUSH = 524288,
+	/* Bochs 2.7: IRETQ and a far return to 64-bit code of rings 0 to 2 take a null SS of any RPL.
+	 * SDM volume 3, 6.15, #GP: its RPL must be CPL. */
+	AVOID_NULL_STACK = 1048576,
+	/* No error of anybody's: 16-bit code, and code without paging, can jump to where no code was
+	 * made. What random bytes do is left open in too many ways. */
+	AVOID_STRAYS = 2097152,
+	/* Bochs 2.7 wants 8 bytes of a 32-bit TSS for a ring's stack. SDM volume 2, INT n: up to
+	 * TSSstackAddress + 5. */
+	AVOID_TSS_LIMIT = 4194304,
 };
 
 /* world.c */
@@ -222,10 +232,12 @@ extern bool x87_case;
 extern unsigned avoid; /* AVOID_... */
 void make_world(void);
 u16 any_selector(void);
+u16 stack_selector(u16 s);
 u64 any_address(void);
 
 /* forgive.c, after a case */
 void forgive(void);
+bool strayed(void); /* what ended it was no instruction that was made */
 
 /* code.c, code_vector.c */
 enum { FRAGMENTS = 8 };

@@ -39,6 +39,12 @@ u16 any_selector(void)
 	return (u16)(s | (one_in(3) ? below(4) : start_cpl));
 }
 
+/* For the SS of a frame. */
+u16 stack_selector(u16 s)
+{
+	return s < 4 && (avoid & AVOID_NULL_STACK) ? S_DATA3 | s : s;
+}
+
 static bool page16(void)
 {
 	return code_bits == 16;
@@ -204,14 +210,15 @@ static void break_paging(const struct window_path *paths, unsigned count, unsign
 		if (l == 3)
 			e += page;
 		*e = broken(*e, l == 3, true, l == 2);
-		if (l == 1 && first == 0 && w == paths && one_in(6))
+		if (l == 1 && first == 0 && w == paths && one_in(6)) {
 			*e = (*e & 0xffb) | P | PS | U; /* 1 GiB, from 0 on */
+			opened = true;
+		}
 	}
 }
 
 static void paging_long(u64 user)
 {
-	clear(0, 16);
 	for (unsigned n = 0; n < 5; n++) {
 		const struct window_path *w = &long_paths[n];
 
@@ -237,7 +244,6 @@ static const struct window_path pae_paths[] = {
 
 static void paging_pae(u64 user)
 {
-	clear(0, 8);
 	for (unsigned n = 0; n < 3; n++) {
 		const struct window_path *w = &pae_paths[n];
 
@@ -268,7 +274,6 @@ static void paging_32(u64 user)
 	u32 *directory = (u32 *)table(0);
 	unsigned times = one_in(3) ? 0 : 1 + below(4);
 
-	clear(0, 5);
 	for (unsigned n = 0; n < 3; n++) {
 		directory[paths[n].directory] = (u32)address_of(paths[n].table) | 7;
 		for (unsigned p = 0; p < WINDOW_PAGES; p++)
@@ -374,6 +379,16 @@ static void set_call_gate(unsigned selector, unsigned n)
 		((u8 *)PAGE(P_GDT))[selector + 12] = 0x80; /* not canonical */
 }
 
+static u32 tss_limit(void)
+{
+	u32 limit = one_in(10) ? below(0x200) : 0x100 + 64;
+
+	if ((avoid & AVOID_TSS_LIMIT) && limit < 0x1c &&
+	    ((limit & 7) == 1 || (limit & 7) == 2))
+		limit += 2;
+	return limit;
+}
+
 static void make_gdt(void)
 {
 	bool l = long_mode();
@@ -392,8 +407,7 @@ static void make_gdt(void)
 	set_gdt(S_KDATA, flat_data(0));
 	if (!l)
 		set_gdt(S_DFTSS, descriptor((u32)(u64)df_tss, 103, 0x89, 0));
-	set_gdt(S_TSS, descriptor(tss, one_in(10) ? below(0x200) : 0x100 + 64,
-				  l || !one_in(8) ? 0x89 : 0x81, 0));
+	set_gdt(S_TSS, descriptor(tss, tss_limit(), l || !one_in(8) ? 0x89 : 0x81, 0));
 	set_gdt(S_LDT, descriptor(ldt, one_in(10) ? below(0x80) : 79, 0x82, 0));
 	for (unsigned n = 0; n < 10; n++)
 		entries[256 + n] = any_descriptor();
@@ -737,8 +751,9 @@ static void make_start(void)
 	if (one_in(60))
 		cs = any_selector();
 	if (one_in(40))
-		ss = any_selector() &
-		     0xfffb; /* the LDT may fault before or after RPL does */
+		ss = stack_selector(
+			any_selector() &
+			0xfffb); /* the LDT may fault before or after RPL does */
 	if (one_in(3))
 		flags |= random64() & 0xcd5;
 	if (one_in(8))
@@ -861,7 +876,7 @@ static void make_data(void)
 		static const u8 forward[] = { 5, 6, 7 };
 		u64 words[5] = { fragment_address(PICK(forward), bits), any_selector(),
 				 2 | (random64() & (one_in(3) ? 0x47fd5 : 0xcd5)),
-				 any_address(), any_selector() };
+				 any_address(), stack_selector(any_selector()) };
 
 		for (unsigned i = 0; i < 5; i++)
 			for (unsigned b = 0; b < size; b++)
@@ -884,6 +899,7 @@ void make_world(void)
 	window = kind == KIND_FLAT ? ARENA : kind == KIND_V86 ? WIN_V86 : WIN_MAIN;
 	x87_case = one_in(2);
 	tss_in_window = kind != KIND_FLAT && kind != KIND_V86 && one_in(8);
+	clear(0, 16);
 	user = start_cpl == 3 ? 0xc0df : one_in(4) ? 0xf : 0;
 	opened = false;
 	make_control();
