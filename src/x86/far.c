@@ -107,6 +107,22 @@ u64 x86_stack_pop(struct x86_cpu *c, const struct x86_insn *i, struct x86_stack 
 	return value;
 }
 
+void x86_stack_pop_frame(struct x86_cpu *c, const struct x86_insn *i,
+			 struct x86_stack *st, unsigned size, unsigned count,
+			 u64 *ret_words)
+{
+	bool down = x86_protected(c) && !x86_v86(c);
+
+	for (unsigned n = 0; n < count; n++) {
+		unsigned k = down ? count - 1 - n : n;
+		struct x86_stack at = *st;
+
+		at.sp += k * size;
+		ret_words[k] = x86_stack_pop(c, i, &at, size);
+	}
+	st->sp = (st->sp + count * size) & st->mask;
+}
+
 void x86_stack_room(struct x86_cpu *c, const struct x86_insn *i,
 		    const struct x86_stack *st, unsigned bytes)
 {
@@ -493,8 +509,12 @@ X86_HANDLER(x86_far_return)
 	unsigned size = i->extra & X86_EXTRA_SIZE;
 	u64 release = i->imm;
 	struct x86_stack st = x86_stack_now(c);
-	u64 offset = x86_stack_pop(c, i, &st, size);
-	u16 selector = (u16)x86_stack_pop(c, i, &st, size), ss_selector;
+	u64 frame[2];
+
+	x86_stack_pop_frame(c, i, &st, size, 2, frame);
+
+	u64 offset = frame[0];
+	u16 selector = (u16)frame[1], ss_selector;
 	struct x86_descriptor cs, ss;
 	struct vp_segment new_ss;
 	bool usable;
@@ -519,8 +539,9 @@ X86_HANDLER(x86_far_return)
 		X86_LEAVE(c, i, offset);
 	}
 
-	sp = x86_stack_pop(c, i, &st, size);
-	ss_selector = (u16)x86_stack_pop(c, i, &st, size);
+	x86_stack_pop_frame(c, i, &st, size, 2, frame);
+	sp = frame[0];
+	ss_selector = (u16)frame[1];
 	usable = x86_check_return_ss(c, i, &cs, selector, ss_selector, &ss);
 	x86_check_offset(c, i, &cs, offset);
 	x86_mark_accessed(c, i, &cs);

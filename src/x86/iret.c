@@ -82,9 +82,12 @@ static void return_protected(struct x86_cpu *c, const struct x86_insn *i)
 	bool long_code = c->mode & X86_MODE_LONG, outer, usable = false;
 	struct x86_stack st = x86_stack_now(c);
 	struct x86_descriptor cs, ss = { 0 };
-	u64 rip = x86_stack_pop(c, i, &st, size);
-	u16 cs_selector = (u16)x86_stack_pop(c, i, &st, size), ss_selector = 0;
-	u64 flags = x86_stack_pop(c, i, &st, size), sp = 0;
+	u64 frame[3];
+
+	x86_stack_pop_frame(c, i, &st, size, 3, frame);
+
+	u64 rip = frame[0], flags = frame[2], sp = 0;
+	u16 cs_selector = (u16)frame[1], ss_selector = 0;
 
 	if ((flags & X86_VM) && size == 4 && c->cpl == 0 && !x86_lma(c)) {
 		return_to_v86(c, i, &st, rip, cs_selector, flags);
@@ -95,8 +98,9 @@ static void return_protected(struct x86_cpu *c, const struct x86_insn *i)
 	outer = rpl != c->cpl;
 	/* 64-bit code always pops them. */
 	if (outer || long_code) {
-		sp = x86_stack_pop(c, i, &st, size);
-		ss_selector = (u16)x86_stack_pop(c, i, &st, size);
+		x86_stack_pop_frame(c, i, &st, size, 2, frame);
+		sp = frame[0];
+		ss_selector = (u16)frame[1];
 		usable = x86_check_return_ss(c, i, &cs, cs_selector, ss_selector, &ss);
 	}
 	x86_check_offset(c, i, &cs, rip);

@@ -189,8 +189,10 @@ X86_HANDLER(movs)
 	while (left(&s) > 0) {
 		u64 n = left(&s);
 		const gva_t from = address(&s, i->seg, R_SI, false);
-		const gva_t to = address(&s, SEG_ES, R_DI, true);
 		const u8 *source = piece(&s, from, R_SI, false, &n);
+		/* The load comes before ES is looked at (measured on Zen 4). */
+		const u64 v = source ? 0 : load(&s, from);
+		const gva_t to = address(&s, SEG_ES, R_DI, true);
 		u8 *target = source ? piece(&s, to, R_DI, true, &n) : NULL;
 
 		if (target) {
@@ -198,7 +200,7 @@ X86_HANDLER(movs)
 			x86_code_check(c, lowest(&s, to, n), (unsigned)(n * s.size));
 		} else {
 			n = 1;
-			store(&s, to, load(&s, from));
+			store(&s, to, source ? load(&s, from) : v);
 		}
 		advance(&s, R_SI, n);
 		advance(&s, R_DI, n);

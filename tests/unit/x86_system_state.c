@@ -214,3 +214,36 @@ TEST(lar_and_lsl_want_the_second_half_of_a_system_descriptor_untyped)
 		ASSERT_EQ(m->s.gpr[R_BX], n < 3 ? 0x67 : 1);
 	}
 }
+
+/* They began with the lowest, the processors begin with the highest. */
+TEST(a_frame_in_two_pages_faults_at_its_highest_word_first)
+{
+	for (unsigned n = 0; n < 2; n++) {
+		struct machine *m AUTO_MACHINE = rings_new(64);
+
+		ASSERT(m);
+		machine_code(m, n ? CODE("mov $0x20ff8, %esp; lretq")
+				  : CODE("mov $0x20ff8, %esp; iretq"));
+		rings_gate(m, 14, RINGS_CODE, RINGS_HANDLERS + 16 * 14, 0x8e, 1);
+		machine_page(m, MACHINE_DATA, false, false);
+		machine_page(m, MACHINE_DATA + 0x1000, false, false);
+		ASSERT_EQ(rings_run(m), 14);
+		ASSERT_EQ(m->s.cr2, n ? 0x21000 : 0x21008);
+	}
+}
+
+/* The destination's segment was looked at before the source was read. */
+TEST(movs_reads_before_it_looks_at_es)
+{
+	struct machine *m AUTO_MACHINE = rings_new(64);
+
+	ASSERT(m);
+	rings_descriptor(m, 0x40, rings_segment(0, 0xfffff, 0x9b, 0xc), 0);
+	rings_code_at(m, 0x11000, CODE32("movsl"));
+	machine_code(m, CODE("xor %eax, %eax; mov %eax, %es; mov $0x20000, %esi; mov "
+			     "$0x30000, "
+			     "%edi; push $0x40; push $0x11000; lretq"));
+	machine_page(m, MACHINE_DATA, false, false);
+	ASSERT_EQ(rings_run(m), 14);
+	ASSERT_EQ(m->s.cr2, 0x20000);
+}

@@ -220,7 +220,9 @@ static void string(void)
 
 	unsigned repeat = one_in(4) ? 0 : 0xf2 | below(2), op;
 
-	set_register(CX, below(24));
+	u32 count = below(24);
+
+	set_register(CX, count || bits != 64 || !(avoid & AVOID_SHORT_REP) ? count : 1);
 	if (one_in(3))
 		byte(0xfc | below(2)); /* cld, std */
 	op = PICK(ops);
@@ -621,6 +623,15 @@ static void segments(void)
 	}
 }
 
+/* DR7 without lengths of breakpoints on code. */
+static u32 with_lengths(u32 v)
+{
+	for (unsigned n = 16; n < 32; n += 4)
+		if (!(v >> n & 3))
+			v &= ~(12u << n);
+	return v;
+}
+
 static void control(void)
 {
 	switch (below(9)) {
@@ -642,15 +653,23 @@ static void control(void)
 	case 3:
 		bytes(0xc0200f | below(5) << 19, 3); /* mov from CRn to EAX */
 		break;
-	case 4: /* debug registers */
-		set_register(AX, one_in(3)   ? random64()
-				 : one_in(2) ? any_address()
-					     : 0x400 | below(256) | below(65536) << 16);
+	case 4: { /* debug registers */
+		u32 v = 0x400 | below(256) | below(65536) << 16;
+		unsigned n = below(4) + 4 * below(2);
+
+		if (n > 5 && (avoid & AVOID_DR7_LENGTH)) {
+			set_register(AX, with_lengths(v));
+		} else {
+			set_register(AX, one_in(3)   ? random64()
+					 : one_in(2) ? any_address()
+						     : v);
+		}
 		if (one_in(2) || !long_mode())
 			bytes(0xc0210f | below(8) << 19, 3);
 		else
-			bytes(0xc0230f | (below(4) + 4 * below(2)) << 19, 3);
+			bytes(0xc0230f | n << 19, 3);
 		break;
+	}
 	case 5:
 		bytes(0x060f, 2); /* clts */
 		break;

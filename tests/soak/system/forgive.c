@@ -21,13 +21,23 @@ static bool is_prefix(u8 b)
 }
 
 /* What the last exception interrupted. */
-static u64 interrupted_ip(void)
+static u64 frame_word(unsigned n)
 {
 	static const u32 has_code = 0x27d00; /* 8 10-14 17 */
 	const u8 *frame = memory_of(s_gpr[SP]);
-	unsigned word = has_code >> (s_vector & 31) & 1;
+	unsigned word = n + (has_code >> (s_vector & 31) & 1);
 
 	return long_mode() ? ((const u64 *)frame)[word] : ((const u32 *)frame)[word];
+}
+
+static u64 interrupted_ip(void)
+{
+	return frame_word(0);
+}
+
+static unsigned interrupted_cs(void)
+{
+	return frame_word(1) & 0xfff8;
 }
 
 static const u8 *interrupted(void)
@@ -52,12 +62,15 @@ bool strayed(void)
 	if ((ip >= 0x100000 && ip < ARENA) ||
 	    (v == 14 && (s_cr2 & 0xffff) == (ip & 0xffff)))
 		return false;
+	/* Inner fragments are not of 16 bits. */
+	if (page == P_KCODE && (ip & 0xfff) >= 0x100 && interrupted_cs() == S_CODE16)
+		return true;
 	return page != P_CODE && page != P_KCODE;
 }
 
-static bool is_masked_store(const u8 *code)
+static bool is_masked(const u8 *code)
 {
-	return code[0] == 0xc4 && (code[1] & 0x1f) == 2 && (code[3] & 0xfe) == 0x2e;
+	return code[0] == 0xc4 && (code[1] & 0x1f) == 2 && (code[3] & 0xfc) == 0x2c;
 }
 
 void forgive(void)
@@ -70,6 +83,6 @@ void forgive(void)
 	code = interrupted();
 	if ((avoid & AVOID_IRET_STACK) && (v == 11 || v == 12) && *code == 0xcf)
 		s_vector = 11;
-	if ((avoid & AVOID_MASKED_STORE) && v == 14 && is_masked_store(code))
+	if ((avoid & AVOID_MASKED) && v == 14 && is_masked(code))
 		s_cr2 = 0;
 }

@@ -177,7 +177,9 @@ enum {
 	 * SYSRET that sets TF is not. The processors do it the other way round (so say Linux'
 	 * entry code and kvm-unit-tests' syscall; SDM volume 2, SYSCALL: the flags change first). */
 	AVOID_SYSCALL_TF = 256,
-	/* Bochs 2.7: alignment (#GP) before the stack segment's limit (#SS); the manuals give no order. */
+	/* Bochs 2.7: alignment (#GP) before the stack segment's limit (#SS); the manuals give no order.
+	 * And #AC before #GP of an address that is not canonical; AMD's processors do it the other way
+	 * round (measured). */
 	AVOID_ALIGNED_STACK = 512,
 	/* Bochs 2.7: an x87 push of an empty register onto a full one is an overflow before it is an
 	 * underflow. AMD's processors see the underflow (C1 = 0; measured). */
@@ -203,9 +205,9 @@ enum {
 	/* Bochs 2.7: IRET to a stack segment that is not present is #NP(SS). SDM volume 2, IRET,
 	 * RETURN-TO-OUTER-PRIVILEGE-LEVEL: #SS(SS); so do AMD's processors (measured). */
 	AVOID_IRET_STACK = 65536,
-	/* Bochs 2.7: VMASKMOVPS to memory comes to its elements from the last on. AMD's processors
-	 * name the first that is stored in CR2 (measured); the manuals give no order. */
-	AVOID_MASKED_STORE = 131072,
+	/* Bochs 2.7: VMASKMOVPS comes to its elements from the last on. AMD's processors name the
+	 * first one in CR2 (measured); the manuals give no order. */
+	AVOID_MASKED = 131072,
 	/* Bochs 2.7: SGDT and SIDT have stored the limit before they ask for the rest. The manuals give no
 	 * order; ours are all or nothing. And it checks the alignment of the parts; SDM volume 3, 6.15,
 	 * #AC: that of the whole, by 4. */
@@ -222,6 +224,11 @@ enum {
 	/* Bochs 2.7 wants 8 bytes of a 32-bit TSS for a ring's stack. SDM volume 2, INT n: up to
 	 * TSSstackAddress + 5. */
 	AVOID_TSS_LIMIT = 4194304,
+	/* SDM volume 3, 17.2.4: a breakpoint on code whose length is not 1 is undefined. */
+	AVOID_DR7_LENGTH = 8388608,
+	/* Bochs 2.7: a string instruction with 32-bit addresses and a count of 0 clears the upper halves
+	 * of RSI and RDI. AMD's processors leave them (measured). */
+	AVOID_SHORT_REP = 16777216,
 };
 
 /* world.c */

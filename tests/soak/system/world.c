@@ -452,7 +452,10 @@ static void make_gdt(void)
 	for (unsigned times = one_in(3) ? 1 + below(2) : 0; times--;) {
 		unsigned n = S_SYSTEM / 8 + below((GDT_SIZE - S_SYSTEM) / 8);
 
-		entries[n] ^= 1ull << (one_in(4) ? below(64) : 40 + below(16));
+		unsigned bit = one_in(4) ? below(64) : 40 + below(16);
+
+		if (!(avoid & AVOID_CONFORMING) || bit != 42)
+			entries[n] ^= 1ull << bit;
 	}
 	w_gdt.base = ARENA + P_GDT * 4096;
 	w_gdt.limit = GDT_SIZE - 1;
@@ -468,6 +471,13 @@ static void set_idt(unsigned vector, unsigned selector, u64 offset, unsigned typ
 	e[0] = gate(selector, offset, type, dpl, ist);
 	if (long_mode())
 		e[1] = offset >> 32;
+}
+
+static bool is_conforming(u16 selector)
+{
+	const u8 *d = PAGE(P_GDT) + (selector & 4 ? 0x800 : 0) + (selector & 0xff8);
+
+	return (d[5] & 0x1c) == 0x1c;
 }
 
 static void make_idt(void)
@@ -506,7 +516,7 @@ static void make_idt(void)
 		}
 		if (one_in(12))
 			target = any_selector();
-		if ((avoid & AVOID_CONFORMING) && (target & 0xf8) == S_CONFORM)
+		if ((avoid & AVOID_CONFORMING) && is_conforming(target))
 			target = S_CODE0;
 		set_idt(0x30 + n, target, offset, type, one_in(5) ? below(4) : 3,
 			long_mode() && one_in(4) ? below(8) : 0);
@@ -713,6 +723,13 @@ static void make_fpu(void)
 	*(u64 *)(w_fpu + 512) = 7;
 }
 
+/* And so is what lies behind it. */
+static u64 canonical(u64 a)
+{
+	a = (u64)((long)(a << 16) >> 16);
+	return (a & 0x7fffffffffff) >= 0x7fffffffffc0 ? a - 128 : a;
+}
+
 static void make_start(void)
 {
 	u16 cs, ss, data;
@@ -817,6 +834,9 @@ static void make_start(void)
 	/* Upper halves are 64-bit code's; in other modes what becomes of them is left open. */
 	for (unsigned n = 0; n < 16 && kind != KIND_LONG; n++)
 		w_gpr[n] = (u32)w_gpr[n];
+	if ((avoid & AVOID_ALIGNED_STACK) && (w_cr0 & 1 << 18))
+		for (unsigned n = 3; n < 16; n++)
+			w_gpr[n] = canonical(w_gpr[n]);
 	if (one_in(2))
 		w_gpr[CX] = below(20);
 	/* Not what the stubs' delivery reads: that would never end. */
