@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "hv/engine.h"
 
@@ -27,6 +28,14 @@
 
 #define KVM_SLOT_MAX 256
 #define KVM_PINS 24
+
+/* A struct kvm_msrs of one entry. (One that ends in an array may not be followed by anything.) */
+struct kvm_one_msr {
+	u32 count, pad;
+	struct kvm_msr_entry entry;
+};
+_Static_assert(offsetof(struct kvm_one_msr, entry) == offsetof(struct kvm_msrs, entries),
+	       "as the kernel has it");
 
 struct engine_vm {
 	int fd;

@@ -83,10 +83,7 @@ static u64 *field(struct vp_state *state, const struct msr_row *row)
  */
 static int msr_read(struct engine_vp *vp, u32 index, u64 *ret_value)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} one = { .head.nmsrs = 1, .entry.index = index };
+	struct kvm_one_msr one = { .count = 1, .entry.index = index };
 	int n = ioctl(vp->fd, KVM_GET_MSRS, &one);
 
 	if (n == 1)
@@ -106,10 +103,8 @@ static int msr_get(struct engine_vp *vp, struct vp_state *state,
 
 static int msr_set(struct engine_vp *vp, u32 index, u64 value)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} one = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
+	struct kvm_one_msr one = { .count = 1,
+				   .entry = { .index = index, .data = value } };
 	int n = ioctl(vp->fd, KVM_SET_MSRS, &one);
 
 	if (n < 0)

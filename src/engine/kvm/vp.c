@@ -309,16 +309,12 @@ void kvm_vp_nmi(struct engine_vp *vp)
 		signal_thread(vp);
 }
 
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-};
 #define MSR_TSC 0x10
 #define MSR_TSC_DEADLINE 0x6e0
 
 u64 kvm_vp_tsc(struct engine_vp *vp)
 {
-	struct one_msr tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+	struct kvm_one_msr tsc = { .count = 1, .entry.index = MSR_TSC };
 
 	return ioctl(vp->fd, KVM_GET_MSRS, &tsc) == 1 ? tsc.entry.data : 0;
 }
@@ -342,8 +338,8 @@ void kvm_vp_set_tsc_offset(struct engine_vp *vp, s64 offset)
 	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL,
 					.attr = KVM_VCPU_TSC_OFFSET,
 					.addr = (u64)(uintptr_t)&value };
-	struct one_msr deadline = { .head.nmsrs = 1, .entry.index = MSR_TSC_DEADLINE };
-	struct one_msr tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+	struct kvm_one_msr deadline = { .count = 1, .entry.index = MSR_TSC_DEADLINE };
+	struct kvm_one_msr tsc = { .count = 1, .entry.index = MSR_TSC };
 
 	if (ioctl(vp->fd, KVM_SET_DEVICE_ATTR, &attr) < 0) {
 		tsc.entry.data = __rdtsc() + value;
