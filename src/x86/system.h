@@ -218,8 +218,9 @@ u64 x86_stack_pop(struct x86_cpu *c, const struct x86_insn *i, struct x86_stack 
  * The next `count` words. In protected mode the highest is read first, so that it is the one that faults
  * (measured for RETF and IRET on Zen 4).
  */
-void x86_stack_pop_frame(struct x86_cpu *c, const struct x86_insn *i, struct x86_stack *st,
-			 unsigned size, unsigned count, u64 *ret_words);
+void x86_stack_pop_frame(struct x86_cpu *c, const struct x86_insn *i,
+			 struct x86_stack *st, unsigned size, unsigned count,
+			 u64 *ret_words);
 /* Room for `bytes` more? Raises #SS when not; touches nothing. */
 void x86_stack_room(struct x86_cpu *c, const struct x86_insn *i,
 		    const struct x86_stack *st, unsigned bytes);
