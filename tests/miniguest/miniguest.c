@@ -117,7 +117,7 @@ struct mini *mini_new(void)
 				     &m->server);
 	if (r < 0)
 		abort();
-	m->next_page = MINI_FIRST_PAGE;
+	m->next_page = m->first_page = MINI_FIRST_PAGE;
 	m->next_gpadl = 0xe1e10;
 	return m;
 }
@@ -144,7 +144,7 @@ u64 mini_alloc(struct mini *m, u32 pages)
 
 	/* Tests that go on for ever get the same pages again. */
 	if ((page + pages) * VMBUS_PAGE > MINI_RAM)
-		page = MINI_FIRST_PAGE;
+		page = m->first_page;
 	m->next_page = page + pages;
 	return page;
 }

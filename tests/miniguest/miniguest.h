@@ -41,7 +41,8 @@ struct mini {
 	struct guest_memory *gm;
 	struct vmbus_server *server;
 	struct loop *loop;
-	u64 next_page;
+	u64 next_page,
+		first_page; /* first: where allocation begins again at the end of memory */
 	u32 next_gpadl;
 	/* messages of the host, oldest first */
 	struct {

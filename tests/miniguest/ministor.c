@@ -30,6 +30,7 @@ struct ministor *ministor_new(u16 max_sub_channels)
 	require(disk_pool_new(s->mini->loop, &pool, &s->pool, &err) == 0);
 	s->data_page = mini_alloc(s->mini, DATA_PAGES);
 	/* What is allocated again and again leaves the data alone. */
+	s->mini->first_page = s->mini->next_page;
 	return s;
 }
 
