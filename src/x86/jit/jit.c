@@ -635,15 +635,31 @@ static bool crosses(const struct x86_cpu *c, const struct jit_site *s)
 	return (a ^ (a + s->size - 1)) >> 12;
 }
 
-/* Translate the region that c->block heads anew, in the shape its block now has. */
-static void make_anew(struct x86_cpu *c, const struct jit_region *r)
+/*
+ * Translate the region that the block heads anew, in the shape that the block now has. Jumps that were linked to
+ * the old one go to the new one: they would leave at each turn.
+ */
+static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 {
-	struct x86_block *b = r->head;
-	const x86_fn head_fn = r->head_fn;
+	struct x86_jit *j = c->jit.own;
+	struct x86_block *b = old->head;
+	const x86_fn head_fn = old->head_fn;
 
 	x86_jit_block_killed(c, b);
 	b->insn[0].fn = head_fn;
 	b->heat = 1;
+	if (nearly_full(j))
+		return;
+	make_region(c, b);
+
+	const struct jit_region *new = &j->regions[b->region];
+
+	/* An entry that took flags in either place cannot stand for one that wants them in a certain one. */
+	if (!b->region || (old->entry == old->direct && new->entry != new->direct))
+		return;
+	entry_to(j, old->direct, new->direct);
+	if (old->entry != old->direct)
+		entry_to(j, old->entry, new->entry);
 }
 
 /*
