@@ -48,7 +48,7 @@
 #define PATIENCE_SECONDS 20u
 #define PATIENCE_TIMES 200u
 /* Meetings between two comparisons of the memories. */
-#define MEMORY_EVERY 500000ull
+#define MEMORY_EVERY 100000ull
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
