@@ -673,7 +673,7 @@ static void note_credit(struct x86_cpu *c, const struct jit_region *r)
 	struct x86_block *b = r->head;
 
 	give_credit(c);
-	if (b->dead ||
+	if (r->dead ||
 	    cycles / CREDIT > (sticky ? x86_jit_patience.sticky : x86_jit_patience.large))
 		return;
 	if (sticky && !b->restless) {
@@ -694,7 +694,7 @@ static void note_crossing(struct x86_cpu *c, const struct jit_region *r)
 {
 	struct x86_block *b = r->head;
 
-	if (b->dead || b->narrow || ++b->crossed < CROSSINGS_MAX)
+	if (r->dead || b->narrow || ++b->crossed < CROSSINGS_MAX)
 		return;
 	b->narrow = 1;
 	make_anew(c, r);
@@ -718,6 +718,8 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 
 	const struct jit_site *s = &j->sites[c->jit.site];
 
+	/* Often another region than was entered. */
+	r = &j->regions[s->region];
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
 		if ((c->jit.sticky_credit | c->jit.large_credit) < 0)
