@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "base/reserve.h"
 #include "x86/decode.h"
 #include "x86/jit/jit.h"
 #include "x86/mmu.h"
@@ -66,15 +67,6 @@ static unsigned page_bucket(u64 ram_page)
 	return (unsigned)ram_page & ((1u << PAGE_BITS) - 1);
 }
 
-/* Memory that takes room where it is written; NULL: none. */
-static void *map_zero(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 static size_t any_code_size(u64 pages)
 {
 	return (pages + 511) / 512;
@@ -84,12 +76,9 @@ static void maps_free(struct x86_vm *vm)
 {
 	const u64 pages = vm->ram_pages ? vm->ram_pages : 1;
 
-	if (vm->lines)
-		munmap((void *)vm->lines, pages * sizeof(vm->lines[0]));
-	if (vm->mixed)
-		munmap((void *)vm->mixed, pages);
-	if (vm->any_code)
-		munmap((void *)vm->any_code, any_code_size(pages));
+	memory_release((void *)vm->lines, pages * sizeof(vm->lines[0]));
+	memory_release((void *)vm->mixed, pages);
+	memory_release((void *)vm->any_code, any_code_size(pages));
 	vm->lines = NULL;
 	vm->mixed = vm->any_code = NULL;
 }
@@ -101,9 +90,9 @@ int x86_vm_init(struct x86_vm *vm, _Atomic u8 *code_map, u64 ram_pages)
 	memset(vm, 0, sizeof(*vm));
 	vm->code_map = code_map;
 	vm->ram_pages = ram_pages;
-	vm->lines = map_zero(pages * sizeof(vm->lines[0]));
-	vm->mixed = map_zero(pages);
-	vm->any_code = map_zero(any_code_size(pages));
+	vm->lines = memory_reserve(pages * sizeof(vm->lines[0]));
+	vm->mixed = memory_reserve(pages);
+	vm->any_code = memory_reserve(any_code_size(pages));
 	if (!vm->lines || !vm->mixed || !vm->any_code) {
 		maps_free(vm);
 		return -ENOMEM;
@@ -126,13 +115,13 @@ void x86_vm_done(struct x86_vm *vm)
 
 int x86_cache_new(struct x86_cpu *c)
 {
-	struct x86_cache *k = map_zero(sizeof(*k));
+	struct x86_cache *k = memory_reserve(sizeof(*k));
 
 	if (!k)
 		return -ENOMEM;
-	k->arena = map_zero(ARENA_SIZE);
+	k->arena = memory_reserve(ARENA_SIZE);
 	if (!k->arena) {
-		munmap(k, sizeof(*k));
+		memory_release(k, sizeof(*k));
 		return -ENOMEM;
 	}
 	c->cache = k;
@@ -143,8 +132,8 @@ void x86_cache_free(struct x86_cpu *c)
 {
 	if (!c->cache)
 		return;
-	munmap(c->cache->arena, ARENA_SIZE);
-	munmap(c->cache, sizeof(*c->cache));
+	memory_release(c->cache->arena, ARENA_SIZE);
+	memory_release(c->cache, sizeof(*c->cache));
 	c->cache = NULL;
 }
 

@@ -25,8 +25,8 @@
 #include "x86/mmu.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
+#include "base/reserve.h"
 #include "x86/cache.h"
 
 #define SPACE_MAX 1023
@@ -126,10 +126,9 @@ static _Atomic u8 never_code;
 
 int x86_mmu_new(struct x86_cpu *c)
 {
-	struct x86_mmu *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct x86_mmu *m = memory_reserve(sizeof(*m));
 
-	if (m == MAP_FAILED)
+	if (!m)
 		return -ENOMEM;
 	c->mmu = m;
 	forget_translations(c);
@@ -138,8 +137,7 @@ int x86_mmu_new(struct x86_cpu *c)
 
 void x86_mmu_free(struct x86_cpu *c)
 {
-	if (c->mmu)
-		munmap(c->mmu, sizeof(*c->mmu));
+	memory_release(c->mmu, sizeof(*c->mmu));
 	c->mmu = NULL;
 }
 

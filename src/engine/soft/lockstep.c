@@ -34,10 +34,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <x86intrin.h>
 
 #include "base/log.h"
+#include "base/reserve.h"
 #include "engine/soft/lockstep_parts.h"
 #include "x86/cache.h"
 #include "x86/decode.h"
@@ -52,25 +52,17 @@
 
 /* ---- life ------------------------------------------------------------------------------------------ */
 
-static void *reserve(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int lockstep_new(struct engine_vp *vp, u64 ram_size, struct lockstep **ret_lockstep,
 		 struct err *err)
 {
-	struct lockstep *l = reserve(sizeof(*l));
+	struct lockstep *l = memory_reserve(sizeof(*l));
 
 	if (!l)
 		return err_set(err, -ENOMEM, "lock-step: no memory");
 	l->vp = vp;
 	l->ram_size = ram_size;
-	l->ram = reserve(ram_size);
-	l->code_map = reserve(ram_size >> 12);
+	l->ram = memory_reserve(ram_size);
+	l->code_map = memory_reserve(ram_size >> 12);
 	if (!l->ram || !l->code_map ||
 	    x86_vm_init(&l->vm, l->code_map, ram_size >> 12) < 0) {
 		lockstep_free(l);
@@ -99,11 +91,9 @@ void lockstep_free(struct lockstep *l)
 	x86_cache_free(&l->cpu);
 	x86_mmu_free(&l->cpu);
 	x86_vm_done(&l->vm);
-	if (l->ram)
-		munmap(l->ram, l->ram_size);
-	if (l->code_map)
-		munmap((void *)l->code_map, l->ram_size >> 12);
-	munmap(l, sizeof(*l));
+	memory_release(l->ram, l->ram_size);
+	memory_release((void *)l->code_map, l->ram_size >> 12);
+	memory_release(l, sizeof(*l));
 }
 
 int lockstep_map_changed(struct lockstep *l, const struct engine_slot *slots,

@@ -7,11 +7,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <x86intrin.h>
 
+#include "base/reserve.h"
 #include "engine/soft/lockstep.h"
 #include "x86/jit/jit.h"
 #include "x86/mmu.h"
@@ -94,7 +94,7 @@ static void soft_vp_free(struct engine_vp *vp)
 	x86_jit_free(&vp->cpu);
 	x86_cache_free(&vp->cpu);
 	x86_mmu_free(&vp->cpu);
-	munmap(vp, sizeof(*vp));
+	memory_release(vp, sizeof(*vp));
 }
 
 /* A VP's share of what was asked for, or of min(64 MiB, RAM/8). */
@@ -116,10 +116,9 @@ static int soft_vp_new(struct engine_vm *vm, vp_index_t index,
 		return err_set(err, -EINVAL, "processor %u exists already or never can",
 			       index);
 
-	struct engine_vp *vp = mmap(NULL, sizeof(*vp), PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct engine_vp *vp = memory_reserve(sizeof(*vp));
 
-	if (vp == MAP_FAILED)
+	if (!vp)
 		return err_set(err, -ENOMEM, "no memory for processor %u", index);
 	vp->vm = vm;
 	vp->bus = bus;

@@ -13,6 +13,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/reserve.h"
 #include "x86/cache.h"
 #include "x86/jit/code.h"
 #include "x86/mmu.h"
@@ -72,20 +73,6 @@ static int map_twice(struct x86_cpu *c, struct err *err)
 	return 0;
 }
 
-static void *reserve(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void release(void *p, size_t size)
-{
-	if (p)
-		munmap(p, size);
-}
-
 int x86_jit_new(struct x86_cpu *c, size_t size, struct err *err)
 {
 	struct x86_jit *j;
@@ -93,13 +80,13 @@ int x86_jit_new(struct x86_cpu *c, size_t size, struct err *err)
 
 	if (!host_can())
 		return 0;
-	j = reserve(sizeof(*j));
+	j = memory_reserve(sizeof(*j));
 	if (!j)
 		return err_set(err, -ENOMEM, "no memory for the translator");
 	c->jit.own = j;
 	j->size = (size + 4095) & ~(size_t)4095;
-	j->regions = reserve(JIT_REGIONS_MAX * sizeof(*j->regions));
-	j->sites = reserve(JIT_SITES_MAX * sizeof(*j->sites));
+	j->regions = memory_reserve(JIT_REGIONS_MAX * sizeof(*j->regions));
+	j->sites = memory_reserve(JIT_SITES_MAX * sizeof(*j->sites));
 	r = j->regions && j->sites
 		    ? map_twice(c, err)
 		    : err_set(err, -ENOMEM, "no memory for the translator's tables");
@@ -117,11 +104,11 @@ void x86_jit_free(struct x86_cpu *c)
 
 	if (!j)
 		return;
-	release(j->write_view, j->size);
-	release((void *)(uintptr_t)j->run_view, j->size);
-	release(j->regions, JIT_REGIONS_MAX * sizeof(*j->regions));
-	release(j->sites, JIT_SITES_MAX * sizeof(*j->sites));
-	release(j, sizeof(*j));
+	memory_release(j->write_view, j->size);
+	memory_release((void *)(uintptr_t)j->run_view, j->size);
+	memory_release(j->regions, JIT_REGIONS_MAX * sizeof(*j->regions));
+	memory_release(j->sites, JIT_SITES_MAX * sizeof(*j->sites));
+	memory_release(j, sizeof(*j));
 	c->jit.own = NULL;
 }
 
@@ -134,7 +121,7 @@ int x86_jit_thread_start(struct x86_cpu *c)
 	if (!c->jit.own)
 		return 0;
 	/* The thread's own until it ends. */
-	stack.ss_sp = reserve(SIGNAL_STACK_SIZE);
+	stack.ss_sp = memory_reserve(SIGNAL_STACK_SIZE);
 	if (!stack.ss_sp || sigaltstack(&stack, NULL) < 0)
 		return -ENOMEM;
 	sigemptyset(&action.sa_mask);
