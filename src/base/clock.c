@@ -4,28 +4,35 @@
 
 #include <time.h>
 
-static u64 host_monotonic_ns(const struct clock *clock)
+static s64 host_ns(clockid_t id)
 {
 	struct timespec t;
 
+	clock_gettime(id, &t);
+	return (s64)t.tv_sec * (s64)NS_PER_SEC + t.tv_nsec;
+}
+
+static u64 host_monotonic_ns(const struct clock *clock)
+{
 	(void)clock;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * NS_PER_SEC + (u64)t.tv_nsec;
+	return (u64)host_ns(CLOCK_MONOTONIC);
 }
 
 static s64 host_realtime_ns(const struct clock *clock)
 {
-	struct timespec t;
-
 	(void)clock;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (s64)t.tv_sec * (s64)NS_PER_SEC + t.tv_nsec;
+	return host_ns(CLOCK_REALTIME);
 }
 
 const struct clock host_clock = {
 	.monotonic_ns = host_monotonic_ns,
 	.realtime_ns = host_realtime_ns,
 };
+
+u64 clock_thread_ns(void)
+{
+	return (u64)host_ns(CLOCK_THREAD_CPUTIME_ID);
+}
 
 static u64 manual_monotonic_ns(const struct clock *clock)
 {

@@ -17,6 +17,9 @@ struct clock {
 /* The host's clocks. */
 extern const struct clock host_clock;
 
+/* How long the calling thread has been executed, in user space and in the kernel. */
+u64 clock_thread_ns(void);
+
 /* A clock that stands still until it is told to move. */
 struct manual_clock {
 	struct clock clock;

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/ipc.h"
 #include "disk/image.h"
 #include "disk/ring.h"
@@ -699,10 +699,7 @@ void disk_close_start(struct disk *disk, void (*done)(void *owner, int r), void 
 
 static u64 now_ns(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+	return host_clock.monotonic_ns(&host_clock);
 }
 
 static int write_now(struct disk *disk, const struct disk_request *rq)

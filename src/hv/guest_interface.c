@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
 #include "hv/guest_ram.h"
@@ -303,10 +303,7 @@ static void write_crash(struct vp *vp, u64 value)
 /* Time that the VP's thread was executed, guest and hypervisor. */
 static u64 runtime(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (u64)t.tv_sec * HV_TIME_UNITS_PER_SEC + (u64)t.tv_nsec / 100;
+	return clock_thread_ns() / (NS_PER_SEC / HV_TIME_UNITS_PER_SEC);
 }
 
 static bool read_apic(struct vp *vp, u32 index, u64 *ret_value)

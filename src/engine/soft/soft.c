@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <x86intrin.h>
 
+#include "base/clock.h"
 #include "base/reserve.h"
 #include "engine/soft/lockstep.h"
 #include "x86/jit/jit.h"
@@ -165,14 +165,6 @@ static int soft_vp_thread_start(struct engine_vp *vp)
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
-static u64 thread_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
-}
-
 u64 soft_idle_ns = 30000000000u;
 
 /*
@@ -181,12 +173,12 @@ u64 soft_idle_ns = 30000000000u;
  */
 static void note_idle(struct engine_vp *vp)
 {
-	const u64 now = thread_ns(CLOCK_MONOTONIC_COARSE);
+	const u64 now = host_clock.monotonic_ns(&host_clock);
 
 	if (now - vp->idle_since < soft_idle_ns)
 		return;
-	const u64 used = thread_ns(CLOCK_THREAD_CPUTIME_ID);
 
+	const u64 used = clock_thread_ns();
 	const bool idle = used - vp->idle_used <= (now - vp->idle_since) / 100;
 
 	if (vp->idle_since && (idle || soft_idle_ns == 0))
