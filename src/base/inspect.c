@@ -5,27 +5,43 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void inspect_line(struct inspect *out, const char *name, const char *fmt, ...)
+/* branch: "" at the root of the tree. */
+static void append(struct inspect *out, const char *branch, const char *name,
+		   const char *fmt, va_list ap)
 {
 	size_t room = out->size - out->used;
 	char value[512];
-	va_list ap;
 	int n;
 
 	if (room == 0)
 		return;
-	va_start(ap, fmt);
 	vsnprintf(value, sizeof value, fmt, ap);
-	va_end(ap);
-	n = snprintf(out->text + out->used, room, "%s: %s\n", name, value);
+	n = snprintf(out->text + out->used, room, "%s%s%s: %s\n", branch,
+		     branch[0] ? "." : "", name, value);
 	if (n > 0)
 		out->used += min_u64((u64)n, room - 1);
 }
 
+void inspect_line(struct inspect *out, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	append(out, "", name, fmt, ap);
+	va_end(ap);
+}
+
+void inspect_words(struct inspect *out, const char *branch, const char *name,
+		   const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	append(out, branch, name, fmt, ap);
+	va_end(ap);
+}
+
 void inspect_number(struct inspect *out, const char *branch, const char *name, u64 number)
 {
-	char path[128];
-
-	snprintf(path, sizeof path, "%s.%s", branch, name);
-	inspect_line(out, path, "%llu", (unsigned long long)number);
+	inspect_words(out, branch, name, "%llu", (unsigned long long)number);
 }

@@ -20,6 +20,8 @@ struct inspect {
 void inspect_line(struct inspect *out, const char *name, const char *fmt, ...)
 	PRINTF(3, 4);
 
-/* A number below a branch: "<branch>.<name>: <number>". */
+/* The same below a branch: "<branch>.<name>: <words>"; and a number there. */
+void inspect_words(struct inspect *out, const char *branch, const char *name,
+		   const char *fmt, ...) PRINTF(4, 5);
 void inspect_number(struct inspect *out, const char *branch, const char *name,
 		    u64 number);

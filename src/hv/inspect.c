@@ -75,25 +75,19 @@ static void inspect_registers(const struct vp_state *s, const char *prefix,
 						  "rsp", "rbp", "rsi", "rdi",
 						  "r8",	 "r9",	"r10", "r11",
 						  "r12", "r13", "r14", "r15" };
-	char name[32];
 
-	snprintf(name, sizeof name, "%s.activity", prefix);
-	inspect_line(out, name, "%s", activity_word(s->activity));
-	snprintf(name, sizeof name, "%s.mode", prefix);
-	inspect_line(out, name, "%s", mode_word(s));
-	snprintf(name, sizeof name, "%s.rip", prefix);
-	inspect_line(out, name, "%04x:%016llx", s->seg[SEG_CS].selector,
-		     (unsigned long long)s->rip);
-	snprintf(name, sizeof name, "%s.rflags", prefix);
-	inspect_line(out, name, "%08llx", (unsigned long long)s->rflags);
-	snprintf(name, sizeof name, "%s.cr", prefix);
-	inspect_line(out, name, "0 %llx 2 %llx 3 %llx 4 %llx efer %llx",
-		     (unsigned long long)s->cr0, (unsigned long long)s->cr2,
-		     (unsigned long long)s->cr3, (unsigned long long)s->cr4,
-		     (unsigned long long)s->efer);
+	inspect_words(out, prefix, "activity", "%s", activity_word(s->activity));
+	inspect_words(out, prefix, "mode", "%s", mode_word(s));
+	inspect_words(out, prefix, "rip", "%04x:%016llx", s->seg[SEG_CS].selector,
+		      (unsigned long long)s->rip);
+	inspect_words(out, prefix, "rflags", "%08llx", (unsigned long long)s->rflags);
+	inspect_words(out, prefix, "cr", "0 %llx 2 %llx 3 %llx 4 %llx efer %llx",
+		      (unsigned long long)s->cr0, (unsigned long long)s->cr2,
+		      (unsigned long long)s->cr3, (unsigned long long)s->cr4,
+		      (unsigned long long)s->efer);
 	for (unsigned k = 0; k < GPR_COUNT; k++) {
-		snprintf(name, sizeof name, "%s.%s", prefix, names[k]);
-		inspect_line(out, name, "%016llx", (unsigned long long)s->gpr[k]);
+		inspect_words(out, prefix, names[k], "%016llx",
+			      (unsigned long long)s->gpr[k]);
 	}
 }
 
@@ -101,7 +95,7 @@ static void inspect_vp(struct partition *p, u32 index, struct inspect *out)
 {
 	struct vp *vp = p->vp[index];
 	struct vp_state state;
-	char prefix[16], name[32];
+	char prefix[16];
 
 	snprintf(prefix, sizeof prefix, "vp.%u", index);
 	if (vp_get_state(vp, &state) == 0) {
@@ -110,15 +104,14 @@ static void inspect_vp(struct partition *p, u32 index, struct inspect *out)
 		u64 ns = host_clock.monotonic_ns(&host_clock) -
 			 atomic_load(&vp->access_since_ns);
 
-		snprintf(name, sizeof name, "%s.activity", prefix);
-		inspect_line(out, name, "waits for the worker since %llu ms",
-			     (unsigned long long)(ns / 1000000));
+		inspect_words(out, prefix, "activity",
+			      "waits for the worker since %llu ms",
+			      (unsigned long long)(ns / 1000000));
 	}
-	snprintf(name, sizeof name, "%s.exits", prefix);
-	inspect_line(out, name, "pio %llu mmio %llu worker %llu",
-		     (unsigned long long)vp->exits_pio,
-		     (unsigned long long)vp->exits_mmio,
-		     (unsigned long long)vp->exits_worker);
+	inspect_words(out, prefix, "exits", "pio %llu mmio %llu worker %llu",
+		      (unsigned long long)vp->exits_pio,
+		      (unsigned long long)vp->exits_mmio,
+		      (unsigned long long)vp->exits_worker);
 	lapic_inspect(&vp->lapic, out);
 	vp_inspect_synthetic(vp, out);
 }

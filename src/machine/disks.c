@@ -467,12 +467,10 @@ void disks_inspect(const struct disks *d, struct inspect *out)
 
 		if (p->state == FREE)
 			continue;
-		snprintf(name, sizeof name, "disks.scsi%u:%u.state", p->where.controller,
+		snprintf(name, sizeof name, "disks.scsi%u:%u", p->where.controller,
 			 p->where.lun);
-		inspect_line(out, name, "%s", states[p->state]);
-		snprintf(name, sizeof name, "disks.scsi%u:%u.image", p->where.controller,
-			 p->where.lun);
-		inspect_line(out, name, "%s",
-			     p->where.level_count > 0 ? p->image[0].name : "");
+		inspect_words(out, name, "state", "%s", states[p->state]);
+		inspect_words(out, name, "image", "%s",
+			      p->where.level_count > 0 ? p->image[0].name : "");
 	}
 }

@@ -367,10 +367,9 @@ void scsi_unit_inspect(const struct scsi_unit *unit, const char *branch,
 	struct disk_counters d = { 0 };
 	char name[96];
 
-	snprintf(name, sizeof name, "%s.kind", branch);
-	inspect_line(out, name, "%s", unit->dvd ? "dvd" : "disk");
-	snprintf(name, sizeof name, "%s.format", branch);
-	inspect_line(out, name, "%s", info ? disk_format_name(info->format) : "empty");
+	inspect_words(out, branch, "kind", "%s", unit->dvd ? "dvd" : "disk");
+	inspect_words(out, branch, "format", "%s",
+		      info ? disk_format_name(info->format) : "empty");
 	if (info) {
 		inspect_number(out, branch, "size", info->size);
 		inspect_number(out, branch, "block", info->logical_block);

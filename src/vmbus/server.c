@@ -599,14 +599,12 @@ static void inspect_channel(const struct vmbus_server *server, u32 relid,
 	static const char *const states[] = { "closed", "opening", "open", "closing" };
 	const struct vmbus_slot *s = &server->protocol.slot[relid];
 	const struct vmbus_channel *c = &server->device[relid].channel;
-	char branch[32], name[48];
+	char branch[32];
 
 	snprintf(branch, sizeof branch, "vmbus.channel.%u", relid);
-	snprintf(name, sizeof name, "%s.device", branch);
-	inspect_line(out, name, "%s", server->device[relid].ops->name);
-	snprintf(name, sizeof name, "%s.state", branch);
-	inspect_line(out, name, "%s%s%s", states[s->state],
-		     s->rescinded ? ", rescinded" : "", c->dead ? ", dead" : "");
+	inspect_words(out, branch, "device", "%s", server->device[relid].ops->name);
+	inspect_words(out, branch, "state", "%s%s%s", states[s->state],
+		      s->rescinded ? ", rescinded" : "", c->dead ? ", dead" : "");
 	inspect_number(out, branch, "sub_channel", s->offer.sub_index);
 	if (s->state != VMBUS_CHANNEL_CLOSED)
 		inspect_number(out, branch, "vp", s->vp);

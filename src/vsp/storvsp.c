@@ -864,10 +864,9 @@ void storvsp_inspect(const struct storvsp *s, const char *branch, struct inspect
 					     "ready" };
 	char name[64];
 
-	snprintf(name, sizeof name, "%s.step", branch);
-	inspect_line(out, name, "%s", steps[s->step]);
-	snprintf(name, sizeof name, "%s.version", branch);
-	inspect_line(out, name, "%u.%u", s->version >> 8, s->version & 0xff);
+	inspect_words(out, branch, "step", "%s", steps[s->step]);
+	inspect_words(out, branch, "version", "%u.%u", s->version >> 8,
+		      s->version & 0xff);
 	inspect_number(out, branch, "channel", s->relid);
 	inspect_number(out, branch, "requests", s->counts.requests);
 	inspect_number(out, branch, "refused", s->counts.refused);
