@@ -161,11 +161,7 @@ static int reset(const struct vm_words *w, struct err *err)
 
 /* ---- the verb -------------------------------------------------------------------------------- */
 
-static const struct {
-	const char *name;
-	int (*run)(const struct vm_words *w, struct err *err);
-	const char *options[4];
-} verbs[] = {
+static const struct vm_verb verbs[] = {
 	{ "show", show, { NULL } },
 	{ "inspect", inspect, { NULL } },
 	{ "stop", stop, { "--force", "--no-wait", "timeout=", NULL } },
@@ -191,24 +187,16 @@ static void print_help(FILE *to)
 static int run(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
-	struct vm_words w;
 	struct err err = { 0 };
-	int r;
+	int code;
 
 	if (argc < 2 || strcmp(word, "--help") == 0) {
 		print_help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
 	}
-	for (size_t k = 0; k < ARRAY_COUNT(verbs); k++) {
-		if (strcmp(word, verbs[k].name) != 0)
-			continue;
-		r = vm_words_read(argc - 2, argv + 2, verbs[k].options, &w, &err);
-		if (r == 0)
-			r = verbs[k].run(&w, &err);
-		if (r < 0)
-			print_error(&err);
-		return exit_code_of(r);
-	}
+	code = vm_verb_run(verbs, ARRAY_COUNT(verbs), argc, argv);
+	if (code >= 0)
+		return code;
 	err_set(&err, -EINVAL, "'vm %s' is not part of this version", word);
 	err_fix(&err, "see 'tabique vm --help'");
 	print_error(&err);

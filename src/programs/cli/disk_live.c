@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "programs/cli/verb.h"
 #include "programs/cli/vm_words.h"
 #include "programs/cli/words.h"
 
@@ -140,11 +139,7 @@ static int resize(const struct vm_words *w, struct err *err)
 	return r;
 }
 
-static const struct {
-	const char *name;
-	int (*run)(const struct vm_words *w, struct err *err);
-	const char *options[6];
-} verbs[] = {
+static const struct vm_verb verbs[] = {
 	{ "attach",
 	  attach,
 	  { "--controller", "--lun", "--read-only", "--passthrough", "format=", NULL } },
@@ -165,18 +160,5 @@ bool disk_live_wants(int argc, char **argv)
 
 int disk_live_run(int argc, char **argv)
 {
-	struct vm_words w;
-	struct err err = { 0 };
-	int r = 0;
-
-	for (size_t k = 0; k < ARRAY_COUNT(verbs); k++) {
-		if (strcmp(argv[1], verbs[k].name) != 0)
-			continue;
-		r = vm_words_read(argc - 2, argv + 2, verbs[k].options, &w, &err);
-		if (r == 0)
-			r = verbs[k].run(&w, &err);
-	}
-	if (r < 0)
-		print_error(&err);
-	return exit_code_of(r);
+	return vm_verb_run(verbs, ARRAY_COUNT(verbs), argc, argv);
 }

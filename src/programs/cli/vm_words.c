@@ -9,6 +9,7 @@
 #include "control/client.h"
 #include "control/http.h"
 #include "control/socket.h"
+#include "programs/cli/verb.h"
 
 static const struct {
 	const char *name;
@@ -89,8 +90,9 @@ static int read_option(int argc, char **argv, int *io_k, const char *const *allo
 	return unknown(word, err);
 }
 
-int vm_words_read(int argc, char **argv, const char *const *allowed, struct vm_words *w,
-		  struct err *err)
+/* The words behind the verb. */
+static int read_words(int argc, char **argv, const char *const *allowed,
+		      struct vm_words *w, struct err *err)
 {
 	int r = 0;
 
@@ -116,6 +118,25 @@ int vm_words_read(int argc, char **argv, const char *const *allowed, struct vm_w
 				 "tabique run");
 	}
 	return r;
+}
+
+int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv)
+{
+	const struct vm_verb *verb = table;
+	struct err err = { 0 };
+	struct vm_words w;
+	int r;
+
+	while (verb < table + count && strcmp(argv[1], verb->name) != 0)
+		verb++;
+	if (verb == table + count)
+		return -1;
+	r = read_words(argc - 2, argv + 2, verb->options, &w, &err);
+	if (r == 0)
+		r = verb->run(&w, &err);
+	if (r < 0)
+		print_error(&err);
+	return exit_code_of(r);
 }
 
 int vm_ask(const struct vm_words *w, const char *method, const char *path, json_t *body,

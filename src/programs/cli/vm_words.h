@@ -21,9 +21,18 @@ struct vm_words {
 	const char *controller, *lun, *format, *timeout;
 };
 
-/* The words behind the verb. -EINVAL with the sentence; allowed: names of options, NULL at the end. */
-int vm_words_read(int argc, char **argv, const char *const *allowed,
-		  struct vm_words *ret_words, struct err *err) MUST_CHECK;
+/* A verb about a VM that runs, with the options that it knows, NULL at the end. */
+struct vm_verb {
+	const char *name;
+	int (*run)(const struct vm_words *words, struct err *err);
+	const char *options[6];
+};
+
+/*
+ * Run the verb that argv[1] names, and say what went wrong. The exit code; -1: it is none of the
+ * table.
+ */
+int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv);
 
 /* One request about the VM: path is what stands behind /1.0/vms/self. As control_ask. */
 int vm_ask(const struct vm_words *words, const char *method, const char *path,
