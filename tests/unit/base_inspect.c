@@ -12,8 +12,8 @@ TEST(lines_of_inspect_are_named_from_the_root_of_the_tree)
 	inspect_words(&out, "scsi.0", "version", "%u.%u", 6, 2);
 	inspect_number(&out, "scsi.0.lun.3", "reads", 18446744073709551615ull);
 	ASSERT_STR(text, "state: open\n"
-			    "scsi.0.version: 6.2\n"
-			    "scsi.0.lun.3.reads: 18446744073709551615\n");
+			 "scsi.0.version: 6.2\n"
+			 "scsi.0.lun.3.reads: 18446744073709551615\n");
 	ASSERT_EQ(out.used, strlen(text));
 }
 
