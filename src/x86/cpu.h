@@ -136,10 +136,8 @@ struct x86_block {
 	u8 count;     /* instructions, without the end record */
 	u8 dead : 1;  /* dropped */
 	u8 once : 1;  /* not kept, valid for one execution only */
-	/* How it is translated: region.h, jit_shape. */
-	u8 narrow : 1, restless : 1, wide : 1;
-	u8 crossed;   /* look-ups that missed because they covered more than the access */
-	u8 spare;
+	u8 narrow : 1, wide : 1; /* how it is translated: x86/jit/region.h, "How a region looks pages up" */
+	u16 restless;		 /* the same, a bit for each of its look-ups in loops */
 	u32 heat;     /* entries until it is translated */
 	u32 region;   /* its translation: jit.h; 0: none */
 	struct x86_insn insn[];
@@ -253,7 +251,7 @@ struct x86_jit_state {
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
 	struct x86_jit_sticky sticky[16];
 	u64 fill[4];	      /* what the look-up in `large` works with */
-	/* Look-ups of a kind that may still be done before we see how much time they take: jit_shape. */
+	/* Look-ups of a kind that may still be done before we see how much time they take: x86/jit/region.h. */
 	s32 sticky_credit, large_credit;
 	u64 credit_since; /* host TSC when they were given */
 	struct jit_site *sites;

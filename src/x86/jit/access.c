@@ -5,6 +5,15 @@
  */
 #include "x86/jit/gen.h"
 
+/* A look-up for access `a` of an instruction: `size` bytes from `disp` beyond its registers. */
+struct look {
+	unsigned op;
+	const struct jit_access *a;
+	bool write;
+	s32 disp;
+	unsigned size;
+};
+
 void gen_forget_facts(struct gen *g)
 {
 	g->fact_count = 0;
@@ -30,12 +39,18 @@ static int find_fact(const struct gen *g, const struct jit_access *a)
 	return -1;
 }
 
-/* The range that accesses from op n on share with a; does anybody need it again? */
+/*
+ * The range that accesses from op n on share with a, and whether one of them writes; does anybody need it
+ * again?
+ */
 static void range_of(const struct gen *g, unsigned n, const struct jit_access *a,
 		     struct fact *f, bool *ret_again)
 {
+	const bool ahead = is_simple(a) && !g->p->head->narrow;
+
 	f->lo = a->offset;
 	f->hi = a->offset + a->size;
+	f->write = a->write;
 	*ret_again = false;
 	for (unsigned k = n; k < g->p->count; k++) {
 		const struct jit_op *o = &g->p->op[k];
@@ -46,7 +61,7 @@ static void range_of(const struct gen *g, unsigned n, const struct jit_access *a
 			const struct jit_access *b = &o->access[x];
 
 			if (!b->size || b == a || !jit_same_key(a, b) ||
-			    (b->write && !a->write))
+			    (b->write && !a->write && !ahead))
 				continue;
 			const s64 lo = b->offset < f->lo ? b->offset : f->lo;
 			const s64 hi = b->offset + b->size > f->hi ? b->offset + b->size
@@ -56,6 +71,7 @@ static void range_of(const struct gen *g, unsigned n, const struct jit_access *a
 				continue;
 			f->lo = lo;
 			f->hi = hi;
+			f->write |= b->write;
 			*ret_again = true;
 		}
 	}
@@ -75,14 +91,6 @@ struct jit_mem gen_tlb_field(const struct gen *g, size_t member)
 				 .gs = true,
 				 .disp = (s32)(offsetof(struct x86_cpu, tlb) + part +
 					       member) };
-}
-
-static struct jit_mem segment_base(unsigned seg)
-{
-	struct jit_mem m = JIT_FIELD(seg_base);
-
-	m.disp += (s32)(8 * seg);
-	return m;
 }
 
 /* reg = linear address of the fact's first byte. */
@@ -105,7 +113,7 @@ static void linear_address(struct gen *g, unsigned reg, const struct jit_access 
 	else
 		jit_lea(k, reg, &m);
 	if (a->seg != SEG_FLAT) {
-		const struct jit_mem base = segment_base(a->seg);
+		const struct jit_mem base = JIT_FIELD(seg_base[a->seg]);
 
 		jit_op_mem(k, 0x03, true, reg, &base);
 	}
@@ -123,7 +131,7 @@ static void finish_address(struct gen *g, const struct jit_access *a, s32 disp)
 		jit_op_mem(k, 0x03, true, g->t0, &page);
 	}
 	if (a->seg != SEG_FLAT) {
-		const struct jit_mem base = segment_base(a->seg);
+		const struct jit_mem base = JIT_FIELD(seg_base[a->seg]);
 
 		jit_op_mem(k, 0x03, true, g->t0, &base);
 	}
@@ -142,14 +150,6 @@ static void finish_address(struct gen *g, const struct jit_access *a, s32 disp)
 				      .scale = a->scale };
 		jit_lea(k, g->t0, &m);
 	}
-}
-
-static void slot_of(unsigned fact, struct jit_mem *slot, struct jit_mem *code)
-{
-	*slot = JIT_FIELD(jit.slot);
-	*code = JIT_FIELD(jit.code);
-	slot->disp += (s32)(8 * fact);
-	code->disp += (s32)(8 * fact);
 }
 
 /* T1 is the entry's offset, T0 the last byte. */
@@ -179,62 +179,74 @@ u32 gen_tlb_compare_last(struct gen *g, bool write)
 	return compare_tags(g, write);
 }
 
-/* T1 = entry of the TLB for the access's range, T0 = the tag that it must have; the displacement of the
- * jump if it has not. */
-static u32 compare_small(struct gen *g, const struct jit_access *a, s32 disp,
-			 unsigned size)
+/* T1 = entry of the TLB for the range, T0 = the tag that it must have; the displacement of the jump if it
+ * has not. */
+static u32 compare_small(struct gen *g, const struct look *l)
 {
-	const bool simple = is_simple(a);
+	const bool simple = is_simple(l->a);
 	struct jit_mem last = { .base = (u8)g->t1,
 				.index = JIT_NONE,
-				.disp = (s32)size - 1 };
+				.disp = (s32)l->size - 1 };
 
-	if (simple && disp == 0) {
-		last.base = a->base;
+	if (simple && l->disp == 0) {
+		last.base = l->a->base;
 		jit_lea(&g->k, g->t0, &last);
-		jit_rotate_into(&g->k, g->t1, a->base, 7);
-		return compare_tags(g, a->write);
+		jit_rotate_into(&g->k, g->t1, l->a->base, 7);
+		return compare_tags(g, l->write);
 	}
-	linear_address(g, g->t1, a, disp);
+	linear_address(g, g->t1, l->a, l->disp);
 	jit_lea(&g->k, g->t0, &last);
-	return gen_tlb_compare_last(g, a->write);
+	return gen_tlb_compare_last(g, l->write);
 }
 
-/* A miss; C looks whether it was the range that crossed a page. */
-static void range_miss(struct gen *g, u32 jump, unsigned n, const struct jit_access *a,
-		       s32 disp, unsigned size)
+/* A miss; C looks whether it was for more than the access. */
+static void range_miss(struct gen *g, u32 jump, const struct look *l)
 {
-	struct cold *cold = gen_tlb_miss(g, jump, n, a->write);
+	struct cold *cold = gen_tlb_miss(g, jump, l->op, l->write);
 
-	if (is_simple(a) && size > a->size) {
-		cold->reg = a->base;
-		cold->disp = disp;
-		cold->size = (u16)size;
+	if (is_simple(l->a) && (l->size > l->a->size || l->write != l->a->write)) {
+		cold->reg = l->a->base;
+		cold->disp = l->disp;
+		cold->size = (u16)l->size;
+		cold->ahead = l->write != l->a->write;
 	}
 }
 
-/* T0 = addend, of a write T1 = byte of the code map; by way of the TLB. */
-static void probe_small(struct gen *g, unsigned n, const struct jit_access *a, s32 disp,
-			unsigned size)
+/* T0 = addend, for writing T1 = byte of the code map; by way of the TLB. */
+static void probe_small(struct gen *g, const struct look *l)
 {
 	struct jit_code *k = &g->k;
 	struct jit_mem m;
 
-	range_miss(g, compare_small(g, a, disp, size), n, a, disp, size);
+	range_miss(g, compare_small(g, l), l);
 	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
 	jit_load(k, g->t0, &m);
-	if (a->write) {
+	if (l->write) {
 		m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, code));
 		jit_load(k, g->t1, &m);
 	}
 }
 
-static struct jit_mem sticky_field(unsigned sticky, size_t member)
+/* A cold piece that goes on with the look-up. */
+static struct cold *cold_look(struct gen *g, u32 jump, unsigned kind,
+			      const struct look *l)
 {
-	struct jit_mem m = JIT_FIELD(jit.sticky);
+	struct cold *cold = gen_cold_new(g, jump, kind, l->op);
 
-	m.disp += (s32)(sticky * sizeof(struct x86_jit_sticky) + member);
-	return m;
+	cold->which = l->a == &g->p->op[l->op].access[1];
+	cold->write = l->write;
+	cold->disp = l->disp;
+	cold->size = (u16)l->size;
+	return cold;
+}
+
+static struct look look_of(const struct gen *g, const struct cold *cold)
+{
+	return (struct look){ .op = cold->op,
+			      .a = &g->p->op[cold->op].access[cold->which],
+			      .write = cold->write,
+			      .disp = cold->disp,
+			      .size = cold->size };
 }
 
 /* Displacement from the registers of the access to the first byte of the fact. */
@@ -244,30 +256,25 @@ static s32 first_byte(const struct jit_access *a, const struct fact *f)
 }
 
 /* The page of the last round, or the cold part. */
-static void probe_sticky(struct gen *g, unsigned n, const struct jit_access *a,
-			 const struct fact *f)
+static void probe_sticky(struct gen *g, const struct look *l, unsigned which,
+			 unsigned place)
 {
 	struct jit_code *k = &g->k;
-	const unsigned which = (unsigned)f->sticky;
-	const struct jit_mem page =
-		sticky_field(which, offsetof(struct x86_jit_sticky, page));
-	const struct jit_mem addend =
-		sticky_field(which, offsetof(struct x86_jit_sticky, addend));
+	const struct jit_mem page = JIT_FIELD(jit.sticky[which].page);
+	const struct jit_mem addend = JIT_FIELD(jit.sticky[which].addend);
 
 	/* How far into that page; from there to the host's page, or to the addend. */
-	const unsigned reg = is_simple(a) ? g->t1 : g->t0;
+	const unsigned reg = is_simple(l->a) ? g->t1 : g->t0;
 
-	linear_address(g, reg, a, first_byte(a, f));
+	linear_address(g, reg, l->a, l->disp);
 	jit_op_mem(k, 0x2b, true, reg, &page);
-	jit_alu_imm(k, 7, true, reg, (s32)(4096 - (f->hi - f->lo)));
-	struct cold *cold = gen_cold_new(g, jit_jump_forward(k, 7), GEN_COLD_FILL, n);
+	jit_alu_imm(k, 7, true, reg, (s32)(4096 - l->size));
+	struct cold *cold = cold_look(g, jit_jump_forward(k, 7), GEN_COLD_FILL, l);
 
-	cold->sticky = f->sticky;
-	cold->which = a == &g->p->op[n].access[1];
-	cold->disp = first_byte(a, f);
-	cold->size = (u16)(f->hi - f->lo);
+	cold->sticky = (s8)which;
+	cold->place = (u8)place;
 	cold->back = jit_offset(k);
-	if (is_simple(a)) {
+	if (is_simple(l->a)) {
 		jit_load(k, g->t0, &addend);
 	} else {
 		g->sticky_host |= BIT(which);
@@ -278,31 +285,28 @@ static void probe_sticky(struct gen *g, unsigned n, const struct jit_access *a,
 void gen_fill_emit(struct gen *g, const struct cold *cold)
 {
 	struct jit_code *k = &g->k;
-	const struct jit_access *a = &g->p->op[cold->op].access[cold->which];
+	const struct look l = look_of(g, cold);
 	const unsigned which = (unsigned)cold->sticky;
-	const struct jit_mem page =
-		sticky_field(which, offsetof(struct x86_jit_sticky, page));
-	const struct jit_mem addend =
-		sticky_field(which, offsetof(struct x86_jit_sticky, addend));
-	const struct jit_mem code =
-		sticky_field(which, offsetof(struct x86_jit_sticky, code));
-
+	const struct jit_mem page = JIT_FIELD(jit.sticky[which].page);
+	const struct jit_mem addend = JIT_FIELD(jit.sticky[which].addend);
+	const struct jit_mem code = JIT_FIELD(jit.sticky[which].code);
 	const struct jit_mem credit = JIT_FIELD(jit.sticky_credit);
+	const u8 place = cold->place;
 
 	jit_decrement(k, &credit);
-	gen_miss(g, jit_jump_forward(k, 8), cold->op);
-	probe_small(g, cold->op, a, cold->disp, cold->size);
-	if (a->write)
+	gen_miss(g, jit_jump_forward(k, 8), cold->op)->place = place;
+	probe_small(g, &l);
+	if (l.write)
 		jit_store(k, &code, g->t1);
-	linear_address(g, g->t1, a, cold->disp);
+	linear_address(g, g->t1, l.a, l.disp);
 	jit_alu_imm(k, 4, true, g->t1, -4096);
 	jit_store(k, &page, g->t1);
-	if (is_simple(a)) {
+	if (is_simple(l.a)) {
 		jit_store(k, &addend, g->t0);
 	} else {
 		jit_op_reg(k, 0x03, true, g->t0, g->t1);
 		jit_store(k, &addend, g->t0);
-		linear_address(g, g->t0, a, cold->disp);
+		linear_address(g, g->t0, l.a, l.disp);
 		jit_op_reg(k, 0x2b, true, g->t0, g->t1);
 	}
 	jit_jump(k, JIT_ALWAYS, k->origin + cold->back);
@@ -321,91 +325,103 @@ static struct jit_mem large_field(const struct gen *g, size_t member)
 					       member) };
 }
 
-/* T0 = addend; of a write, T1 = byte of the code map, or one for the whole of the 2 MiB. User mode. */
-static void probe_wide(struct gen *g, unsigned n, const struct jit_access *a, s32 disp,
-		       unsigned size)
+/* T0 = addend; for writing T1 = byte of the code map, or one for the whole of the 2 MiB. User mode. */
+static void probe_wide(struct gen *g, const struct look *l)
 {
 	struct jit_code *k = &g->k;
 	const struct jit_mem key = JIT_FIELD(key);
 	const struct jit_mem last = { .base = (u8)g->t1,
 				      .index = JIT_NONE,
-				      .disp = (s32)size - 1 };
+				      .disp = (s32)l->size - 1 };
 	const struct jit_mem tag =
-		large_field(g, a->write ? offsetof(struct x86_tlb_large, quiet_tag)
+		large_field(g, l->write ? offsetof(struct x86_tlb_large, quiet_tag)
 					: offsetof(struct x86_tlb_large, read_tag));
 	struct jit_mem m;
 
-	linear_address(g, g->t1, a, disp);
+	linear_address(g, g->t1, l->a, l->disp);
 	jit_lea(k, g->t0, &last);
 	jit_large_offset(k, g->t1);
 	jit_alu_imm(k, 4, true, g->t0, -(s32)X86_LARGE_SIZE);
 	jit_op_mem(k, 0x0b, true, g->t0, &key);
 	jit_op_mem(k, 0x3b, true, g->t0, &tag);
 
-	struct cold *cold = gen_cold_new(g, jit_jump_forward(k, 5), GEN_COLD_SMALL, n);
+	struct cold *cold = cold_look(g, jit_jump_forward(k, 5), GEN_COLD_SMALL, l);
 
 	m = large_field(g, offsetof(struct x86_tlb_large, addend));
 	jit_load(k, g->t0, &m);
-	if (a->write) {
+	if (l->write) {
 		m = large_field(g, offsetof(struct x86_tlb_large, any_code));
 		jit_load(k, g->t1, &m);
 	}
-	cold->which = a == &g->p->op[n].access[1];
-	cold->disp = disp;
-	cold->size = (u16)size;
 	cold->back = jit_offset(k);
 }
 
 void gen_small_emit(struct gen *g, const struct cold *cold)
 {
-	probe_small(g, cold->op, &g->p->op[cold->op].access[cold->which], cold->disp,
-		    cold->size);
+	const struct look l = look_of(g, cold);
+
+	probe_small(g, &l);
 	jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
+}
+
+/* The place of a look-up in a loop; its number of a sticky one, or -1. */
+static int sticky_new(struct gen *g, const struct jit_op *o, unsigned *ret_place)
+{
+	const struct x86_block *head = g->p->head;
+
+	if (!o->in_loop || head->wide || g->place_count == GEN_PLACES)
+		return -1;
+	*ret_place = g->place_count++;
+	if (head->restless >> *ret_place & 1)
+		return -1;
+	return (int)g->sticky_count++;
 }
 
 /* Look the page up: a new fact, in T0; for a write the code-map pointer may be in T1. */
 static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 {
 	const struct jit_op *o = &g->p->op[n];
-	const struct x86_block *head = g->p->head;
 	struct jit_code *k = &g->k;
-	struct fact f = { .key = *a, .write = a->write, .sticky = -1 };
-	struct jit_mem slot, code;
+	struct fact f = { .key = *a };
+	unsigned place = 0;
 	bool again;
 
 	range_of(g, n, a, &f, &again);
 	if (f.lo - a->offset + a->disp != (s32)(f.lo - a->offset + a->disp)) {
 		f.lo = a->offset;
 		f.hi = a->offset + a->size;
+		f.write = a->write;
 	}
-	const s32 disp = first_byte(a, &f);
+	const struct look l = { .op = n,
+				.a = a,
+				.write = f.write,
+				.disp = first_byte(a, &f),
+				.size = (unsigned)(f.hi - f.lo) };
 	const unsigned at = g->fact_count++;
+	const struct jit_mem slot = JIT_FIELD(jit.slot[at]);
+	const struct jit_mem code = JIT_FIELD(jit.code[at]);
 
-	if (o->in_loop && !head->restless && !head->wide && g->sticky_count < GEN_STICKY)
-		f.sticky = (s8)g->sticky_count++;
+	f.sticky = (s8)sticky_new(g, o, &place);
 	gen_flags_clobber(g, o->live_in);
 	g->code_t1 = -1;
 	if (f.sticky >= 0) {
-		probe_sticky(g, n, a, &f);
+		probe_sticky(g, &l, (unsigned)f.sticky, place);
 		f.code_saved = f.write;
 	} else {
-		const unsigned size = (unsigned)(f.hi - f.lo);
-
-		if (head->wide)
-			probe_wide(g, n, a, disp, size);
+		if (g->p->head->wide)
+			probe_wide(g, &l);
 		else
-			probe_small(g, n, a, disp, size);
+			probe_small(g, &l);
 		if (f.write)
 			g->code_t1 = (int)at;
 		if (!is_simple(a) && f.write) {
-			finish_address(g, a, disp);
+			finish_address(g, a, l.disp);
 		} else if (!is_simple(a)) {
 			/* Again, but beside the load of the addend instead of behind it. */
-			linear_address(g, g->t1, a, disp);
+			linear_address(g, g->t1, a, l.disp);
 			jit_op_reg(k, 0x03, true, g->t0, g->t1);
 		}
 	}
-	slot_of(at, &slot, &code);
 	if (again) {
 		jit_store(k, &slot, g->t0);
 		f.saved = true;
@@ -424,11 +440,10 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 
 void gen_access_keep(struct gen *g, int at)
 {
-	struct jit_mem slot, code;
+	const struct jit_mem slot = JIT_FIELD(jit.slot[at]);
 
 	if (g->fact[at].saved)
 		return;
-	slot_of((unsigned)at, &slot, &code);
 	jit_store(&g->k, &slot, g->t0);
 	g->fact[at].saved = true;
 }
@@ -444,9 +459,8 @@ int gen_access_begin(struct gen *g, unsigned n, const struct jit_access *a,
 	if (at < 0)
 		at = probe(g, n, a);
 	if (g->in_t0 != at) {
-		struct jit_mem slot, code;
+		const struct jit_mem slot = JIT_FIELD(jit.slot[at]);
 
-		slot_of((unsigned)at, &slot, &code);
 		jit_load(&g->k, g->t0, &slot);
 		g->in_t0 = at;
 	}
@@ -494,14 +508,12 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip)
 {
 	const struct jit_op *o = &g->p->op[n];
 	const struct fact *f = &g->fact[at];
-	struct jit_mem slot, code, m;
+	const struct jit_mem code = f->sticky >= 0 ? JIT_FIELD(jit.sticky[f->sticky].code)
+						   : JIT_FIELD(jit.code[at]);
+	struct jit_mem m;
 
 	gen_flags_clobber(g, o->live_out);
 	if (g->code_t1 != at) {
-		slot_of((unsigned)at, &slot, &code);
-		if (f->sticky >= 0)
-			code = sticky_field((unsigned)f->sticky,
-					    offsetof(struct x86_jit_sticky, code));
 		jit_load(&g->k, g->t1, &code);
 		g->code_t1 = f->code_saved ? at : -1;
 		if (!f->code_saved)

@@ -25,7 +25,10 @@ struct jit_site {
 	u16 record;
 	u8 kind;
 	u8 direct; /* JUMP: to the entry that takes flags in the host's register */
-	s32 disp; /* WRITTEN: where, reg + disp, or in the page without reg; size 0: anywhere in it */
+	u8 ahead;  /* RECORD: a read looked for the right to write */
+	u8 place;  /* RECORD: the look-up in a loop that used up the credit */
+	s32 disp; /* WRITTEN: where, reg + disp, or in the page without reg; size 0: anywhere in it.
+		    * RECORD: the range of a look-up that covered more than the access; else size 0 */
 	u16 size;
 	u8 reg;
 	u8 flags_in_host; /* FAULT */
@@ -40,6 +43,9 @@ struct jit_region {
 	struct x86_block *head;
 	x86_fn head_fn; /* the interpreter's first handler */
 	u32 first_site, site_count;
+	/* Look-ups that missed for what they covered: so many since the host's TSC was that. */
+	u32 overreached;
+	u64 overreached_since;
 	bool dead;
 };
 
@@ -78,15 +84,6 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write);
 
 /* The address in reg becomes the offset of its entry in a part of `large`. */
 void jit_large_offset(struct jit_code *k, unsigned reg);
-
-/* Where a general register of the guest is when it is not in the host's. */
-static inline struct jit_mem jit_guest_reg(unsigned reg)
-{
-	struct jit_mem m = JIT_FIELD(r);
-
-	m.disp += (s32)(8 * reg);
-	return m;
-}
 
 /* The host's flags into c->flags; AX is lost. */
 void jit_flags_to_slot(struct jit_code *k);

@@ -12,6 +12,7 @@
 #define GEN_STICKY ARRAY_COUNT(((struct x86_cpu *)0)->jit.sticky)
 #define GEN_COLD_MAX 512
 #define GEN_RANGE_MAX 256 /* bytes that one look-up covers */
+#define GEN_PLACES 16	  /* bits of x86_block.restless */
 
 #define IN_HOST 1u /* the flags are right in the host's register */
 #define IN_SLOT 2u /* in c->flags */
@@ -53,7 +54,9 @@ struct cold {
 	bool attention; /* JUMP: a look at c->attention, which no link may replace */
 	bool large;	/* RECORD: a look-up missed, its page may be in `large` */
 	bool write;	/* that look-up was for writing */
+	bool ahead;	/* RECORD: as jit_site */
 	s8 sticky;	/* FILL */
+	u8 place;	/* FILL, and the RECORD behind it: jit_site */
 	u8 which;	/* FILL, SMALL: the access of the instruction */
 	u32 back;	/* FILL, SMALL: where it goes on */
 };
@@ -68,6 +71,7 @@ struct gen {
 	struct fact fact[GEN_FACTS];
 	unsigned fact_count;
 	unsigned sticky_count;
+	unsigned place_count;  /* look-ups in loops */
 	unsigned sticky_ready; /* so many are made ready at the entry */
 	u32 sticky_host;       /* bit n: addend of the n-th is the host's page */
 	int in_t0;	       /* the fact whose addend T0 holds, -1 */
@@ -158,4 +162,4 @@ void gen_cold_emit(struct gen *g, const struct cold *cold);
 /* The jump at `jump` is a look-up that gen_tlb_compare_last() has written, of instruction n. */
 struct cold *gen_tlb_miss(struct gen *g, u32 jump, unsigned n, bool write);
 /* Instruction n is the interpreter's after all if the jump at `jump` is taken. */
-void gen_miss(struct gen *g, u32 jump, unsigned n);
+struct cold *gen_miss(struct gen *g, u32 jump, unsigned n);

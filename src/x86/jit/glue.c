@@ -16,7 +16,7 @@ void gen_swap_pair(struct gen *g, bool enter)
 	for (unsigned n = 0; n < 16; n++) {
 		const bool ours = n == g->t0 || n == g->t1;
 		const bool usual = n == 10 || n == 11;
-		const struct jit_mem m = jit_guest_reg(n);
+		const struct jit_mem m = JIT_FIELD(r[n]);
 
 		if (ours == usual)
 			continue;

@@ -20,8 +20,9 @@
 
 #define HWCAP2_FSGSBASE_BIT 2u
 #define SIGNAL_STACK_SIZE (64u << 10)
-#define CROSSINGS_MAX 16
-#define CREDIT 4096 /* look-ups of a kind before the clock is read */
+#define OVERREACHES 16
+#define OVERREACH_CYCLES 20000 /* between two that matter: a miss costs some hundred */
+#define CREDIT 4096	       /* look-ups of a kind before the clock is read */
 
 u32 x86_jit_threshold = 40;
 /* A pointer chase over 16 pages takes about 40 for a step. */
@@ -194,7 +195,7 @@ static void write_enter(struct x86_jit *j)
 	jit_store(&k, &host_sp, JIT_SP);
 	jit_move(&k, 11, JIT_SI);
 	for (unsigned n = 0; n < 16; n++) {
-		const struct jit_mem m = jit_guest_reg(n);
+		const struct jit_mem m = JIT_FIELD(r[n]);
 
 		if (n != 10 && n != 11)
 			jit_load(&k, n, &m);
@@ -207,9 +208,8 @@ static void write_enter(struct x86_jit *j)
 static void vector_moves(struct jit_code *k, bool load)
 {
 	for (unsigned n = 0; n < 16; n++) {
-		struct jit_mem m = JIT_FIELD(v);
+		const struct jit_mem m = JIT_FIELD(v[n]);
 
-		m.disp += (s32)(32 * n);
 		jit_u8(k, 0x65);
 		jit_u8(k, 0xc5);
 		jit_u8(k, (n < 8 ? 0x80u : 0) | 0x7c);
@@ -296,7 +296,7 @@ u64 jit_leave_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool flags_in
 		struct jit_code k = routine_begin(j);
 
 		for (unsigned n = 0; n < 16; n++) {
-			const struct jit_mem m = jit_guest_reg(n);
+			const struct jit_mem m = JIT_FIELD(r[n]);
 
 			if (n != a && n != b)
 				jit_store(&k, &m, n);
@@ -318,19 +318,10 @@ static struct jit_mem entry_field(unsigned base, size_t table, size_t member)
 				 .disp = (s32)(table + member) };
 }
 
-static struct jit_mem fill_field(unsigned n)
-{
-	struct jit_mem m = JIT_FIELD(jit.fill);
-
-	m.disp += (s32)(8 * n);
-	return m;
-}
-
 void jit_large_offset(struct jit_code *k, unsigned reg)
 {
 	_Static_assert(sizeof(struct x86_tlb_large) == 64, "the shift below");
-	_Static_assert(X86_TLB_LARGE_COUNT * 64 == BIT64(X86_TLB_LARGE_PART_BITS), "a "
-										   "par"
+	_Static_assert(X86_TLB_LARGE_COUNT * 64 == BIT64(X86_TLB_LARGE_PART_BITS), "par"
 										   "t");
 	jit_shift(k, 5, false, reg, 21 - 6);
 	jit_alu_imm(k, 4, false, reg, (X86_TLB_LARGE_COUNT - 1) << 6);
@@ -353,8 +344,8 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write)
 	const size_t write_tag = offsetof(struct x86_tlb_large, write_tag);
 	const struct jit_mem base = JIT_FIELD(tlb_base), site = JIT_FIELD(jit.site);
 	const struct jit_mem sites = JIT_FIELD(jit.sites), view = JIT_FIELD(jit.run_view);
-	const struct jit_mem tag = fill_field(0), entry = fill_field(1);
-	const struct jit_mem host = fill_field(2), byte = fill_field(3);
+	const struct jit_mem tag = JIT_FIELD(jit.fill[0]), entry = JIT_FIELD(jit.fill[1]);
+	const struct jit_mem host = JIT_FIELD(jit.fill[2]), byte = JIT_FIELD(jit.fill[3]);
 	const struct jit_mem credit = JIT_FIELD(jit.large_credit);
 	struct jit_mem m;
 
@@ -615,11 +606,16 @@ static void redo_branch(struct x86_cpu *c, const struct jit_site *s)
 	resume_at(c, s->block, s->record);
 }
 
-static bool crosses(const struct x86_cpu *c, const struct jit_site *s)
+/* The look-up that missed was for more than the access, and that may have been why. */
+static bool overreached(const struct x86_cpu *c, const struct jit_site *s)
 {
 	const gva_t a = c->r[s->reg] + (u64)(s64)s->disp;
+	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 
-	return (a ^ (a + s->size - 1)) >> 12;
+	if (!s->size)
+		return false;
+	return (a ^ (a + s->size - 1)) >> 12 ||
+	       (s->ahead && e->read_tag == x86_tlb_tag(c, a, s->size));
 }
 
 /*
@@ -653,7 +649,8 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
  * A kind of look-up was done CREDIT times. If the region in which the credit ran out did little else
  * meanwhile, it gets another shape: region.h.
  */
-static void note_credit(struct x86_cpu *c, const struct jit_region *r)
+static void note_credit(struct x86_cpu *c, const struct jit_region *r,
+			const struct jit_site *s)
 {
 	const bool sticky = c->jit.sticky_credit < 0;
 	const u64 cycles = __builtin_ia32_rdtsc() - c->jit.credit_since;
@@ -663,8 +660,8 @@ static void note_credit(struct x86_cpu *c, const struct jit_region *r)
 	if (r->dead ||
 	    cycles / CREDIT > (sticky ? x86_jit_patience.sticky : x86_jit_patience.large))
 		return;
-	if (sticky && !b->restless) {
-		b->restless = 1;
+	if (sticky) {
+		b->restless |= (u16)BIT(s->place);
 		make_anew(c, r);
 	} else if (!sticky && !b->wide && b->mode & X86_MODE_USER) {
 		b->wide = 1;
@@ -673,24 +670,31 @@ static void note_credit(struct x86_cpu *c, const struct jit_region *r)
 }
 
 /*
- * The look-up covered several accesses and crossed a page, which perhaps none of them does. Where that
- * comes again and again (a frame of the stack across two pages), the region is better made anew
- * without covering.
+ * The look-up covered several accesses and crossed a page, which perhaps none of them does, or wanted
+ * to write to a page that nobody has written to yet. Where that comes again and again (a frame of the
+ * stack across two pages; what is only read after all), the region is better made anew without covering.
  */
-static void note_crossing(struct x86_cpu *c, const struct jit_region *r)
+static void note_overreach(struct x86_cpu *c, struct jit_region *r)
 {
-	struct x86_block *b = r->head;
+	const u64 now = __builtin_ia32_rdtsc();
 
-	if (r->dead || b->narrow || ++b->crossed < CROSSINGS_MAX)
+	if (r->dead || r->head->narrow)
 		return;
-	b->narrow = 1;
+	if (r->overreached++ == 0)
+		r->overreached_since = now;
+	if (r->overreached < OVERREACHES)
+		return;
+	r->overreached = 0;
+	if ((now - r->overreached_since) / OVERREACHES > OVERREACH_CYCLES)
+		return;
+	r->head->narrow = 1;
 	make_anew(c, r);
 }
 
 static NOINLINE void enter_region(struct x86_cpu *c)
 {
 	struct x86_jit *j = c->jit.own;
-	const struct jit_region *r = &j->regions[c->block->region];
+	struct jit_region *r = &j->regions[c->block->region];
 	const u64 rip = c->r[R_BLOCK];
 	struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
 
@@ -710,9 +714,9 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
 		if ((c->jit.sticky_credit | c->jit.large_credit) < 0)
-			note_credit(c, r);
-		else if (s->size && crosses(c, s))
-			note_crossing(c, r);
+			note_credit(c, r, s);
+		else if (overreached(c, s))
+			note_overreach(c, r);
 		resume_at(c, s->block, s->record);
 		break;
 	case JIT_SITE_FAULT:

@@ -152,6 +152,8 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		site.reg = cold->reg;
 		site.disp = cold->disp;
 		site.size = cold->size;
+		site.ahead = cold->ahead;
+		site.place = cold->place;
 		if (cold->large) {
 			look_in_large(g, cold, &site);
 			return;
@@ -172,7 +174,7 @@ struct cold *gen_tlb_miss(struct gen *g, u32 jump, unsigned n, bool write)
 	return cold;
 }
 
-void gen_miss(struct gen *g, u32 jump, unsigned n)
+struct cold *gen_miss(struct gen *g, u32 jump, unsigned n)
 {
-	gen_cold_new(g, jump, JIT_SITE_RECORD, n);
+	return gen_cold_new(g, jump, JIT_SITE_RECORD, n);
 }

@@ -175,15 +175,6 @@ static void branch_emit(struct gen *g, unsigned n)
 	cold->rip = o->target;
 }
 
-/* Of the segment register that ModRM.reg names. */
-static struct jit_mem segment_field(const ZydisDecodedInstruction *z, size_t member)
-{
-	struct jit_mem m = JIT_FIELD(s.seg);
-
-	m.disp += (s32)(z->raw.modrm.reg * sizeof(struct vp_segment) + member);
-	return m;
-}
-
 void gen_op_emit(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
@@ -238,7 +229,7 @@ void gen_op_emit(struct gen *g, unsigned n)
 		ret_emit(g, n);
 		break;
 	case JIT_READ_SEGMENT:
-		m = segment_field(&o->z, offsetof(struct vp_segment, selector));
+		m = JIT_FIELD(s.seg[o->z.raw.modrm.reg].selector);
 		jit_op_mem(&g->k, 0x0fb7, false, o->reg, &m);
 		break;
 	case JIT_RDTSC:

@@ -95,12 +95,15 @@ struct jit_op {
 };
 
 /*
- * How a region looks pages up, by what was seen of it (struct x86_block has these bits):
- *	narrow		each access by itself: look-ups that covered several met pages' ends too often
- *	restless	in loops too, in the TLB: the page of the last round was seldom that of this one
+ * How a region looks pages up. A look-up covers the accesses that follow through the same base, and is one
+ * for writing if one of them writes; in a loop it first looks at the page of its last round (sticky). By what was
+ * seen of it (struct x86_block has these bits):
+ *	narrow		each access by itself: look-ups that covered several met pages' ends too often, or
+ *			looked for the right to write where nothing was written
+ *	restless	a bit for each place in a loop that looks in the TLB at once: the page of its last
+ *			round was seldom that of this one
  *	wide		pages of 2 MiB first: those of 4 KiB were seldom in the TLB, and fetched from there.
  *			For user mode. Stores rely on quiet_tag
- * Without any of them, what lies in a loop first looks at the page of its last round (sticky).
  */
 
 struct jit_plan {

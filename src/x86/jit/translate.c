@@ -45,17 +45,14 @@ static void sticky_ready(struct gen *g)
 	jit_u8(&g->k, 0xb8 | (g->t1 & 7));
 	jit_bytes(&g->k, &nowhere, 8);
 	for (unsigned n = 0; n < g->sticky_ready; n++) {
-		struct jit_mem m = JIT_FIELD(jit.sticky);
+		const struct jit_mem page = JIT_FIELD(jit.sticky[n].page);
+		const struct jit_mem addend = JIT_FIELD(jit.sticky[n].addend);
 
-		m.disp += (s32)(n * sizeof(struct x86_jit_sticky) +
-				offsetof(struct x86_jit_sticky, page));
-		jit_store(&g->k, &m, g->t1);
-		m.disp += (s32)(offsetof(struct x86_jit_sticky, addend) -
-				offsetof(struct x86_jit_sticky, page));
+		jit_store(&g->k, &page, g->t1);
 		if (g->sticky_host >> n & 1)
-			jit_store(&g->k, &m, g->t1);
+			jit_store(&g->k, &addend, g->t1);
 		else
-			jit_store_imm32(&g->k, &m, 0, true);
+			jit_store_imm32(&g->k, &addend, 0, true);
 	}
 }
 
@@ -146,6 +143,7 @@ static void write_region(struct gen *g, unsigned ready)
 	};
 	g->sticky_ready = ready;
 	g->fact_count = g->cold_count = g->fix_count = g->sticky_count = 0;
+	g->place_count = 0;
 	g->in_t0 = g->code_t1 = g->pending = -1;
 	g->failed = false;
 	g->flags = p->op[0].live_in ? IN_SLOT : 0;
