@@ -8,43 +8,13 @@
  *
  * "rounds=N" on the command line; 1000 else.
  */
-#include "kernel.h"
+#include "startup.h"
 
-#define LAPIC ((volatile uint32_t *)0xfee00000)
 #define IOAPIC ((volatile uint32_t *)0xfec00000)
-#define TRAMPOLINE 0x8000u
 #define DISK 0x3100
 #define DISK_LINE 11
 #define DISK_VECTOR 0x40
 #define FUNCTIONS 512
-
-__asm__(".section .rodata\n"
-	".code16\n"
-	"trampoline: cli\n"
-	"xor %ax, %ax\n"
-	"mov %ax, %ds\n"
-	"lgdtl 0x8000 + gdt16 - trampoline\n"
-	"mov $0x11, %eax\n"
-	"mov %eax, %cr0\n"
-	"ljmpl $0x08, $1f\n"
-	".balign 8\n"
-	"gdt16: .word 23\n"
-	".long gdt\n"
-	"trampoline_end:\n"
-	".code32\n"
-	".text\n"
-	"1: mov $0x10, %eax\n"
-	"mov %eax, %ds\n"
-	"mov %eax, %es\n"
-	"mov %eax, %ss\n"
-	"mov $second_stack, %esp\n"
-	"call second_main\n"
-	".bss\n"
-	".balign 16\n"
-	".skip 4096\n"
-	"second_stack:\n"
-	".text\n");
-extern const char trampoline[], trampoline_end[];
 
 /* The page, and one behind it that the disk must leave alone. */
 static struct {
@@ -58,11 +28,6 @@ static volatile uint32_t checked; /* the newest one that processor 1 got right *
 static volatile uint32_t calls, calls_in_flight, stale, own_stale;
 static volatile uint32_t interrupted;
 
-static inline void outl(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
-}
-
 static uint32_t call(uint32_t function)
 {
 	uint32_t value;
@@ -74,15 +39,7 @@ static uint32_t call(uint32_t function)
 	return value;
 }
 
-/* What another agent wrote is sure to be executed only behind a serializing instruction. */
-static void serialize(void)
-{
-	__asm__ volatile("xor %%eax, %%eax; cpuid" ::
-				 : "eax", "ebx", "ecx", "edx", "memory");
-}
-
-void second_main(void);
-void second_main(void)
+void processor_main(void)
 {
 	uint32_t function = 0;
 
@@ -173,21 +130,6 @@ static uint32_t rounds_wanted(const char *line)
 	return 1000;
 }
 
-static void wake_second(void)
-{
-	uint8_t *to = (uint8_t *)TRAMPOLINE;
-
-	for (const char *from = trampoline; from < trampoline_end; from++)
-		*to++ = (uint8_t)*from;
-	LAPIC[0xf0 / 4] = 0x1ff;
-	LAPIC[0x310 / 4] = 1 << 24;
-	LAPIC[0x300 / 4] = 0x4500;
-	for (volatile int i = 0; i < 10000; i++)
-		;
-	LAPIC[0x310 / 4] = 1 << 24;
-	LAPIC[0x300 / 4] = 0x4600 | TRAMPOLINE >> 12;
-}
-
 void kernel_main(const uint32_t *info)
 {
 	uint32_t rounds = rounds_wanted((const char *)info[4]);
@@ -201,7 +143,7 @@ void kernel_main(const uint32_t *info)
 	outl(DISK + 4, (uint32_t)memory.page);
 	outl(DISK + 8, 0);
 	outl(DISK + 0xc, sizeof memory.page);
-	wake_second();
+	start_others();
 	for (uint32_t i = 0; i < rounds; i++)
 		read_and_check(++n, false);
 	report("polled", inl(DISK + 0x18));

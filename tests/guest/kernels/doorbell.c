@@ -17,11 +17,6 @@
 
 static volatile uint32_t interrupts;
 
-static inline void outl(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
-}
-
 static inline void outw(uint16_t port, uint16_t value)
 {
 	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));

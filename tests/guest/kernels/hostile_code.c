@@ -8,10 +8,8 @@
  *
  * The second processor goes along where there is one.
  */
-#include "kernel.h"
+#include "startup.h"
 
-#define LAPIC ((volatile uint32_t *)0xfee00000)
-#define TRAMPOLINE 0x8000u
 #define WINDOW 0x40000000u /* two pages that are mapped anew */
 #define ROUNDS 1000u
 
@@ -45,37 +43,7 @@ __asm__(".text\n"
 	".data\n"
 	"long_entry: .long long_code\n"
 	".word 0x18\n"
-	/* Real mode at 0x8000, then flat 32-bit, on the second processor. */
-	".section .rodata\n"
-	".code16\n"
-	"trampoline: cli\n"
-	"xor %ax, %ax\n"
-	"mov %ax, %ds\n"
-	"lgdtl 0x8000 + gdt16 - trampoline\n"
-	"mov $0x11, %eax\n"
-	"mov %eax, %cr0\n"
-	"ljmpl $0x08, $1f\n"
-	".balign 8\n"
-	"gdt16: .word 31\n"
-	".long wide_gdt\n"
-	"trampoline_end:\n"
-	".balign 8\n"
-	"wide_gdt: .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff\n"
-	"wide_pointer: .word 31\n"
-	".long wide_gdt\n"
-	".code32\n"
-	".text\n"
-	"1: mov $0x10, %eax\n"
-	"mov %eax, %ds\n"
-	"mov %eax, %es\n"
-	"mov %eax, %ss\n"
-	"mov $second_stack + 8192, %esp\n"
-	"call second_main\n"
-	".bss\n"
-	".balign 16\n"
-	"second_stack: .skip 8192\n"
 	".text\n");
-extern const char trampoline[], trampoline_end[], wide_pointer[];
 
 static uint32_t (*call)(void *code, uint32_t ecx, uint32_t edx) = call_plain;
 static uint8_t code[3 * 4096] __attribute__((aligned(4096)));
@@ -298,7 +266,6 @@ static void paging_on(void)
 {
 	uint32_t v;
 
-	__asm__ volatile("lgdt %0" ::"m"(*wide_pointer));
 	__asm__ volatile("mov %%cr4, %0" : "=r"(v));
 	__asm__ volatile("mov %0, %%cr4" ::"r"(v | 0x10));
 	__asm__ volatile("mov %0, %%cr3" ::"r"(directory) : "memory");
@@ -343,8 +310,7 @@ static void follow_changes(void)
 	} while (v != ROUNDS);
 }
 
-void second_main(void);
-void second_main(void)
+void processor_main(void)
 {
 	uint32_t number = 0;
 
@@ -425,34 +391,9 @@ static uint32_t changed_meanwhile(void)
 
 /* ---- all of it ----------------------------------------------------------------------------------- */
 
-static void send(uint32_t command)
-{
-	LAPIC[0x310 / 4] = 0;
-	LAPIC[0x300 / 4] = command;
-	while (LAPIC[0x300 / 4] & 0x1000)
-		;
-}
-
-static uint32_t processors(void)
-{
-	uint32_t low_byte;
-
-	__asm__ volatile("outw %0, %1" ::"a"((uint16_t)5), "Nd"((uint16_t)0x510));
-	low_byte = inb(0x511);
-	return low_byte | (uint32_t)inb(0x511) << 8;
-}
-
 static void wake_second(void)
 {
-	uint8_t *to = (uint8_t *)TRAMPOLINE;
-
-	for (const char *from = trampoline; from < trampoline_end; from++)
-		*to++ = (uint8_t)*from;
-	LAPIC[0xf0 / 4] = 0x1ff;
-	send(0xc4500); /* INIT to all others */
-	for (volatile int i = 0; i < 10000; i++)
-		;
-	send(0xc4600 | TRAMPOLINE >> 12);
+	start_others();
 	while (!second_awake)
 		__asm__ volatile("pause");
 }
@@ -477,7 +418,7 @@ static void all(bool second)
 
 void kernel_main(const uint32_t *info)
 {
-	bool second = processors() == 2;
+	bool second = processor_count() == 2;
 
 	(void)info;
 	fill_tables();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a bare test kernel in C starts with: multiboot 1 header, flat 32-bit protected mode, a
- * stack, an empty IDT to fill; ports, COM1, and the end through port 0xF4. A kernel is one file,
- * includes this, and defines kernel_main. No library, no paging, interrupts off.
+ * stack, a GDT that has 64-bit code at 0x18, an empty IDT to fill; ports, COM1, and the end through
+ * port 0xF4. A kernel is one file, includes this, and defines kernel_main. No library, no paging,
+ * interrupts off. Other processors: startup.h.
  */
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #define COM1 0x3f8
+#define LAPIC ((volatile uint32_t *)0xfee00000)
 #define CODE_SELECTOR 0x08
 #define DATA_SELECTOR 0x10
 
@@ -40,7 +42,7 @@ __asm__(".section .multiboot, \"ax\"\n"
 	".section .rodata\n"
 	".balign 8\n"
 	".globl gdt_pointer\n"
-	"gdt: .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff\n"
+	"gdt: .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff\n"
 	"gdt_pointer: .word . - gdt - 1\n"
 	".long gdt\n"
 	".bss\n"
@@ -68,6 +70,11 @@ static inline uint32_t inl(uint16_t port)
 
 	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
+}
+
+static inline void outl(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
 }
 
 static inline void print(const char *text)

@@ -13,11 +13,6 @@
 static uint8_t from[8192] __attribute__((aligned(4096))),
 	to[8192] __attribute__((aligned(4096)));
 
-static inline void outl(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
-}
-
 static void string_port(void)
 {
 	uint32_t wrong = 0, count = 1024;

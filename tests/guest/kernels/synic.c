@@ -6,7 +6,6 @@
  */
 #include "kernel.h"
 
-#define LAPIC ((volatile uint32_t *)0xfee00000)
 #define SINT 2
 #define VECTOR 0x51
 #define MESSAGE_CONNECTION 0x10

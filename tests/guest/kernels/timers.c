@@ -5,7 +5,6 @@
  */
 #include "kernel.h"
 
-#define LAPIC ((volatile uint32_t *)0xfee00000)
 #define PM_TIMER 0x608
 #define PM_HZ 3579545u
 
