@@ -294,6 +294,17 @@ TEST(invlpg_of_a_large_page_forgets_all_of_it)
 	board_stop(&b);
 }
 
+GUEST_CODE(returns_0, "mov $0, %eax; ret");
+GUEST_CODE(returns_1, "mov $1, %eax; ret");
+GUEST_CODE(returns_2, "mov $2, %eax; ret");
+
+/* At DATA and in the page behind it. */
+static void put_functions(void)
+{
+	board_put(&b, DATA, &returns_1);
+	board_put(&b, DATA + 0x1000, &returns_2);
+}
+
 GUEST_CODE(remap_code, "mov $20, %edi; mov %rsp, %rbp; 1: call *%rbx; mov %eax, %esi; "
 		       "call *%rbx\n"
 		       "dec %edi; jnz 1b\n"
@@ -304,11 +315,7 @@ TEST(invlpg_of_a_code_page_is_seen_by_the_next_call)
 	ASSERT_OK(board_start(&b, 1));
 	board_put(&b, CODE, &remap_code);
 	board_long_mode(&b, 0, CODE);
-	static const u8 one[] = { 0xb8, 1, 0, 0, 0, 0xc3 },
-			two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
-
-	memcpy(b.ram + DATA, one, sizeof(one));
-	memcpy(b.ram + DATA + 0x1000, two, sizeof(two));
+	put_functions();
 	board_page(&b, 3, DATA | P | W);
 	b.state[0].gpr[R_BX] = PAGES + 0x3000;
 	b.state[0].gpr[R_CX] = (DATA + 0x1000) | P | W;
@@ -392,13 +399,9 @@ GUEST_CODE(calls_in_two_spaces, "mov $200, %ebp; xor %esi, %esi; xor %edi, %edi\
 /* Where a kernel lives, at bit 63, but not global: what it is differs from space to space. */
 TEST(kernel_code_that_is_not_global_is_kept_apart)
 {
-	static const u8 one[] = { 0xb8, 1, 0, 0, 0, 0xc3 }; /* mov $1, %eax; ret */
-	static const u8 two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
-
 	ASSERT_OK(board_start(&b, 1));
 	board_put(&b, CODE, &calls_in_two_spaces);
-	memcpy(b.ram + DATA, one, sizeof(one));
-	memcpy(b.ram + DATA + 0x1000, two, sizeof(two));
+	put_functions();
 	for (unsigned pcid = 0; pcid < 2; pcid++) {
 		board_long_mode(&b, 0, CODE);
 		board_page(&b, 0, DATA | P | W);
@@ -425,13 +428,9 @@ GUEST_CODE(calls_then_remaps, "mov $100, %ebp\n"
 /* A global page of code is the same in every space until INVLPG says otherwise. */
 TEST(global_code_stays_until_invlpg)
 {
-	static const u8 one[] = { 0xb8, 1, 0, 0, 0, 0xc3 };
-	static const u8 two[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
-
 	ASSERT_OK(board_start(&b, 1));
 	board_put(&b, CODE, &calls_then_remaps);
-	memcpy(b.ram + DATA, one, sizeof(one));
-	memcpy(b.ram + DATA + 0x1000, two, sizeof(two));
+	put_functions();
 	board_long_mode(&b, 0, CODE);
 	board_page(&b, 0, DATA | P | W | G);
 	second_space(0x50000);
@@ -463,15 +462,13 @@ GUEST_CODE(walks_and_writes_code, "mov $1, %r8d; xor %esi, %esi\n"
  */
 TEST(code_in_large_pages_is_seen_to_change)
 {
-	static const u8 function[] = { 0xb8, 0, 0, 0, 0, 0xc3 }; /* mov $0, %eax; ret */
-
 	for (unsigned user = 0; user < 2; user++) {
 		ASSERT_OK(board_start(&b, 1));
 		board_put(&b, CODE, &walks_and_writes_code);
 		board_long_mode(&b, 0, CODE);
 		if (user)
 			board_user_mode(&b, 0);
-		memcpy(b.ram + 0xc00010, function, sizeof(function));
+		board_put(&b, 0xc00010, &returns_0);
 		b.state[0].gpr[R_DI] = 0xc00010;
 		ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
 		ASSERT_EQ(board_exception(&b), user ? 13 : -1); /* HLT */

@@ -5,16 +5,15 @@
  * of memory, and a guest that begins anew is served. docs/hostile-guest.md has the whole table.
  */
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "harness.h"
 #include "miniguest/ministor.h"
+#include "storm.h"
 
 #define MIB (1ull << 20)
 /* What a channel's requests and all tables of the VMBus may cost together. */
@@ -32,27 +31,6 @@ static u32 next_random(void)
 {
 	random_state = random_state * 1664525 + 1013904223;
 	return random_state >> 8 ^ random_state << 17;
-}
-
-/* Bytes that the program has from malloc. */
-static size_t memory_used(void)
-{
-	struct mallinfo2 m = mallinfo2();
-
-	return m.uordblks + m.hblkhd;
-}
-
-/* How long the storms last: TABIQUE_HOSTILE_SECONDS, or a moment. */
-static u64 storm_ns(void)
-{
-	const char *seconds = getenv("TABIQUE_HOSTILE_SECONDS");
-
-	return seconds ? strtoull(seconds, NULL, 10) * NS_PER_SEC : NS_PER_SEC / 2;
-}
-
-static u64 now_ns(void)
-{
-	return host_clock.monotonic_ns(&host_clock);
 }
 
 static bool is_quiet(void *owner)
