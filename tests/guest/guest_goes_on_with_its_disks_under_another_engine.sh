@@ -8,16 +8,8 @@
 moves=4 rounds=10
 truncate -s 64M a.img
 "$tabique" disk create b.vhdx size=64M type=dynamic >/dev/null
-cat >script <<'EOF'
-name_of() {
-	i=0
-	while [ ! -d /sys/bus/scsi/devices/0:0:0:$1/block ] && [ $i -lt 100 ]; do
-		sleep 0.1
-		i=$((i + 1))
-	done
-	ls /sys/bus/scsi/devices/0:0:0:$1/block
-}
-a=$(name_of 0) b=$(name_of 1)
+guest_script <<'EOF'
+a=$(disk_of 0) b=$(disk_of 1)
 head -c 2097152 /dev/urandom >/tmp/other
 # All the time: reads and writes in the upper half of both.
 (while [ ! -e /tmp/enough ]; do

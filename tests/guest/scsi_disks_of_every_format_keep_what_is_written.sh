@@ -11,12 +11,7 @@ truncate -s 32M a.img
 md5sum parent.vhdx >before
 boot_script --disk a.img --disk b.vhd --disk c.vhdx --disk d.vhdx <<'EOF'
 for lun in 0 1 2 3; do
-	i=0
-	while [ ! -d /sys/bus/scsi/devices/0:0:0:$lun/block ] && [ $i -lt 100 ]; do
-		sleep 0.1
-		i=$((i + 1))
-	done
-	disk=$(ls /sys/bus/scsi/devices/0:0:0:$lun/block)
+	disk=$(disk_of $lun)
 	head -c 3000000 /dev/urandom >/tmp/data
 	dd if=/tmp/data of=/dev/$disk bs=1M seek=5 conv=fsync 2>/dev/null
 	echo 3 >/proc/sys/vm/drop_caches

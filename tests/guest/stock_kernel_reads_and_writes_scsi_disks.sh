@@ -9,16 +9,7 @@ head -c 8M /dev/urandom >b.img
 head -c 4M /dev/urandom >c.iso
 boot_script --cpus 2 --disk a.img --disk b.img,ro --cdrom c.iso <<'EOF'
 set -e
-# The kernel gives names in whatever order its scans end: units are known by their numbers.
-name_of() {
-	i=0
-	while [ ! -d /sys/bus/scsi/devices/0:0:0:$1/block ] && [ $i -lt 100 ]; do
-		sleep 0.1
-		i=$((i + 1))
-	done
-	ls /sys/bus/scsi/devices/0:0:0:$1/block
-}
-a=$(name_of 0) b=$(name_of 1) c=$(name_of 2)
+a=$(disk_of 0) b=$(disk_of 1) c=$(disk_of 2)
 cat /sys/block/$a/size /sys/block/$b/size /sys/block/$a/ro /sys/block/$b/ro
 cat /sys/block/$a/device/vendor /sys/block/$a/device/model /sys/block/$a/queue/write_cache
 head -c 20000000 /dev/urandom >/tmp/data

@@ -60,11 +60,29 @@ wait_for() {
 	done
 }
 
+# guest_script <SCRIPT: write the file script, for a guest to run, with these words before it:
+#
+# disk_of LUN: wait for that unit of the first SCSI controller, and say its name (sda). The kernel
+# gives names in whatever order its scans end.
+guest_script() {
+	cat >script <<'END_OF_WORDS'
+disk_of() {
+	i=0
+	while [ ! -d "/sys/bus/scsi/devices/0:0:0:$1/block" ] && [ $i -lt 100 ]; do
+		sleep 0.1
+		i=$((i + 1))
+	done
+	ls "/sys/bus/scsi/devices/0:0:0:$1/block"
+}
+END_OF_WORDS
+	cat >>script
+}
+
 # boot_script OPTION... <SCRIPT: boot the demonstration guest with a script to run in it, and
 # the $programs of tests/guest/programs. The script's output goes to the file output, its exit
 # status to $guest_status.
 boot_script() {
-	cat >script
+	guest_script
 	# shellcheck disable=SC2086
 	(cd "$BUILD/tests/guest/programs" &&
 		"$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img" ${programs:-})
