@@ -38,7 +38,7 @@ __asm__(".text\n"
 	"ret\n"
 	".code64\n"
 	"long_code: call *%rax\n"
-	"lret\n" /* 32-bit operands: what lcall pushed */
+	"lretl\n" /* 32-bit operands: what lcall pushed */
 	".code32\n"
 	".data\n"
 	"long_entry: .long long_code\n"
