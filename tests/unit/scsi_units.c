@@ -359,6 +359,25 @@ TEST(unit_attention_comes_once_and_not_with_inquiry)
 	ASSERT(good(ask(s, (u8[16]){ SCSI_TEST_UNIT_READY }, 0)));
 }
 
+/* Linux' storvsc makes a success of it: the notice was lost, and the disk had no cache to flush. */
+TEST(unit_attention_waits_while_mode_sense_is_answered)
+{
+	struct scsi_unit *unit;
+	STOR s = with_disk(&unit);
+	const u8 six[16] = { SCSI_MODE_SENSE_6, 8, 8, 0, 64 };
+	const u8 ten[16] = { SCSI_MODE_SENSE_10, 8, 8, [8] = 64 };
+
+	scsi_unit_attention(unit, ASC_CAPACITY_CHANGED);
+	ASSERT(good(ask(s, six, 64)));
+	ASSERT_EQ(ministor_data(s)[4], 8);
+	ASSERT_EQ(ministor_data(s)[6] & 4, 4); /* writes are cached */
+	ASSERT(good(ask(s, ten, 64)));
+	ASSERT_EQ(ministor_data(s)[8], 8);
+	ASSERT(failed(ask(s, (u8[16]){ SCSI_READ_CAPACITY_10 }, 8), SENSE_UNIT_ATTENTION,
+		      ASC_CAPACITY_CHANGED));
+	ASSERT(good(ask(s, (u8[16]){ SCSI_READ_CAPACITY_10 }, 8)));
+}
+
 static void on_resized(void *owner, int r)
 {
 	*(int *)owner = r;
