@@ -7,54 +7,33 @@
 #include <sys/syscall.h>
 
 #include "disk/create.h"
-#include "disk/disk.h"
+#include "unit/disk_asked.h"
 #include "unit/harness.h"
 
 #define MIB (1ull << 20)
 
 struct fixture {
-	struct loop *loop;
-	struct disk_pool *pool;
-	struct disk *disk;
+	struct asked_disk a;
 	int fd; /* of the image's file, the test's own */
-	int last;
 };
 
-static void on_done(struct disk_request *request, int r)
-{
-	struct fixture *f = request->owner;
-
-	f->last = r;
-	loop_stop(f->loop);
-}
-
-static struct disk_request request(struct fixture *f, enum disk_op op, struct iovec *iov,
-				   u64 offset)
-{
-	return (struct disk_request){ .op = op,
-				      .iov = iov,
-				      .iov_count = iov ? 1 : 0,
-				      .size = iov ? iov->iov_len : 0,
-				      .offset = offset,
-				      .done = on_done,
-				      .owner = f };
-}
-
-static bool now(struct fixture *f, enum disk_op op, void *data, u64 size, u64 offset)
+static bool now(struct fixture *f, enum disk_op op, u32 flags, void *data, u64 size,
+		u64 offset)
 {
 	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct disk_request rq = request(f, op, &iov, offset);
+	struct disk_request rq = { .op = op,
+				   .flags = flags,
+				   .iov = &iov,
+				   .iov_count = 1,
+				   .size = size,
+				   .offset = offset };
 
-	return disk_do_now(f->disk, &rq);
+	return disk_do_now(f->a.disk, &rq);
 }
 
-static int by_thread(struct fixture *f, enum disk_op op, void *data, u64 size, u64 offset)
+static int flush(struct fixture *f)
 {
-	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct disk_request rq = request(f, op, data ? &iov : NULL, offset);
-
-	disk_submit(f->disk, &rq);
-	return loop_run(f->loop) < 0 ? -1 : f->last;
+	return asked_do(&f->a, (struct disk_request){ .op = DISK_FLUSH });
 }
 
 /* A disk of 64 MiB in a file without a name. */
@@ -70,7 +49,6 @@ static bool build(struct fixture *f, enum disk_format format)
 	struct storage *s;
 	struct err err = { 0 };
 
-	memset(f, 0, sizeof *f);
 	f->fd = open(dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	CHECK(f->fd >= 0);
 	if (format == DISK_RAW) {
@@ -81,17 +59,13 @@ static bool build(struct fixture *f, enum disk_format format)
 		storage_close(s);
 	}
 	level.fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
-	CHECK_ERR(loop_new(&f->loop), 0);
-	CHECK_ERR(disk_pool_new(f->loop, &config, &f->pool, &err), 0);
-	CHECK_ERR(disk_open(f->pool, &open_it, &f->disk, &err), 0);
+	CHECK_ERR(asked_open(&f->a, &config, &open_it, &err), 0);
 	return true;
 }
 
 static void tear_down(struct fixture *f)
 {
-	EXPECT_EQ(disk_close(f->disk), 0);
-	disk_pool_free(f->pool);
-	loop_free(f->loop);
+	EXPECT_EQ(asked_close(&f->a), 0);
 	close(f->fd);
 }
 
@@ -115,18 +89,18 @@ TEST(cached_bytes_are_read_and_overwritten_at_once)
 
 		memset(in, 0x5a + (int)k, sizeof in);
 		ASSERT_OK(build(&f, formats[k]));
-		ASSERT_ERR(by_thread(&f, DISK_WRITE, in, sizeof in, MIB), 0);
+		ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, in, sizeof in, MIB), 0);
 		if (!is_cached(&f, 0)) {
 			tear_down(&f);
 			SKIP("the file system of TMPDIR knows no RWF_NOWAIT");
 		}
-		ASSERT(now(&f, DISK_READ, out, sizeof out, MIB));
+		ASSERT(now(&f, DISK_READ, 0, out, sizeof out, MIB));
 		ASSERT_MEM(out, in, sizeof in);
 		memset(in, 0x11, sizeof in);
-		ASSERT(now(&f, DISK_WRITE, in, sizeof in, MIB));
-		ASSERT_ERR(by_thread(&f, DISK_READ, out, sizeof out, MIB), 0);
+		ASSERT(now(&f, DISK_WRITE, 0, in, sizeof in, MIB));
+		ASSERT_ERR(asked_transfer(&f.a, DISK_READ, out, sizeof out, MIB), 0);
 		ASSERT_MEM(out, in, sizeof in);
-		disk_count(f.disk, &n);
+		disk_count(f.a.disk, &n);
 		ASSERT_EQ(n.at_once, 2);
 		ASSERT_EQ(n.reads, 2);
 		ASSERT_EQ(n.written_bytes, 2 * sizeof in);
@@ -140,15 +114,15 @@ TEST(what_is_not_cached_is_left_to_the_threads)
 	static u8 data[65536];
 
 	ASSERT_OK(build(&f, DISK_RAW));
-	ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, MIB), 0);
-	ASSERT_ERR(by_thread(&f, DISK_FLUSH, NULL, 0, 0), 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, MIB), 0);
+	ASSERT_ERR(flush(&f), 0);
 	ASSERT_ERR(posix_fadvise(f.fd, 0, 0, POSIX_FADV_DONTNEED), 0);
 	if (is_cached(&f, MIB)) {
 		tear_down(&f);
 		SKIP("the host keeps what it was told to forget");
 	}
-	ASSERT(!now(&f, DISK_READ, data, sizeof data, MIB));
-	ASSERT_ERR(by_thread(&f, DISK_READ, data, sizeof data, MIB), 0);
+	ASSERT(!now(&f, DISK_READ, 0, data, sizeof data, MIB));
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, sizeof data, MIB), 0);
 	tear_down(&f);
 }
 
@@ -161,8 +135,8 @@ TEST(blocks_without_a_place_are_written_by_the_threads)
 		struct fixture f;
 
 		ASSERT_OK(build(&f, formats[k]));
-		ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, 0), 0);
-		ASSERT(!now(&f, DISK_WRITE, data, sizeof data, 32 * MIB));
+		ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), 0);
+		ASSERT(!now(&f, DISK_WRITE, 0, data, sizeof data, 32 * MIB));
 		tear_down(&f);
 	}
 }
@@ -171,29 +145,25 @@ TEST(first_write_and_durable_writes_are_the_threads)
 {
 	struct fixture f;
 	static u8 data[4096];
-	struct iovec iov = { .iov_base = data, .iov_len = sizeof data };
 
 	ASSERT_OK(build(&f, DISK_RAW));
-	ASSERT(!now(&f, DISK_WRITE, data, sizeof data, 0));
-	ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, 0), 0);
-	struct disk_request rq = request(&f, DISK_WRITE, &iov, 0);
-	rq.flags = DISK_FUA;
-	ASSERT(!disk_do_now(f.disk, &rq));
+	ASSERT(!now(&f, DISK_WRITE, 0, data, sizeof data, 0));
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), 0);
+	ASSERT(!now(&f, DISK_WRITE, DISK_FUA, data, sizeof data, 0));
 	tear_down(&f);
 }
 
 TEST(while_a_flush_is_under_way_writes_are_the_threads)
 {
 	struct fixture f;
+	struct disk_request under_way = { .op = DISK_FLUSH };
 	static u8 data[4096];
 
 	ASSERT_OK(build(&f, DISK_RAW));
-	ASSERT_ERR(by_thread(&f, DISK_WRITE, data, sizeof data, 0), 0);
-	struct disk_request flush = request(&f, DISK_FLUSH, NULL, 0);
-	disk_submit(f.disk, &flush);
-	ASSERT(!now(&f, DISK_WRITE, data, sizeof data, 0));
-	ASSERT_ERR(loop_run(f.loop), 0);
-	ASSERT_EQ(f.last, 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), 0);
+	asked_submit(&f.a, &under_way);
+	ASSERT(!now(&f, DISK_WRITE, 0, data, sizeof data, 0));
+	ASSERT_ERR(asked_wait(&f.a), 0);
 	tear_down(&f);
 }
 
@@ -203,10 +173,10 @@ TEST(what_is_wrong_is_said_by_the_threads)
 	static u8 data[4096];
 
 	ASSERT_OK(build(&f, DISK_RAW));
-	ASSERT(!now(&f, DISK_READ, data, sizeof data, 64 * MIB));
-	ASSERT(!now(&f, DISK_READ, data, 100, 0));
-	ASSERT(!now(&f, DISK_READ, data, sizeof data, 100));
-	ASSERT_ERR(by_thread(&f, DISK_READ, data, 100, 0), EINVAL);
+	ASSERT(!now(&f, DISK_READ, 0, data, sizeof data, 64 * MIB));
+	ASSERT(!now(&f, DISK_READ, 0, data, 100, 0));
+	ASSERT(!now(&f, DISK_READ, 0, data, sizeof data, 100));
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, 100, 0), EINVAL);
 	tear_down(&f);
 }
 
@@ -242,18 +212,18 @@ TEST(bytes_that_are_not_cached_are_read_by_the_ring)
 			tear_down(&f);
 			SKIP("this host has no io_uring for us");
 		}
-		ASSERT_ERR(by_thread(&f, DISK_WRITE, in, sizeof in, MIB), 0);
-		ASSERT_ERR(by_thread(&f, DISK_FLUSH, NULL, 0, 0), 0);
+		ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, in, sizeof in, MIB), 0);
+		ASSERT_ERR(flush(&f), 0);
 		ASSERT_ERR(posix_fadvise(f.fd, 0, 0, POSIX_FADV_DONTNEED), 0);
-		ASSERT_ERR(by_thread(&f, DISK_READ, out, sizeof out, MIB), 0);
+		ASSERT_ERR(asked_transfer(&f.a, DISK_READ, out, sizeof out, MIB), 0);
 		ASSERT_MEM(out, in, sizeof in);
-		disk_count(f.disk, &n);
+		disk_count(f.a.disk, &n);
 		ASSERT_EQ(n.by_ring, 1);
 		ASSERT_EQ(n.reads, 1);
 		/* What has no place is zeros, without the ring. */
-		ASSERT_ERR(by_thread(&f, DISK_READ, out, sizeof out, 32 * MIB), 0);
+		ASSERT_ERR(asked_transfer(&f.a, DISK_READ, out, sizeof out, 32 * MIB), 0);
 		ASSERT_EQ(out[0], 0);
-		disk_count(f.disk, &n);
+		disk_count(f.a.disk, &n);
 		ASSERT_EQ(n.by_ring, formats[k] == DISK_RAW ? 2 : 1);
 		tear_down(&f);
 	}
@@ -266,7 +236,7 @@ TEST(file_that_was_cut_under_a_read_of_the_ring_is_an_error)
 
 	ASSERT_OK(build(&f, DISK_RAW));
 	ASSERT_ERR(ftruncate(f.fd, MIB), 0);
-	ASSERT_ERR(by_thread(&f, DISK_READ, data, sizeof data, 2 * MIB), EIO);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, sizeof data, 2 * MIB), EIO);
 	tear_down(&f);
 }
 
