@@ -24,22 +24,29 @@ struct jit_site {
 		    * RECORD: where the code goes on if the page is in `large` after all */
 	u16 record;
 	u8 kind;
-	u8 direct; /* JUMP: to the entry that takes flags in the host's register */
-	u8 ahead;  /* RECORD: a read looked for the right to write */
-	u8 place;  /* RECORD: the look-up in a loop that used up the credit */
+	u8 flags_in_host; /* FAULT; JUMP: at the entry that is jumped to */
+	u8 ahead;	  /* RECORD: a read looked for the right to write */
+	u8 place;	  /* RECORD: the look-up in a loop that used up the credit */
 	s32 disp; /* WRITTEN: where, reg + disp, or in the page without reg; size 0: anywhere in it.
 		    * RECORD: the range of a look-up that covered more than the access; else size 0 */
 	u16 size;
 	u8 reg;
-	u8 flags_in_host; /* FAULT */
-	u8 t0, t1;	  /* FAULT: the scratch registers */
+	u8 t0, t1; /* FAULT: the scratch registers */
 	s32 stack; /* LOOKUP: bytes that RET has popped (CALL: -8), or JIT_NO_REDO */
 };
 
+/* Offsets in the code memory; the two are one where the flags are overwritten unread. */
+struct jit_entries {
+	u32 slot; /* the guest's flags are in c->flags */
+	u32 host; /* they are the host's */
+};
+
 struct jit_region {
-	u32 start, end; /* offsets in the code memory */
-	u32 entry, direct;
-	u32 dead_entry, dead_direct; /* stubs that entries of a dead region jump to */
+	u32 start, end;		  /* offsets in the code memory */
+	struct jit_entries entry; /* that look at c->attention first */
+	struct jit_entries
+		forward; /* for jumps that cannot be part of a loop: jit.h, "Interrupts" */
+	struct jit_entries stub; /* what the entries jump to when the region is dead */
 	struct x86_block *head;
 	x86_fn head_fn; /* the interpreter's first handler */
 	u32 first_site, site_count;

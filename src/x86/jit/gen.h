@@ -103,7 +103,9 @@ bool gen_pair_is_usual(const struct gen *g);
 void gen_swap_pair(struct gen *g, bool enter);
 /* Save the host's flags in c->flags; nothing but `scratch` changes. */
 void gen_flags_store(struct jit_code *k, unsigned scratch);
-/* The same if they are not there yet. Takes T1. */
+/* And back. */
+void gen_flags_load(struct jit_code *k, unsigned scratch);
+/* Save them if they are not there yet. Takes T1. */
 void gen_flags_save(struct gen *g);
 /* What follows destroys the host's flags; `live` says whether somebody needs them. Takes T1. */
 void gen_flags_clobber(struct gen *g, u32 live);

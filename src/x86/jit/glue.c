@@ -61,16 +61,21 @@ void gen_flags_clobber(struct gen *g, u32 live)
 	g->flags &= ~IN_HOST;
 }
 
-void gen_flags_restore(struct gen *g)
+void gen_flags_load(struct jit_code *k, unsigned scratch)
 {
 	const struct jit_mem m = JIT_FIELD(flags);
 
+	jit_move(k, scratch, JIT_AX);
+	jit_op_mem(k, 0x0fb7, false, JIT_AX, &m);
+	jit_ax_to_flags(k);
+	jit_move(k, JIT_AX, scratch);
+}
+
+void gen_flags_restore(struct gen *g)
+{
 	if (g->flags & IN_HOST)
 		return;
-	jit_move(&g->k, g->t1, JIT_AX);
-	jit_op_mem(&g->k, 0x0fb7, false, JIT_AX, &m);
-	jit_ax_to_flags(&g->k);
-	jit_move(&g->k, JIT_AX, g->t1);
+	gen_flags_load(&g->k, g->t1);
 	g->code_t1 = -1;
 	g->flags |= IN_HOST;
 }

@@ -532,15 +532,22 @@ static void entry_to(struct x86_jit *j, u32 at, u32 target)
 	patch_jump(j, at + 1, target);
 }
 
+static void entries_to(struct x86_jit *j, const struct jit_entries *from,
+		       const struct jit_entries *to)
+{
+	entry_to(j, from->host, to->host);
+	if (from->slot != from->host)
+		entry_to(j, from->slot, to->slot);
+}
+
 void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
 {
 	struct x86_jit *j = c->jit.own;
 	struct jit_region *r = &j->regions[b->region];
 
 	r->dead = true;
-	entry_to(j, r->direct, r->dead_direct);
-	if (r->entry != r->direct)
-		entry_to(j, r->entry, r->dead_entry);
+	entries_to(j, &r->entry, &r->stub);
+	entries_to(j, &r->forward, &r->stub);
 	b->region = 0;
 }
 
@@ -551,7 +558,10 @@ static u64 run_address(const struct x86_jit *j, u32 at)
 	return (u64)(uintptr_t)j->run_view + at;
 }
 
-/* The jump that led here may come directly from now on, if both lie in the same page. */
+/*
+ * The jump that led here may come directly from now on, if both lie in the same page. Every circle of
+ * such jumps has one that does not lead behind the head of its region: that one looks at c->attention.
+ */
 static void link_jump(struct x86_cpu *c, const struct jit_region *to)
 {
 	struct x86_jit *j = c->jit.own;
@@ -563,7 +573,10 @@ static void link_jump(struct x86_cpu *c, const struct jit_region *to)
 	    (from->head->gpa ^ to->head->gpa) >> 12 ||
 	    (to->head->gpa & 0xfff) != (u64)s->rip)
 		return;
-	patch_jump(j, s->patch, s->direct ? to->direct : to->entry);
+	const struct jit_entries *e = to->head->gpa > from->head->gpa ? &to->forward
+								      : &to->entry;
+
+	patch_jump(j, s->patch, s->flags_in_host ? e->host : e->slot);
 }
 
 static void resume_at(struct x86_cpu *c, struct x86_block *b, unsigned record)
@@ -638,11 +651,11 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 	const struct jit_region *new = &j->regions[b->region];
 
 	/* An entry that took flags in either place cannot stand for one that wants them in a certain one. */
-	if (!b->region || (old->entry == old->direct && new->entry != new->direct))
+	if (!b->region ||
+	    (old->entry.slot == old->entry.host && new->entry.slot != new->entry.host))
 		return;
-	entry_to(j, old->direct, new->direct);
-	if (old->entry != old->direct)
-		entry_to(j, old->entry, new->entry);
+	entries_to(j, &old->entry, &new->entry);
+	entries_to(j, &old->forward, &new->forward);
 }
 
 /*
@@ -701,11 +714,11 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 	if (c->jit.link)
 		link_jump(c, r);
 	if (e->rip == rip && e->key == x86_jump_key(c, rip))
-		e->code = run_address(j, r->entry);
+		e->code = run_address(j, r->entry.slot);
 	c->link = NULL;
 	c->jit.rip_page = rip & ~0xfffull;
 	((void (*)(struct x86_cpu *, u64))(uintptr_t)run_address(j, j->enter))(
-		c, run_address(j, r->entry));
+		c, run_address(j, r->entry.slot));
 
 	const struct jit_site *s = &j->sites[c->jit.site];
 

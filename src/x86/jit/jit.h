@@ -29,26 +29,26 @@
  *	Glue destroys flags. Where they are live (an instruction of the region, or what comes after the region, may
  *	read them) they are first saved with LAHF and SETO; where an instruction reads them they are
  *	loaded back. Liveness is exact within the region, and everything is live where it is left.
- *	Entries: `direct` takes them in the host's register, `entry` takes them in c->flags. When the
- *	region's first instructions overwrite them unread, the two are one.
+ *	Entries: one takes them in the host's register, one in c->flags. When the region's first instructions
+ *	overwrite them unread, the two are one.
  *
  * Memory
  *	An access looks its page up in the interpreter's TLB (c->tlb): nine instructions, which leave in
  *	T0 the addend from linear to host address. Accesses of the same region through a base that has only
- *	been moved by constants are covered by one look-up of the whole range ("fact"); a range that
- *	crosses a page misses. A store is followed by a look at the page's byte in the code map. A miss
+ *	been moved by constants are covered by one look-up of the whole range ("fact"), for writing if one
+ *	of them writes; a range that crosses a page misses. A store is followed by a look at the page's byte in the code map. A miss
  *	first looks into c->large, pages of 2 MiB, and fills the TLB from there without leaving
  *	(jit_large_routine). Other ways to look up: region.h, "How a region looks pages up".
  *
  * Worked example: "mov 8(%rdi), %rax; add $1, 16(%rdi)" with T0 = R10, T1 = R11, flags dead
- *	lea 8(%rdi), %r11			first byte of the range 8..23
+ *	lea 8(%rdi), %r11			first byte of the range 8..23, to be written to
  *	lea 15(%r11), %r10			last byte
  *	shr $7, %r11d; and $0xffe0, %r11d	entry of the TLB (the kernel adds tlb_base)
  *	and $~0xfff, %r10; or %gs:key, %r10	what its tag must be
- *	cmp %gs:tlb.read_tag(%r11), %r10; jne miss
- *	mov %gs:tlb.addend(%r11), %r10
+ *	cmp %gs:tlb.write_tag(%r11), %r10; jne miss
+ *	mov %gs:tlb.addend(%r11), %r10; mov %r10, %gs:slot
+ *	mov %gs:tlb.code(%r11), %r11; mov %r11, %gs:code
  *	mov 8(%rdi,%r10), %rax			the guest's, with another operand
- *	(the same with write_tag for the range 16..23, then)
  *	add $1, 16(%rdi,%r10)
  *	cmpb $0, (%r11); jne code_was_written
  *
@@ -59,7 +59,8 @@
  * Exactness: flags that are overwritten unread are not kept, so that a fault in between shows others
  * than the processor would.
  *
- * Interrupts: a region looks at c->attention when it is entered and when it loops.
+ * Interrupts: a region looks at c->attention when it loops and when it is entered, but by a direct jump to a
+ * region whose head lies behind its own: these alone make no circle.
  *
  * Everything here belongs to the VP's thread; a VP has its own translations, as its own records.
  */

@@ -35,7 +35,7 @@ void gen_exit_direct(struct gen *g, s32 rip)
 		.rip = rip,
 		.region = g->region,
 		.patch = g->r->start + jump,
-		.direct = !!(g->flags & IN_HOST),
+		.flags_in_host = !!(g->flags & IN_HOST),
 	};
 
 	jit_land(&g->k, jump);

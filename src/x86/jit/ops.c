@@ -163,7 +163,7 @@ static void branch_emit(struct gen *g, unsigned n)
 
 	gen_flags_restore(g);
 	if (o->target_op >= 0) {
-		if (g->p->op[o->target_op].live_in)
+		if (g->p->op[o->target_op].loop_head && g->p->op[o->target_op].live_in)
 			gen_flags_save(g);
 		g->fix[g->fix_count].op = (u16)o->target_op;
 		g->fix[g->fix_count++].jump = jit_jump_forward(&g->k, o->cc);

@@ -696,6 +696,17 @@ static void cut_behind_sti(struct jit_plan *p)
 	}
 }
 
+/* Something jumps to instruction `to`, from behind `from`. */
+static void mark_jump(struct jit_plan *p, unsigned from, unsigned to)
+{
+	p->op[to].label = true;
+	if (to > from)
+		return;
+	p->op[to].loop_head = true;
+	for (unsigned n = to; n <= from; n++)
+		p->op[n].in_loop = true;
+}
+
 static void link_targets(struct jit_plan *p)
 {
 	for (unsigned n = 0; n < p->count; n++) {
@@ -703,26 +714,14 @@ static void link_targets(struct jit_plan *p)
 
 		if (o->kind != JIT_BRANCH)
 			continue;
-		for (unsigned k = 0; k < p->count; k++) {
-			if (p->op[k].page_offset == o->target) {
+		for (unsigned k = 0; k < p->count; k++)
+			if (p->op[k].page_offset == o->target)
 				o->target_op = (s16)k;
-				p->op[k].label = true;
-			}
-		}
+		if (o->target_op >= 0)
+			mark_jump(p, n, (unsigned)o->target_op);
 	}
 	if (p->end_op >= 0)
-		p->op[p->end_op].label = true;
-	for (unsigned n = 0; n < p->count; n++) {
-		const struct jit_op *o = &p->op[n];
-		const int to = n + 1 == p->count && p->end_op >= 0 ? p->end_op
-								   : o->target_op;
-
-		for (unsigned k = n + 1; to >= 0 && k-- > (unsigned)to;)
-			p->op[k].in_loop = true;
-		if (o->target_op >= 0)
-			for (unsigned k = n + 1; k-- > (unsigned)o->target_op;)
-				p->op[k].in_loop = true;
-	}
+		mark_jump(p, p->count - 1, (unsigned)p->end_op);
 }
 
 static void flags_liveness(struct jit_plan *p)

@@ -76,6 +76,7 @@ struct jit_op {
 	bool barrier; /* looked-up pages are not the same before and after */
 	bool rep;
 	bool label;	/* something of the region jumps here */
+	bool loop_head; /* and from behind */
 	bool vector;	/* touches XMM, YMM or MXCSR */
 	bool may_fault; /* the host may raise an exception in it */
 	bool byte_high; /* names AH, CH, DH or BH */

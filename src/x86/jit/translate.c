@@ -19,19 +19,21 @@ static void look_at_attention(struct gen *g, unsigned n)
 	cold->attention = true;
 }
 
+/* Who falls through does with the flags what the jumps do: branch_emit(), end_emit(). */
 static void label_emit(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
+	const unsigned where = o->loop_head ? IN_SLOT : IN_HOST;
 
-	if (n > 0) {
-		/* Who falls through does what the jumps do. */
-		if (o->live_in)
-			gen_flags_save(g);
-	}
+	if (o->live_in && o->loop_head)
+		gen_flags_save(g);
+	else if (o->live_in)
+		gen_flags_restore(g);
 	g->at[n] = jit_offset(&g->k);
-	g->flags = o->live_in ? IN_SLOT : 0;
+	g->flags = o->live_in ? where : 0;
 	gen_forget_facts(g);
-	look_at_attention(g, n);
+	if (o->loop_head)
+		look_at_attention(g, n);
 }
 
 /* Sticky look-ups begin with a page that no good address lies in: gen.h. */
@@ -56,14 +58,46 @@ static void sticky_ready(struct gen *g)
 	}
 }
 
-static void entries_emit(struct gen *g)
+/* The look at c->attention between the entries: out by what a dead region has for it. */
+static u32 look_at_entry(struct gen *g)
 {
-	const struct jit_op *o = &g->p->op[0];
+	const struct jit_mem m = JIT_FIELD(attention);
 
-	g->r->direct = g->r->start + jit_offset(&g->k);
-	if (o->live_in)
+	jit_test_mem32(&g->k, &m);
+	return jit_jump_forward(&g->k, 5);
+}
+
+static u32 here(const struct gen *g)
+{
+	return g->r->start + jit_offset(&g->k);
+}
+
+/*
+ * Flags that the region reads are the host's when it begins, but with vectors, whose loading
+ * destroys them.
+ */
+static unsigned flags_at_start(const struct jit_plan *p)
+{
+	if (!p->op[0].live_in)
+		return 0;
+	return p->vector ? IN_SLOT : IN_HOST;
+}
+
+/* Returns the jump to stub.slot. */
+static u32 entries_emit(struct gen *g)
+{
+	struct jit_region *r = g->r;
+	u32 out;
+
+	r->entry.host = here(g);
+	if (g->flags)
 		gen_flags_store(&g->k, 10);
-	g->r->entry = g->r->start + jit_offset(&g->k);
+	r->entry.slot = here(g);
+	out = look_at_entry(g);
+	r->forward.slot = here(g);
+	if (g->flags & IN_HOST)
+		gen_flags_load(&g->k, 10);
+	r->forward.host = g->flags & IN_SLOT ? r->entry.host : here(g);
 	if (!gen_pair_is_usual(g))
 		gen_swap_pair(g, true);
 	if (g->p->vector) {
@@ -87,18 +121,20 @@ static void entries_emit(struct gen *g)
 		jit_land(&g->k, over);
 	}
 	sticky_ready(g);
+	return out;
 }
 
-/* What the entries of a dead region are made to jump to. */
-static void dead_emit(struct gen *g)
+/* What the entries of a dead region are made to jump to; `out` jumps there as well. */
+static void dead_emit(struct gen *g, u32 out)
 {
 	const struct jit_site site = { .kind = JIT_SITE_JUMP,
 				       .rip = g->p->op[0].page_offset,
 				       .region = g->region };
 
-	g->r->dead_direct = g->r->start + jit_offset(&g->k);
+	g->r->stub.host = here(g);
 	gen_leave_by(g, &site, true, g->p->op[0].live_in ? IN_HOST : 0);
-	g->r->dead_entry = g->r->start + jit_offset(&g->k);
+	jit_land(&g->k, out);
+	g->r->stub.slot = here(g);
 	gen_leave_by(g, &site, true, 0);
 }
 
@@ -146,9 +182,10 @@ static void write_region(struct gen *g, unsigned ready)
 	g->place_count = 0;
 	g->in_t0 = g->code_t1 = g->pending = -1;
 	g->failed = false;
-	g->flags = p->op[0].live_in ? IN_SLOT : 0;
+	g->flags = flags_at_start(p);
 
-	entries_emit(g);
+	const u32 out = entries_emit(g);
+
 	for (unsigned n = 0; n < p->count; n++) {
 		const struct jit_op *o = &p->op[n];
 
@@ -156,7 +193,7 @@ static void write_region(struct gen *g, unsigned ready)
 			gen_flush_pending(g);
 		if (o->barrier || (g->fact_count + 2 > GEN_FACTS && g->pending < 0))
 			gen_forget_facts(g);
-		if (n == 0 || o->label)
+		if (o->label)
 			label_emit(g, n);
 		gen_op_emit(g, n);
 		if (o->barrier)
@@ -168,7 +205,7 @@ static void write_region(struct gen *g, unsigned ready)
 
 		gen_cold_emit(g, &cold);
 	}
-	dead_emit(g);
+	dead_emit(g, out);
 	for (unsigned n = 0; n < g->fix_count; n++) {
 		const u32 distance = g->at[g->fix[n].op] - (g->fix[n].jump + 4);
 
