@@ -52,6 +52,7 @@ enum jail_thread {
 	JAIL_THREAD_WORKER,
 	JAIL_THREAD_DISK_TOOL, /* each of tabique-disk: the same, and its owner's socket */
 	JAIL_THREAD_DISK,      /* a thread of src/disk in the worker */
+	JAIL_THREAD_DISK_NBD, /* the one that speaks with NBD servers, of both programs */
 };
 int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)
 	MUST_CHECK;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system calls that each kind of thread keeps; see jail.h. Anything else kills the process.
- * Three rules look at arguments: no mapping is ever made executable, signals go to our own
- * threads only, and ioctl is KVM's, of a few requests. The lists are data so that a test counts and tries them.
+ * Four rules look at arguments: no mapping is ever made executable, signals go to our own
+ * threads only, ioctl is KVM's, of a few requests, and fcntl the flags of descriptors. The lists are data so that a test counts and tries them.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -168,6 +169,33 @@ static const int disk_calls[] = { DISK_CALLS };
 static const int disk_tool_calls[] = { DISK_CALLS, SYS_sendmsg, SYS_recvmsg };
 /* clang-format on */
 
+/* What NBD servers say is parsed here: sockets that are there already, and no image. */
+static const int disk_nbd_calls[] = {
+	SYS_poll,	   /* for the servers, and for what our own threads want */
+	SYS_recvfrom,	   /* data */
+	SYS_sendto,	   /* data */
+	SYS_shutdown,	   /* a server that is given up */
+	SYS_fcntl,	   /* a new connection: see fcntl_commands */
+	SYS_read,	   /* own eventfd */
+	SYS_write,	   /* the eventfd of the loop, the log */
+	SYS_close,	   /* connections */
+	SYS_futex,	   /* who waits for an answer */
+	SYS_clock_gettime, /* where the vDSO cannot serve it */
+	SYS_mmap,	   /* memory; never PROT_EXEC */
+	SYS_munmap,
+	SYS_mremap,
+	SYS_mprotect,
+	SYS_madvise, /* thread exit */
+	SYS_brk,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask, /* thread exit */
+	SYS_tgkill,	    /* abort() */
+	SYS_restart_syscall,
+	SYS_exit, /* this thread */
+	SYS_exit_group,
+};
+static const int fcntl_commands[] = { F_GETFL, F_SETFL, F_GETFD, F_SETFD };
+
 const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 {
 	switch (kind) {
@@ -189,6 +217,9 @@ const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 	case JAIL_THREAD_DISK:
 		*ret_count = ARRAY_COUNT(disk_calls);
 		return disk_calls;
+	case JAIL_THREAD_DISK_NBD:
+		*ret_count = ARRAY_COUNT(disk_nbd_calls);
+		return disk_nbd_calls;
 	case JAIL_THREAD_DISK_TOOL:
 		*ret_count = ARRAY_COUNT(disk_tool_calls);
 		return disk_tool_calls;
@@ -212,11 +243,24 @@ static int allow_ioctl(scmp_filter_ctx filter, enum jail_thread kind)
 	return r;
 }
 
+static int allow_fcntl(scmp_filter_ctx filter)
+{
+	int r = 0;
+
+	for (size_t k = 0; k < ARRAY_COUNT(fcntl_commands) && r == 0; k++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_fcntl, 1,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff,
+					     (scmp_datum_t)fcntl_commands[k]));
+	return r;
+}
+
 static int allow(scmp_filter_ctx filter, enum jail_thread kind, int call)
 {
 	switch (call) {
 	case SYS_ioctl:
 		return allow_ioctl(filter, kind);
+	case SYS_fcntl:
+		return allow_fcntl(filter);
 	case SYS_mmap:
 	case SYS_mprotect:
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,

@@ -166,6 +166,20 @@ TEST(calls_outside_its_list_kill_a_disk_thread)
 	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_DISK));
 }
 
+TEST(calls_outside_its_list_kill_a_thread_that_speaks_with_nbd_servers)
+{
+	unsigned count;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_DISK_NBD, &count) != NULL);
+	ASSERT(count <= 28);
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_DISK_NBD));
+	ASSERT_EQ(try_call(JAIL_THREAD_DISK_NBD, SYS_fcntl, 0, F_GETFL, 0, 0, 0), ENDED);
+	ASSERT_EQ(try_call(JAIL_THREAD_DISK_NBD, SYS_fcntl, 0, F_DUPFD, 0, 0, 0),
+		  KILLED_BY_FILTER);
+}
+
 TEST(calls_of_its_list_do_not_kill)
 {
 	ASSERT_EQ(try_call(JAIL_THREAD_WORKER, SYS_clock_gettime, 0, 0, 0, 0, 0), ENDED);
