@@ -4,6 +4,11 @@
 
 #include <strings.h>
 
+bool disk_name_is_nbd(const char *name)
+{
+	return strncmp(name, "nbd://", 6) == 0 || strncmp(name, "nbd+unix://", 11) == 0;
+}
+
 enum disk_format disk_format_of_name(const char *name)
 {
 	static const struct {
@@ -15,6 +20,8 @@ enum disk_format disk_format_of_name(const char *name)
 	};
 	size_t length = strlen(name);
 
+	if (disk_name_is_nbd(name))
+		return DISK_RAW;
 	for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
 		size_t n = strlen(ends[i].end);
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "disk/image.h"
+#include "disk/nbd.h"
 #include "disk/ring.h"
 
 #define POOL_THREADS 4
@@ -40,6 +41,7 @@ struct disk_pool {
 	struct ring *ring;
 	struct loop_watch *ring_watch;
 	int ring_event;
+	struct nbd_thread *nbd; /* NULL: none */
 	int event;
 	int (*enter)(void *owner);
 	void *owner;
@@ -153,12 +155,21 @@ static void work_on_task(struct disk_pool *pool)
 		pthread_cond_broadcast(&pool->task_ended);
 }
 
+/* It is done. Pool's lock held. */
+static void give_to_loop(struct disk_pool *pool, struct disk_request *request)
+{
+	bool first = pool->finished.first == NULL;
+
+	list_add(&pool->finished, request);
+	if (first)
+		ipc_event_ring(pool->event);
+}
+
 static void work(struct disk_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
 		struct disk_request *request = list_take(&pool->waiting);
-		bool first;
 
 		if (!request && pool->tasks) {
 			work_on_task(pool);
@@ -173,10 +184,7 @@ static void work(struct disk_pool *pool)
 		pthread_mutex_unlock(&pool->lock);
 		request->result = request->perform(request);
 		pthread_mutex_lock(&pool->lock);
-		first = pool->finished.first == NULL;
-		list_add(&pool->finished, request);
-		if (first)
-			ipc_event_ring(pool->event);
+		give_to_loop(pool, request);
 	}
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -339,6 +347,9 @@ int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
 	if (r == 0)
 		r = start_threads(pool,
 				  count < POOL_MAX_THREADS ? count : POOL_MAX_THREADS);
+	if (r == 0 && config->enter_nbd)
+		r = nbd_thread_new(config->enter_nbd, config->owner, config->nbd_patience,
+				   &pool->nbd);
 	if (r < 0) {
 		disk_pool_free(pool);
 		return err_set(err, r, "disk threads: %s", err_words(r));
@@ -357,6 +368,7 @@ void disk_pool_free(struct disk_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->thread_count; i++)
 		pthread_join(pool->thread[i], NULL);
+	nbd_thread_free(pool->nbd);
 	loop_watch_remove(pool->ring_watch);
 	ring_free(pool->ring);
 	if (pool->ring_event >= 0)
@@ -372,27 +384,46 @@ void disk_pool_free(struct disk_pool *pool)
 
 /* ---- a disk ---------------------------------------------------------------------------------- */
 
-static int open_level(const struct disk_level *level, bool read_only,
-		      struct image **ret_image, struct err *err)
+static int open_server(struct disk_pool *pool, const struct disk_level *level,
+		       bool read_only, struct storage **ret_storage, struct err *err)
+{
+	if (level->format == DISK_RAW || level->format == DISK_ISO)
+		return nbd_open(pool->nbd, level->fd, level->nbd_export, read_only,
+				ret_storage, err);
+	close(level->fd);
+	err_set(err, -EINVAL, "what an NBD server gives is raw, or an ISO image");
+	return err_fix(err, "let the server read the format, as qemu-nbd does");
+}
+
+int disk_open_storage(struct disk_pool *pool, const struct disk_level *level,
+		      bool read_only, struct storage **ret_storage, struct err *err)
+{
+	int r;
+
+	if (level->nbd_export)
+		return open_server(pool, level, read_only, ret_storage, err);
+	r = storage_open_file(level->fd, read_only, level->device_block, ret_storage);
+	if (r == 0) {
+		storage_own_fd(*ret_storage);
+		return 0;
+	}
+	close(level->fd);
+	return r == -ENOTBLK ? err_set(err, r, "it is neither a file nor a block device")
+			     : err_set(err, r, "it cannot be read: %s", err_words(r));
+}
+
+static int open_level(struct disk_pool *pool, const struct disk_level *level,
+		      bool read_only, struct image **ret_image, struct err *err)
 {
 	struct storage *storage;
-	int r = storage_open_file(level->fd, read_only, level->device_block, &storage);
+	int r = disk_open_storage(pool, level, read_only, &storage, err);
 
-	if (r == -ENOTBLK)
-		err_set(err, r, "it is neither a file nor a block device");
-	else if (r < 0)
-		err_set(err, r, "it cannot be read: %s", err_words(r));
-	if (r < 0) {
-		close(level->fd);
-		return r;
-	}
-	storage_own_fd(storage);
-	return image_open(level->format, storage, read_only, ret_image, err);
+	return r < 0 ? r : image_open(level->format, storage, read_only, ret_image, err);
 }
 
 /* From the root down to the leaf, so that a child always gets a whole parent. */
-static int open_chain_now(const struct disk_open *open, struct image **ret_leaf,
-			  struct err *err)
+static int open_chain_now(struct disk_pool *pool, const struct disk_open *open,
+			  struct image **ret_leaf, struct err *err)
 {
 	struct image *im = NULL, *parent = NULL;
 	unsigned i = open->level_count;
@@ -405,7 +436,7 @@ static int open_chain_now(const struct disk_open *open, struct image **ret_leaf,
 			close(level->fd);
 			continue;
 		}
-		r = open_level(level, i > 0 || open->read_only, &im, err);
+		r = open_level(pool, level, i > 0 || open->read_only, &im, err);
 		if (r == 0 && parent) {
 			r = image_set_parent(im, parent, err);
 			if (r < 0)
@@ -429,6 +460,7 @@ static int open_chain_now(const struct disk_open *open, struct image **ret_leaf,
 
 /* What a thread of the pool does for the one that waits. */
 struct opening {
+	struct disk_pool *pool;
 	const struct disk_open *open;
 	const struct disk_level *level; /* of which the parent is asked */
 	struct disk_parent *parent;
@@ -441,13 +473,13 @@ static void open_on_thread(void *owner)
 {
 	struct opening *o = owner;
 
-	o->r = open_chain_now(o->open, &o->leaf, o->err);
+	o->r = open_chain_now(o->pool, o->open, &o->leaf, o->err);
 }
 
 static int open_chain(struct disk_pool *pool, const struct disk_open *open,
 		      struct image **ret_leaf, struct err *err)
 {
-	struct opening o = { .open = open, .err = err };
+	struct opening o = { .pool = pool, .open = open, .err = err };
 
 	disk_pool_run(pool, open_on_thread, &o, 1);
 	if (o.r == 0)
@@ -619,12 +651,57 @@ static bool read_by_ring(struct disk *disk, struct disk_request *request)
 	return true;
 }
 
+/* On a thread of the storage's. */
+static void on_straight_end(struct storage_request *straight, int r)
+{
+	struct disk_request *request =
+		CONTAINER_OF(straight, struct disk_request, straight);
+	struct disk_pool *pool = request->disk->pool;
+
+	if (r < 0 && request->op == DISK_FLUSH)
+		image_has_failed(request->disk->leaf);
+	request->result = r;
+	pthread_mutex_lock(&pool->lock);
+	give_to_loop(pool, request);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* To a storage that makes nobody wait. */
+static bool start_straight(struct disk *disk, struct disk_request *request)
+{
+	static const enum storage_op op[] = {
+		[DISK_READ] = STORAGE_READ,   [DISK_WRITE] = STORAGE_WRITE,
+		[DISK_FLUSH] = STORAGE_FLUSH, [DISK_ZERO] = STORAGE_ZERO,
+		[DISK_TRIM] = STORAGE_TRIM,
+	};
+	struct storage *s = disk->leaf->storage;
+
+	if (image_goes_straight(disk->leaf, request->op, request->offset, request->size) <
+	    0)
+		return false;
+	request->disk = disk;
+	request->straight = (struct storage_request){
+		.op = op[request->op],
+		.durable = request->flags & DISK_FUA,
+		.offset = request->offset,
+		.size = request->size,
+		.iov = request->iov,
+		.iov_count = request->iov_count,
+		.ended = on_straight_end,
+	};
+	if (s->ops->start(s, &request->straight) < 0)
+		return false;
+	disk->in_flight++;
+	disk->counters.by_server++;
+	return true;
+}
+
 void disk_submit(struct disk *disk, struct disk_request *request)
 {
 	disk->now.flushing += flushes(request);
 	disk->now.shutting += shuts(request);
 	count(&disk->counters, request);
-	if (!read_by_ring(disk, request))
+	if (!start_straight(disk, request) && !read_by_ring(disk, request))
 		enqueue(disk, request, perform);
 }
 
@@ -634,7 +711,7 @@ static int open_leaf(struct disk_request *request)
 {
 	struct disk *disk = request->disk;
 
-	return open_chain_now(disk->life.open, &disk->leaf, &disk->life.err);
+	return open_chain_now(disk->pool, disk->life.open, &disk->leaf, &disk->life.err);
 }
 
 static void on_opened(struct disk_request *request, int r)
@@ -723,7 +800,8 @@ bool disk_do_now(struct disk *disk, struct disk_request *request)
 {
 	int r = -EAGAIN;
 
-	if (request->size > (disk->in_flight > 0 ? NOW_SMALL : NOW_LARGE))
+	if (disk->leaf->storage->ops->start ||
+	    request->size > (disk->in_flight > 0 ? NOW_SMALL : NOW_LARGE))
 		return false;
 	if (request->op == DISK_READ)
 		r = image_read_now(disk->leaf, request->iov, request->iov_count,

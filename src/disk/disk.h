@@ -30,6 +30,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/types.h"
+#include "disk/storage.h"
 
 struct disk;
 struct disk_pool;
@@ -43,6 +44,8 @@ struct disk_level {
 	const char *name; /* for messages; need not outlive the call */
 	enum disk_format format;
 	u32 device_block; /* block device: its logical block size (BLKSSZGET); else 0 */
+	/* fd is a socket to an NBD server: the export's name, "" its own choice. NULL: it is not. */
+	const char *nbd_export;
 };
 
 struct disk_open {
@@ -71,7 +74,13 @@ struct disk_pool_config {
 	 * (JAIL_THREAD_DISK). NULL: nothing to do.
 	 */
 	int (*enter)(void *owner);
+	/*
+	 * The same for the thread that speaks with NBD servers (JAIL_THREAD_DISK_NBD), which there is
+	 * where nbd_library_load went well before. NULL: no such disks.
+	 */
+	int (*enter_nbd)(void *owner);
 	void *owner;
+	unsigned nbd_patience; /* ms, see nbd.h; 0: what is usual */
 	/* Read by io_uring where the host has it; the loop's thread needs io_uring_enter. */
 	bool ring;
 };
@@ -134,6 +143,7 @@ struct disk_request {
 
 	/* The disk's. */
 	struct disk *disk;
+	struct storage_request straight;
 	int (*perform)(struct disk_request *request);
 	struct disk_request *next;
 	int result;
@@ -150,10 +160,19 @@ unsigned disk_in_flight(const struct disk *disk);
 struct disk_counters {
 	u64 reads, writes, flushes, trims, errors;
 	u64 read_bytes, written_bytes;
-	u64 at_once; /* reads and writes without another thread */
-	u64 by_ring; /* reads by io_uring */
+	u64 at_once;   /* reads and writes without another thread */
+	u64 by_ring;   /* reads by io_uring */
+	u64 by_server; /* what went to an NBD server without a thread that waits for it */
 };
 void disk_count(const struct disk *disk, struct disk_counters *ret_counters);
+
+/*
+ * Any thread but the loop's: the storage that a level is, its descriptor the storage's, whatever is
+ * returned.
+ */
+int disk_open_storage(struct disk_pool *pool, const struct disk_level *level,
+		      bool read_only, struct storage **ret_storage, struct err *err)
+	MUST_CHECK;
 
 /* ---- chains ---------------------------------------------------------------------------------- */
 

@@ -242,6 +242,31 @@ void image_end_read(struct image *im)
 	pthread_rwlock_unlock(&im->gate);
 }
 
+int image_goes_straight(struct image *im, enum disk_op op, u64 offset, u64 size)
+{
+	bool writes = op == DISK_WRITE || op == DISK_ZERO || op == DISK_TRIM, failed;
+
+	if (!im->ops->straight || !im->storage->ops->start || op == DISK_RESIZE)
+		return -EAGAIN;
+	if (writes && im->read_only)
+		return -EROFS;
+	if (op == DISK_TRIM ? !range_inside(offset, size, im->size)
+			    : op != DISK_FLUSH && !request_fits(im, offset, size))
+		return -EINVAL;
+	if (pthread_mutex_trylock(&im->lock) != 0)
+		return -EAGAIN;
+	failed = im->failed;
+	pthread_mutex_unlock(&im->lock);
+	return failed ? -EIO : 0;
+}
+
+void image_has_failed(struct image *im)
+{
+	pthread_mutex_lock(&im->lock);
+	im->failed = true;
+	pthread_mutex_unlock(&im->lock);
+}
+
 /* Holes of the file are zeros too. */
 static void look_for_holes(const struct image *im, struct extent *e)
 {

@@ -80,6 +80,7 @@ struct image_ops {
 	int (*read_parent)(struct image *im, struct disk_parent *ret_parent,
 			   struct err *err);
 	void (*free)(struct image *im);
+	bool straight; /* its bytes are the storage's, each at its own place */
 };
 
 struct image {
@@ -142,6 +143,14 @@ int image_write_now(struct image *im, const struct iovec *iov, unsigned count, u
 int image_begin_read(struct image *im, u64 offset, u64 size, int *ret_fd, u64 *ret_offset)
 	MUST_CHECK;
 void image_end_read(struct image *im);
+/*
+ * 0: a request may go to the storage itself, past this image, see storage_ops.start. Negative: do it
+ * in the ordinary way, which may be to say what is wrong with it. Never waits.
+ */
+int image_goes_straight(struct image *im, enum disk_op op, u64 offset, u64 size)
+	MUST_CHECK;
+/* A flush that went past it has failed. */
+void image_has_failed(struct image *im);
 int image_zero(struct image *im, u64 offset, u64 size) MUST_CHECK;
 int image_trim(struct image *im, u64 offset, u64 size) MUST_CHECK;
 int image_flush(struct image *im) MUST_CHECK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Disks whose bytes are the file's: raw files, block devices passed through, ISO images (2048-byte
+ * Disks whose bytes are the file's: raw files, block devices passed through, NBD exports, ISO images (2048-byte
  * sectors, read only). The simplest image_ops; see image.h. Any thread.
  */
 #include <errno.h>
@@ -73,12 +73,14 @@ static const struct image_ops raw_ops = {
 	.commit = raw_commit,
 	.resize = raw_resize,
 	.free = raw_free,
+	.straight = true,
 };
 
 static const struct image_ops iso_ops = {
 	.format = DISK_ISO,
 	.map = raw_map,
 	.free = raw_free,
+	.straight = true,
 };
 
 int raw_open(enum disk_format format, struct storage *storage, bool read_only,

@@ -91,6 +91,33 @@ void iov_fill_zero(struct iov_cursor *cursor, u64 size)
 	}
 }
 
+void iov_copy_from(struct iov_cursor *cursor, void *to, u64 size)
+{
+	struct iovec piece;
+	unsigned count;
+
+	for (u64 n; size > 0; size -= n) {
+		n = iov_take(cursor, size, &piece, 1, &count);
+		if (n == 0)
+			return;
+		to = mempcpy(to, piece.iov_base, n);
+	}
+}
+
+void iov_copy_to(struct iov_cursor *cursor, const void *from, u64 size)
+{
+	const u8 *p = from;
+	struct iovec piece;
+	unsigned count;
+
+	for (u64 n; size > 0; size -= n, p += n) {
+		n = iov_take(cursor, size, &piece, 1, &count);
+		if (n == 0)
+			return;
+		memcpy(piece.iov_base, p, n);
+	}
+}
+
 u64 iov_size(const struct iovec *iov, unsigned count)
 {
 	u64 size = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the bytes of an image lie: a descriptor (storage_file.c), a log that was replayed over
- * another storage in memory (storage_overlay.c), and in tests a memory that can lose power.
+ * another storage in memory (storage_overlay.c), an NBD server (nbd.c), and in tests a memory that can lose power.
  *
- * Blocking; any thread; concurrent calls on disjoint ranges are fine. Each call does all of its
+ * Blocking but for start; any thread; concurrent calls on disjoint ranges are fine. Each call does all of its
  * bytes or fails. Reading past the end is -EIO: a file that was cut under us must not look like
  * zeros. Writing past the end makes the file larger, with zeros between.
  */
@@ -14,6 +14,42 @@
 #include "base/types.h"
 
 struct storage;
+
+/* What a storage can begin without making its caller wait. */
+enum storage_op {
+	STORAGE_READ,
+	STORAGE_WRITE,
+	STORAGE_FLUSH,
+	STORAGE_ZERO,
+	STORAGE_TRIM
+};
+
+/* Pieces of memory read one after the other: where a request is in its buffers. */
+struct iov_cursor {
+	const struct iovec *iov;
+	unsigned count, index;
+	size_t skip;
+};
+
+struct storage_request {
+	/* The caller's; unchanged until ended(). */
+	enum storage_op op;
+	bool durable; /* write, zero: when it has ended */
+	u64 offset, size;
+	const struct iovec *iov; /* read, write: together exactly size bytes */
+	unsigned iov_count;
+	/* On a thread of the storage's, which must not be made to wait. 0 or an errno as of a disk. */
+	void (*ended)(struct storage_request *request, int r);
+
+	/* The storage's. */
+	struct storage *storage;
+	struct storage_request *next;
+	struct iov_cursor cursor;
+	u64 done, piece;
+	u8 *bounce;
+	bool bounced, flushing; /* the piece under way */
+	int result;
+};
 
 struct storage_ops {
 	const char *name;
@@ -33,6 +69,11 @@ struct storage_ops {
 	 * the end. Not set: all is data.
 	 */
 	int (*next_data)(struct storage *s, u64 offset, u64 *ret_start, u64 *ret_end);
+	/*
+	 * Begin, and return at once; ended() may come before that. Negative: not begun, and no ended().
+	 * NULL: there are the calls that wait alone.
+	 */
+	int (*start)(struct storage *s, struct storage_request *request);
 	void (*close)(struct storage *s);
 };
 
@@ -67,17 +108,12 @@ int storage_flush(struct storage *s) MUST_CHECK;
 /* Zeros by whatever way there is. */
 int storage_zero(struct storage *s, u64 offset, u64 size) MUST_CHECK;
 
-/*
- * Pieces of memory read one after the other: where a request is in its buffers. Take at most
- * max pieces and size bytes from it; returns the bytes taken.
- */
-struct iov_cursor {
-	const struct iovec *iov;
-	unsigned count, index;
-	size_t skip;
-};
+/* Take at most max pieces and size bytes from a cursor; returns the bytes taken. */
 #define IOV_PIECES 64
 u64 iov_take(struct iov_cursor *cursor, u64 size, struct iovec *ret_piece, unsigned max,
 	     unsigned *ret_count);
 void iov_fill_zero(struct iov_cursor *cursor, u64 size);
+/* The next size bytes of the pieces, from or into one buffer. */
+void iov_copy_from(struct iov_cursor *cursor, void *to, u64 size);
+void iov_copy_to(struct iov_cursor *cursor, const void *from, u64 size);
 u64 iov_size(const struct iovec *iov, unsigned count);

@@ -216,6 +216,7 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.loop = parts->loop,
 				.image_fd = parts->image_fd,
 				.enter_thread = parts->enter_thread,
+				.enter_nbd_thread = parts->enter_nbd_thread,
 				.owner = parts->owner,
 			},
 			&m->synthetic, err);

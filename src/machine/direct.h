@@ -38,6 +38,7 @@ struct direct_parts {
 		image_fd; /* config->image_count of them; the machine's from direct_new on */
 	/* What each thread of the disks does first. */
 	int (*enter_thread)(void *owner);
+	int (*enter_nbd_thread)(void *owner);
 	void *owner;
 };
 

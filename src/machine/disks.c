@@ -95,6 +95,7 @@ static int take_place(struct disks *d, const struct worker_disk *where,
 			.name = p->image[k].name,
 			.format = (enum disk_format)image[k].format,
 			.device_block = image[k].device_block,
+			.nbd_export = image[k].nbd ? p->image[k].nbd_export : NULL,
 		};
 	}
 	p->open = (struct disk_open){

@@ -63,6 +63,7 @@ int synthetic_start(struct synthetic *s, struct err *err)
 {
 	const struct disk_pool_config pool = {
 		.enter = s->parts.enter_thread,
+		.enter_nbd = s->parts.enter_nbd_thread,
 		.owner = s->parts.owner,
 		.ring = true,
 	};

@@ -33,6 +33,7 @@ struct synthetic_parts {
 	const int *image_fd; /* config->image_count of them; ours from synthetic_new on */
 	/* Each thread of the disks, before its first work. */
 	int (*enter_thread)(void *owner);
+	int (*enter_nbd_thread)(void *owner);
 	void *owner;
 };
 

@@ -18,7 +18,7 @@
 #include "base/err.h"
 #include "base/types.h"
 
-#define DISK_ORDER_VERSION 1u
+#define DISK_ORDER_VERSION 2u
 #define DISK_ORDER_NAME 1024 /* as DISK_NAME_SIZE */
 
 enum disk_order_verb {
@@ -47,6 +47,8 @@ struct disk_image_name {
 	char name[DISK_ORDER_NAME];
 	u32 format; /* enum disk_format */
 	u32 device_block;
+	u32 nbd; /* the descriptor is a socket to an NBD server */
+	char nbd_export[DISK_EXPORT_SIZE];
 };
 
 struct disk_order {

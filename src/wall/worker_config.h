@@ -37,6 +37,8 @@ struct worker_image {
 	char name[WORKER_NAME_SIZE];
 	u32 format;	  /* enum disk_format */
 	u32 device_block; /* block device: its logical block size; else 0 */
+	u32 nbd;	  /* the descriptor is a socket to an NBD server */
+	char nbd_export[DISK_EXPORT_SIZE];
 };
 
 struct worker_disk {

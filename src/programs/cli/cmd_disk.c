@@ -148,6 +148,8 @@ static void set_name(struct disk_image_name *n, const char *path,
 	snprintf(n->name, sizeof n->name, "%.1000s", path);
 	n->format = file->format;
 	n->device_block = file->device_block;
+	n->nbd = file->nbd;
+	memcpy(n->nbd_export, file->nbd_export, sizeof n->nbd_export);
 }
 
 static void work_init(struct disk_work *work, const struct disk_words *w,
@@ -300,7 +302,9 @@ static void print_facts(const char *path, const struct disk_facts *f, u64 used, 
 	printf("file:    %s\nformat:  %s %s\nsize:    %llu bytes (%.1f GiB)\n", path,
 	       disk_format_name(f->format), type_name(f->type), (ull)f->size,
 	       (double)f->size / (1 << 30));
-	printf("on disk: %llu bytes of a file of %llu\n", (ull)used, (ull)f->file_size);
+	if (!disk_name_is_nbd(path))
+		printf("on disk: %llu bytes of a file of %llu\n", (ull)used,
+		       (ull)f->file_size);
 	if (f->block_size)
 		printf("block:   %llu bytes\n", (ull)f->block_size);
 	printf("sector:  %u bytes, physical %u\n", f->logical_block, f->physical_block);
@@ -489,7 +493,10 @@ static void print_help(FILE *to)
 	      "       tabique disk resize --control SOCKET scsi0:3 [200G|+20G]\n\n"
 	      "The format comes from the name's end: .vhdx .vhd .iso, else raw. A parent "
 	      "is\n"
-	      "looked for in its child's folder, and in those of parents=DIR.\n",
+	      "looked for in its child's folder, and in those of parents=DIR. For info "
+	      "and "
+	      "convert\nSRC may be on an NBD server: nbd://HOST[:PORT]/EXPORT or "
+	      "nbd+unix:///EXPORT?socket=PATH.\n",
 	      to);
 }
 

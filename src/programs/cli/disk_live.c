@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/disk_format.h"
 #include "programs/cli/vm_words.h"
 #include "programs/cli/words.h"
 
@@ -42,7 +43,7 @@ static int whole_path(const char *path, char ret_path[PATH_MAX], struct err *err
 	char folder[PATH_MAX];
 	int n;
 
-	if (path[0] == '/')
+	if (path[0] == '/' || disk_name_is_nbd(path))
 		n = snprintf(ret_path, PATH_MAX, "%s", path);
 	else if (getcwd(folder, sizeof folder))
 		n = snprintf(ret_path, PATH_MAX, "%s/%s", folder, path);

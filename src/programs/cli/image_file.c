@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "programs/cli/nbd_address.h"
+
 /* ---- lock ------------------------------------------------------------------------------------ */
 
 static int lock(int fd, bool writable)
@@ -65,6 +67,22 @@ static int open_failed(const char *path, int r, struct err *err)
 					  : "check who may read and write it");
 }
 
+static int open_nbd(const char *address, struct image_file *ret_file, struct err *err)
+{
+	struct image_file file = { .nbd = true, .format = DISK_RAW };
+	struct nbd_address where;
+	int r = nbd_address_parse(address, &where, err);
+
+	if (r < 0)
+		return r;
+	file.fd = nbd_address_connect(address, &where, err);
+	if (file.fd < 0)
+		return file.fd;
+	memcpy(file.nbd_export, where.export, sizeof file.nbd_export);
+	*ret_file = file;
+	return 0;
+}
+
 int image_file_open(const char *path, bool writable, struct image_file *ret_file,
 		    struct err *err)
 {
@@ -72,6 +90,8 @@ int image_file_open(const char *path, bool writable, struct image_file *ret_file
 	struct stat st;
 	int fd;
 
+	if (disk_name_is_nbd(path))
+		return open_nbd(path, ret_file, err);
 	/* O_EXCL means something for block devices only. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode) && writable)
 		flags |= O_EXCL;
@@ -216,7 +236,14 @@ int new_file_make(const char *path, struct new_file *ret_file, struct err *err)
 {
 	struct new_file f = { .path = path };
 	char folder[PATH_MAX];
-	int r = folder_of(path, folder, sizeof folder);
+	int r;
+
+	if (disk_name_is_nbd(path)) {
+		err_set(err, -EOPNOTSUPP,
+			"'%.200s' is on an NBD server, which alone can make it", path);
+		return err_fix(err, "give a file");
+	}
+	r = folder_of(path, folder, sizeof folder);
 
 	if (r == 0 && access(path, F_OK) == 0)
 		r = -EEXIST;

@@ -17,9 +17,14 @@ struct image_file {
 	int fd;
 	u32 device_block; /* a block device's logical block size, else 0 */
 	enum disk_format format;
+	bool nbd; /* fd is a socket to an NBD server, which gives this export */
+	char nbd_export[DISK_EXPORT_SIZE];
 };
 
-/* -ENOENT; -EBUSY when somebody else has it. */
+/*
+ * -ENOENT; -EBUSY when somebody else has it. An address of an NBD server is connected to; locking is
+ * the server's.
+ */
 int image_file_open(const char *path, bool writable, struct image_file *ret_file,
 		    struct err *err) MUST_CHECK;
 

@@ -277,8 +277,10 @@ static void post_disk(struct run_control *rc, struct control_call *call, const c
 		.lun = lun,
 		.passthrough = passthrough,
 	};
-	if (file[0] != '/' || strlen(file) >= sizeof a.disk.path)
-		refuse(call, -EINVAL, "\"file\" is not the whole path of a file",
+	if ((file[0] != '/' && !disk_name_is_nbd(file)) ||
+	    strlen(file) >= sizeof a.disk.path)
+		refuse(call, -EINVAL,
+		       "\"file\" is not the whole path of a file, nor an NBD address",
 		       "begin it with '/'");
 	else if (controller < -1 || controller >= WORKER_MAX_CONTROLLERS || lun < -1 ||
 		 lun >= WORKER_MAX_LUNS)

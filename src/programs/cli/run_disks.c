@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "programs/cli/disk_process.h"
+#include "programs/cli/nbd_address.h"
 
 /* ---- the option ---- */
 
@@ -48,6 +49,8 @@ int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct e
 		return err_fix(err, "leave some out");
 	}
 	struct run_disk *d = &disks->disk[disks->count];
+	struct nbd_address address;
+
 	if (size == 0 || size >= sizeof d->path) {
 		err_set(err, -EINVAL, "%s: '%.*s' is not a file name", option,
 			(int)min_u64(size, 80), value);
@@ -55,6 +58,8 @@ int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct e
 	}
 	*d = (struct run_disk){ .dvd = dvd, .read_only = dvd, .format = -1 };
 	memcpy(d->path, value, size);
+	if (disk_name_is_nbd(d->path) && nbd_address_parse(d->path, &address, err) < 0)
+		return err_wrap(err, "%s", option);
 	if (dvd)
 		d->format = DISK_ISO;
 	while (value[size]) {
@@ -130,8 +135,11 @@ static int add_image(struct disk_images *images, const char *path,
 		return err_fix(err, "merge some of them: tabique disk merge FILE");
 	}
 	*image = (struct worker_image){ .format = file->format,
-					.device_block = file->device_block };
-	snprintf(image->name, sizeof image->name, "%s", base_name(path));
+					.device_block = file->device_block,
+					.nbd = file->nbd };
+	memcpy(image->nbd_export, file->nbd_export, sizeof image->nbd_export);
+	snprintf(image->name, sizeof image->name, "%.*s", (int)sizeof image->name - 1,
+		 file->nbd ? path : base_name(path));
 	images->fd[images->count++] = file->fd;
 	return 0;
 }
@@ -151,6 +159,13 @@ int run_disk_open(const struct run_disk *d, struct disk_images *images,
 		return r;
 	if (d->format >= 0)
 		file.format = (enum disk_format)d->format;
+	if (file.nbd && file.format != DISK_RAW && file.format != DISK_ISO) {
+		close(file.fd);
+		err_set(err, -EINVAL,
+			"disk '%s': what an NBD server gives is raw, or an ISO image",
+			d->path);
+		return err_fix(err, "let the server read the format, as qemu-nbd does");
+	}
 	snprintf(path[now], sizeof path[now], "%s", d->path);
 	for (;;) {
 		r = add_image(images, path[now], &file, err);

@@ -197,7 +197,7 @@ static const struct option_row rows[] = {
 	{ "--kernel", "FILE", "Linux bzImage, PVH vmlinux or multiboot image to boot", set_kernel },
 	{ "--initrd", "FILE", "initial RAM disk; multiboot: \"FILE args,FILE args\"", set_initrd },
 	{ "--append", "TEXT", "the kernel's command line", set_append },
-	{ "--disk", "FILE", "a SCSI disk: FILE[,ro][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
+	{ "--disk", "FILE", "a SCSI disk: FILE or nbd://...[,ro][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
 	{ "--cdrom", "FILE", "a DVD drive with an ISO image in it", set_cdrom },
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "disk/disk.h"
+#include "disk/nbd_library.h"
 #include "jail/jail.h"
 #include "programs/disk/owner.h"
 #include "programs/disk/verbs.h"
@@ -23,10 +24,18 @@ static int enter_thread(void *owner)
 	return jail_thread(owner, JAIL_THREAD_DISK_TOOL, &err);
 }
 
+static int enter_nbd_thread(void *owner)
+{
+	struct err err = { 0 };
+
+	return jail_thread(owner, JAIL_THREAD_DISK_NBD, &err);
+}
+
 int main(void)
 {
 	static struct disk_order order;
-	struct disk_pool_config pool_config = { .enter = enter_thread };
+	struct disk_pool_config pool_config = { .enter = enter_thread,
+						.enter_nbd = enter_nbd_thread };
 	struct jail_config jail = { .role = JAIL_WORKER };
 	struct disk_pool *pool = NULL;
 	struct loop *loop = NULL;
@@ -45,6 +54,8 @@ int main(void)
 		return 0; /* the owner changed its mind */
 
 	/* 2. Every right goes; the threads that touch images come after that. */
+	if (r == 0 && order.source.nbd)
+		r = nbd_library_load(&err);
 	jail.uid = order.uid;
 	jail.leave_out = order.jail_flags;
 	pool_config.owner = &jail;

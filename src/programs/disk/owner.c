@@ -10,7 +10,8 @@
 
 static bool terminated(const struct disk_image_name *n)
 {
-	return memchr(n->name, 0, sizeof n->name) && n->format < DISK_FORMATS;
+	return memchr(n->name, 0, sizeof n->name) &&
+	       memchr(n->nbd_export, 0, sizeof n->nbd_export) && n->format < DISK_FORMATS;
 }
 
 /* The owner is trusted, but one of another build would be worse than none. */

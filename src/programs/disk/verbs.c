@@ -16,36 +16,36 @@ struct job {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static int open_storage(int fd, const struct disk_image_name *n, bool read_only,
-			struct storage **ret_storage, struct err *err)
+static int open_storage(const struct job *job, int fd, const struct disk_image_name *n,
+			bool read_only, struct storage **ret_storage, struct err *err)
 {
-	int r = storage_open_file(fd, read_only, n->device_block, ret_storage);
+	const struct disk_level level = {
+		.fd = fd,
+		.name = n->name,
+		.format = (enum disk_format)n->format,
+		.device_block = n->device_block,
+		.nbd_export = n->nbd ? n->nbd_export : NULL,
+	};
+	int r = disk_open_storage(job->pool, &level, read_only, ret_storage, err);
 
-	if (r == -ENOTBLK)
-		return err_set(err, r, "'%s' is neither a file nor a block device",
-			       n->name);
-	if (r < 0)
-		return err_set(err, r, "'%s' cannot be read: %s", n->name, err_words(r));
-	storage_own_fd(*ret_storage);
-	return 0;
+	return r < 0 ? err_wrap(err, "'%s'", n->name) : 0;
 }
 
-static int open_image(int fd, const struct disk_image_name *n, bool read_only,
-		      struct image **ret_image, struct err *err)
+static int open_image(const struct job *job, int fd, const struct disk_image_name *n,
+		      bool read_only, struct image **ret_image, struct err *err)
 {
 	struct storage *storage;
-	int r = open_storage(fd, n, read_only, &storage, err);
+	int r = open_storage(job, fd, n, read_only, &storage, err);
 
-	if (r < 0) {
-		close(fd);
+	if (r < 0)
 		return r;
-	}
 	r = image_open(n->format, storage, read_only, ret_image, err);
 	return r < 0 ? err_wrap(err, "'%s'", n->name) : 0;
 }
 
 /* The chain below an image, level by level, each parent asked of the owner. */
-static int open_parents(struct image *leaf, bool parent_writable, struct err *err)
+static int open_parents(const struct job *job, struct image *leaf, bool parent_writable,
+			struct err *err)
 {
 	struct image *im = leaf;
 	bool writable = parent_writable;
@@ -64,7 +64,7 @@ static int open_parents(struct image *leaf, bool parent_writable, struct err *er
 		if (r == 0)
 			r = owner_ask_parent(&parent, &name, &fd, err);
 		if (r == 0)
-			r = open_image(fd, &name, !writable, &next, err);
+			r = open_image(job, fd, &name, !writable, &next, err);
 		if (r < 0)
 			return r;
 		r = image_set_parent(im, next, err);
@@ -79,11 +79,12 @@ static int open_parents(struct image *leaf, bool parent_writable, struct err *er
 static int open_source(const struct job *job, bool read_only, bool parent_writable,
 		       struct image **ret_image, struct err *err)
 {
-	int r = open_image(job->source, &job->order->source, read_only, ret_image, err);
+	int r = open_image(job, job->source, &job->order->source, read_only, ret_image,
+			   err);
 
 	if (r < 0)
 		return r;
-	r = open_parents(*ret_image, parent_writable, err);
+	r = open_parents(job, *ret_image, parent_writable, err);
 	if (r < 0)
 		image_abandon(take_ptr(*ret_image));
 	return r;
@@ -105,12 +106,12 @@ static int create(const struct job *job, struct err *err)
 				  .block_size = o->block_size,
 				  .logical_block = o->logical_block };
 	struct storage *storage;
-	int r = open_storage(job->target, &o->target, false, &storage, err);
+	int r = open_storage(job, job->target, &o->target, false, &storage, err);
 
 	if (r < 0)
 		return r;
 	if (job->source >= 0) {
-		r = open_image(job->source, &o->source, true, &c.parent, err);
+		r = open_image(job, job->source, &o->source, true, &c.parent, err);
 		c.parent_relative = o->parent_relative;
 		c.parent_absolute = o->parent_absolute[0] ? o->parent_absolute : NULL;
 	}
@@ -128,7 +129,7 @@ static int facts(const struct job *job, struct err *err)
 {
 	struct disk_parent parent = { 0 };
 	struct image *im;
-	int r = open_image(job->source, &job->order->source, true, &im, err);
+	int r = open_image(job, job->source, &job->order->source, true, &im, err);
 
 	if (r < 0)
 		return r;
@@ -205,7 +206,7 @@ static int open_target(const struct job *job, const struct image *from,
 					 : 512,
 	};
 	struct storage *storage;
-	int r = open_storage(job->target, &o->target, false, &storage, err);
+	int r = open_storage(job, job->target, &o->target, false, &storage, err);
 
 	if (r < 0)
 		return r;
@@ -239,7 +240,8 @@ static int convert(const struct job *job, struct err *err)
 static int resize(const struct job *job, struct err *err)
 {
 	struct image *im;
-	int r = open_image(job->source, &job->order->source, false, &im, err), closed;
+	int r = open_image(job, job->source, &job->order->source, false, &im, err),
+	    closed;
 
 	if (r < 0)
 		return r;

@@ -14,6 +14,7 @@
 #include "base/inspect.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "disk/nbd_library.h"
 #include "jail/jail.h"
 #include "machine/direct.h"
 #include "programs/worker/owner.h"
@@ -38,6 +39,14 @@ struct worker {
 
 static int map_shared_memory(struct worker *w, struct err *err);
 static int make_parts(struct worker *w, struct err *err);
+static int enter_nbd_thread(void *owner)
+{
+	struct worker *w = owner;
+	struct err err = { 0 };
+
+	return jail_thread(&w->jail, JAIL_THREAD_DISK_NBD, &err);
+}
+
 static int enter_jail(struct worker *w, char *report, size_t size, struct err *err);
 static int start_guest(struct worker *w, struct err *err);
 static int end_guest(struct worker *w, struct err *err);
@@ -130,6 +139,20 @@ static void on_owner(void *owner, unsigned events);
 static void on_access(void *owner, unsigned events);
 static void on_verbs(void *owner, unsigned events);
 static int enter_disk_thread(void *owner);
+static int enter_nbd_thread(void *owner);
+
+/* What disks over NBD need must be loaded now; a disk that comes later says why it cannot. */
+static int load_libraries(const struct worker_config *c, struct err *err)
+{
+	struct err ignored = { 0 };
+
+	for (u32 n = 0; n < c->image_count; n++)
+		if (c->image[n].nbd)
+			return nbd_library_load(err);
+	if (c->hot_disks)
+		(void)nbd_library_load(&ignored);
+	return 0;
+}
 
 static int make_parts(struct worker *w, struct err *err)
 {
@@ -168,9 +191,11 @@ static int make_parts(struct worker *w, struct err *err)
 		.module_fd = w->order.module_fd,
 		.image_fd = w->order.image_fd,
 		.enter_thread = enter_disk_thread,
+		.enter_nbd_thread = enter_nbd_thread,
 		.owner = w,
 	};
-	return direct_new(&parts, &w->machine, err);
+	r = load_libraries(c, err);
+	return r < 0 ? r : direct_new(&parts, &w->machine, err);
 }
 
 /* ---- step 5 ---- */

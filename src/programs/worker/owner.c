@@ -24,6 +24,13 @@ static bool page_multiple(u64 size)
 	return size % WALL_PAGE_SIZE == 0;
 }
 
+static bool image_is_good(const struct worker_image *image)
+{
+	return terminated(image->name, sizeof image->name) &&
+	       terminated(image->nbd_export, sizeof image->nbd_export) &&
+	       image->format < DISK_FORMATS;
+}
+
 /* Each image belongs to one disk, in their order. */
 static bool disks_are_good(const struct worker_config *c)
 {
@@ -42,8 +49,7 @@ static bool disks_are_good(const struct worker_config *c)
 		images += d->level_count;
 	}
 	for (u32 i = 0; i < c->image_count; i++)
-		if (!terminated(c->image[i].name, sizeof c->image[i].name) ||
-		    c->image[i].format >= DISK_FORMATS)
+		if (!image_is_good(&c->image[i]))
 			return false;
 	return images == c->image_count;
 }
@@ -116,8 +122,7 @@ static bool order_is_good(const struct worker_disk_order *o, size_t size,
 	if (o->op != WORKER_DISK_ATTACH)
 		return d->level_count == 0;
 	for (u32 k = 0; k < d->level_count; k++)
-		if (!terminated(o->image[k].name, sizeof o->image[k].name) ||
-		    o->image[k].format >= DISK_FORMATS)
+		if (!image_is_good(&o->image[k]))
 			return false;
 	return d->level_count > 0 || d->dvd;
 }
