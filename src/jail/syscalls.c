@@ -6,7 +6,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/kvm.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -273,6 +275,16 @@ static int allow(scmp_filter_ctx filter, enum jail_thread kind, int call)
 	}
 }
 
+/*
+ * What a thread frees at the end of its heap, glibc gives back to the kernel, and before it does so
+ * for the first time it opens /proc/sys/vm/overcommit_memory. So it keeps it. Large pieces are
+ * mappings of their own, and go back as before.
+ */
+static void keep_heaps(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+}
+
 int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)
 {
 	unsigned count;
@@ -282,6 +294,7 @@ int jail_thread(const struct jail_config *config, enum jail_thread kind, struct 
 
 	if (config->leave_out & JAIL_NO_SECCOMP)
 		return 0;
+	keep_heaps();
 	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!filter)
 		return err_set(err, -ENOMEM,

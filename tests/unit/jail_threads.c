@@ -2,6 +2,7 @@
 /* jail/syscalls.c: each kind of thread keeps its own calls, and every other one kills. */
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -178,6 +179,42 @@ TEST(calls_outside_its_list_kill_a_thread_that_speaks_with_nbd_servers)
 	ASSERT_EQ(try_call(JAIL_THREAD_DISK_NBD, SYS_fcntl, 0, F_GETFL, 0, 0, 0), ENDED);
 	ASSERT_EQ(try_call(JAIL_THREAD_DISK_NBD, SYS_fcntl, 0, F_DUPFD, 0, 0, 0),
 		  KILLED_BY_FILTER);
+}
+
+static void *free_much(void *arg)
+{
+	struct jail_config config = { .role = JAIL_WORKER };
+	void *piece[64];
+	struct err err;
+
+	if (jail_thread(&config, JAIL_THREAD_DISK, &err) < 0)
+		_exit(9);
+	for (unsigned k = 0; k < ARRAY_COUNT(piece); k++)
+		piece[k] = malloc(100000);
+	for (unsigned k = ARRAY_COUNT(piece); k-- > 0;)
+		free(piece[k]);
+	syscall(SYS_exit_group, 0);
+	return NULL;
+}
+
+/* glibc opened a file of /proc when the heap of a thread shrank, and the worker was killed for it. */
+TEST(thread_that_frees_much_memory_is_not_killed)
+{
+	pid_t pid = fork();
+	pthread_t thread;
+	int status;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	if (pid == 0) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (pthread_create(&thread, NULL, free_much, NULL) == 0)
+			pthread_join(thread, NULL);
+		_exit(9);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT(WIFEXITED(status));
+	ASSERT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(calls_of_its_list_do_not_kill)
