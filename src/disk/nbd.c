@@ -28,6 +28,7 @@
 /* What carries no data can be larger; a multiple of every block. */
 #define NBD_RANGE (1u << 30)
 #define NBD_SERVERS 64
+#define NBD_SPARES 8
 /* What servers take that do not say. */
 #define NBD_USUAL_MAXIMUM (32u << 20)
 
@@ -61,6 +62,8 @@ struct connection {
 	u64 since; /* ms: when it was heard last, or began to owe an answer */
 	bool server_read_only;
 	u64 block, maximum;
+	u8 *spare[NBD_SPARES]; /* buffers of NBD_PIECE */
+	unsigned spare_count;
 
 	/* Told by the server once, before any request. */
 	bool can_flush, can_fua, can_trim, can_zero;
@@ -130,9 +133,23 @@ static u64 patience_of(const struct connection *c)
 
 /* ---- requests: the thread ---------------------------------------------------------------------- */
 
+/* NULL: no memory. */
+static u8 *take_buffer(struct connection *c)
+{
+	return c->spare_count > 0 ? c->spare[--c->spare_count] : malloc(NBD_PIECE);
+}
+
+static void give_buffer(struct connection *c, u8 *buffer)
+{
+	if (buffer && c->spare_count < NBD_SPARES)
+		c->spare[c->spare_count++] = buffer;
+	else
+		free(buffer);
+}
+
 static void end(struct connection *c, struct storage_request *rq, int r)
 {
-	free(take_ptr(rq->bounce));
+	give_buffer(c, take_ptr(rq->bounce));
 	c->under_way--;
 	rq->ended(rq, r);
 }
@@ -165,7 +182,7 @@ static int on_piece(void *owner, int *error)
 }
 
 /* Where the piece's bytes are or come to; NULL: no memory. */
-static void *place_piece(struct storage_request *rq)
+static void *place_piece(struct connection *c, struct storage_request *rq)
 {
 	const struct iovec *v = &rq->cursor.iov[rq->cursor.index];
 	struct iovec piece;
@@ -177,7 +194,7 @@ static void *place_piece(struct storage_request *rq)
 		return piece.iov_base;
 	}
 	if (!rq->bounce)
-		rq->bounce = malloc(min_u64(rq->size, NBD_PIECE));
+		rq->bounce = take_buffer(c);
 	if (rq->bounce && rq->op == STORAGE_WRITE)
 		iov_copy_from(&rq->cursor, rq->bounce, rq->piece);
 	return rq->bounce;
@@ -194,7 +211,7 @@ static s64 send_piece(struct connection *c, struct storage_request *rq)
 
 	rq->piece = min_u64(rq->size - rq->done, with_data ? c->maximum : NBD_RANGE);
 	if (with_data) {
-		data = place_piece(rq);
+		data = place_piece(c, rq);
 		if (!data)
 			return -1;
 	}
@@ -413,6 +430,8 @@ static void close_it(struct nbd_thread *t, struct connection *c)
 	if (c->state == STATE_READY)
 		(void)nbd->aio_disconnect(c->handle, 0);
 	nbd->close(take_ptr(c->handle));
+	while (c->spare_count > 0)
+		free(c->spare[--c->spare_count]);
 	answer(c, 0);
 }
 

@@ -540,7 +540,7 @@ TEST(server_that_says_nothing_is_given_up)
 	ASSERT(strstr(f.err.text, "does not answer"));
 	ASSERT_ERR(tear_down(&f), 0);
 	server_init();
-	ASSERT_ERR(build(&f, false, 100), 0);
+	ASSERT_ERR(build(&f, false, 1000), 0);
 	server.silent_at = server.said;
 	ASSERT_ERR(transfer(&f, DISK_READ, 0, data, sizeof data, 0), EIO);
 	ASSERT_ERR(tear_down(&f), EIO);
