@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "disk/disk.h"
 #include "scsi/unit.h"
 #include "vsp/storvsp.h"
@@ -15,7 +17,13 @@
 static const struct guid controller_instance =
 	GUID(0x7ab19e00, 0x5c51, 0x4d29, 0x8a, 0x01, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
 
-enum place_state { FREE, OPENING, THERE, RESIZING, LEAVING };
+enum place_state { FREE, OPENING, WAITING, THERE, RESIZING, LEAVING };
+
+/* Time in which guests notice what they were told. */
+#define TICK_NS (NS_PER_SEC / 10)
+#define TICKS_A_REMINDER 10
+#define TICKS_OF_PATIENCE 100
+static const unsigned remind_at[] = { 5, 10, 20, 40, 80 }; /* ticks after it came */
 
 struct place {
 	struct disks *disks;
@@ -24,6 +32,7 @@ struct place {
 	struct worker_image image[WORKER_MAX_IMAGES];
 	struct scsi_unit *unit;
 	struct disk *disk; /* NULL: an empty DVD drive */
+	unsigned ticks;	   /* that it waits, or is there and the guest may not know it */
 	/* the change that is under way */
 	struct disk_level level[WORKER_MAX_IMAGES];
 	struct disk_open open;
@@ -38,6 +47,7 @@ struct disks {
 	struct disk_pool *pool;
 	struct storvsp *controller[WORKER_MAX_CONTROLLERS];
 	struct place place[WORKER_MAX_DISKS];
+	struct loop_alarm tick;
 	void (*quiet)(void *owner);
 	void *quiet_owner;
 };
@@ -128,7 +138,15 @@ static int controller_for(struct disks *d, u32 n, struct storvsp **ret_storvsp)
 	return r;
 }
 
-/* Its disk is open, or it is an empty drive: the guest may see it. */
+static void tick_soon(struct disks *d)
+{
+	loop_alarm_set(&d->tick, host_clock.monotonic_ns(&host_clock) + TICK_NS);
+}
+
+/*
+ * Its disk is open, or it is an empty drive: the guest may see it. -EAGAIN, without words: not
+ * yet, see storvsp_attach.
+ */
 static int plug_in(struct place *p, struct err *err)
 {
 	const struct worker_disk *w = &p->where;
@@ -139,20 +157,19 @@ static int plug_in(struct place *p, struct err *err)
 			(u8)w->lun },
 	};
 	struct storvsp *storvsp;
-	int r = scsi_unit_new(&unit, &p->unit);
+	int r = p->unit ? 0 : scsi_unit_new(&unit, &p->unit);
 
 	if (r == 0)
 		r = controller_for(p->disks, w->controller, &storvsp);
 	if (r == 0)
 		r = storvsp_attach(storvsp, w->lun, p->unit);
-	if (r == -EAGAIN) {
-		err_set(err, -EBUSY,
-			"the guest has not noticed yet that the disk before it left");
-		return err_fix(err, "try again, or take another number");
-	}
+	if (r == -EAGAIN)
+		return r;
 	if (r < 0)
 		return err_set(err, r, "%s", err_words(r));
 	p->state = THERE;
+	p->ticks = 0;
+	tick_soon(p->disks);
 	return 0;
 }
 
@@ -197,8 +214,11 @@ static void tell_quiet(struct disks *d)
 		if (d->place[n].state != FREE && d->place[n].state != THERE)
 			return;
 	d->quiet = NULL;
-	if (quiet)
-		quiet(d->quiet_owner);
+	if (!quiet)
+		return;
+	/* Nor is the guest told anything. */
+	loop_alarm_set(&d->tick, UINT64_MAX);
+	quiet(d->quiet_owner);
 }
 
 /* The place has its new state. */
@@ -211,12 +231,89 @@ static void answer(struct place *p, int r, const struct err *err)
 	tell_quiet(p->disks);
 }
 
+/* ---- what guests have not noticed yet -------------------------------------------------------- */
+
+static void end_attach(struct place *p, int r, struct err *err);
+
+static void give_up(struct place *p)
+{
+	struct err err = { 0 };
+
+	err_set(&err, -EBUSY,
+		"the guest has not noticed yet that the disk before it left");
+	err_fix(&err, "try again, or take another number");
+	end_attach(p, -EBUSY, &err);
+}
+
+static void try_again(struct place *p)
+{
+	struct err err = { 0 };
+	int r = plug_in(p, &err);
+
+	if (r != -EAGAIN)
+		end_attach(p, r, &err);
+	else if (++p->ticks == TICKS_OF_PATIENCE)
+		give_up(p);
+	else if (p->ticks % TICKS_A_REMINDER == 0)
+		storvsp_rescan(p->disks->controller[p->where.controller]);
+}
+
+/* The guest was told that the disk is there. True: it may have to be told again. */
+static bool look_after(struct place *p)
+{
+	struct storvsp *storvsp = p->disks->controller[p->where.controller];
+
+	const unsigned last = remind_at[ARRAY_COUNT(remind_at) - 1];
+
+	if (p->ticks >= last || !storvsp_overlooked(storvsp, p->where.lun))
+		return false;
+	p->ticks++;
+	for (unsigned k = 0; k < ARRAY_COUNT(remind_at); k++)
+		if (p->ticks == remind_at[k])
+			storvsp_rescan(storvsp);
+	return true;
+}
+
+static void on_tick(void *owner)
+{
+	struct disks *d = owner;
+	bool more = false;
+
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
+		struct place *p = &d->place[n];
+
+		if (p->state == WAITING)
+			try_again(p);
+		if (p->state == WAITING || (p->state == THERE && look_after(p)))
+			more = true;
+	}
+	if (more)
+		tick_soon(d);
+}
+
 static void on_closed_again(void *owner, int r)
 {
 	struct place *p = owner;
 
 	give_back(p);
 	answer(p, p->err.code, &p->err);
+}
+
+/* It is there, or it never will be. */
+static void end_attach(struct place *p, int r, struct err *err)
+{
+	if (r < 0) {
+		wrap_place(&p->where, err);
+		p->state = OPENING;
+	}
+	if (r < 0 && p->disk) {
+		p->err = *err;
+		disk_close_start(p->disk, on_closed_again, p);
+		return;
+	}
+	if (r < 0)
+		give_back(p);
+	answer(p, r, err);
 }
 
 static void on_opened(void *owner, int r, struct disk *disk, const struct err *why)
@@ -227,16 +324,16 @@ static void on_opened(void *owner, int r, struct disk *disk, const struct err *w
 	p->disk = disk;
 	if (r == 0)
 		r = plug_in(p, &err);
-	if (r < 0)
-		wrap_place(&p->where, &err);
-	if (r < 0 && disk) {
-		p->err = err;
-		disk_close_start(disk, on_closed_again, p);
+	if (r != -EAGAIN) {
+		end_attach(p, r, &err);
 		return;
 	}
-	if (r < 0)
-		give_back(p);
-	answer(p, r, &err);
+	p->state = WAITING;
+	p->ticks = 0;
+	if (p->disks->quiet)
+		give_up(p);
+	else
+		tick_soon(p->disks);
 }
 
 static void attach(struct disks *d, const struct worker_disk_order *o, int *image_fd,
@@ -378,7 +475,11 @@ void disks_quiet(struct disks *d, void (*done)(void *owner), void *owner)
 {
 	d->quiet = done;
 	d->quiet_owner = owner;
-	tell_quiet(d);
+	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++)
+		if (d->place[n].state == WAITING)
+			give_up(&d->place[n]);
+	if (d->quiet)
+		tell_quiet(d);
 }
 
 /* ---- state ----------------------------------------------------------------------------------- */
@@ -425,6 +526,7 @@ int disks_new(const struct disks_config *config, struct disks **ret_disks)
 	if (!d)
 		return -ENOMEM;
 	d->config = *config;
+	loop_alarm_init(config->loop, &d->tick, on_tick, d);
 	*ret_disks = d;
 	return 0;
 }
@@ -438,6 +540,7 @@ void disks_free(struct disks *d)
 {
 	if (!d)
 		return;
+	loop_alarm_set(&d->tick, UINT64_MAX);
 	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
 		struct place *p = &d->place[n];
 		int r = p->disk ? disk_close(p->disk) : 0;
@@ -454,8 +557,8 @@ void disks_free(struct disks *d)
 
 void disks_inspect(const struct disks *d, struct inspect *out)
 {
-	static const char *const states[] = { "free", "opening", "there", "resizing",
-					      "leaving" };
+	static const char *const states[] = { "free",  "opening",  "waiting",
+					      "there", "resizing", "leaving" };
 	char name[64];
 
 	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++) {

@@ -5,9 +5,14 @@
  *
  *	opening --image is whole--> there --detach--> leaving --last request, image closed--> gone
  *	    \--it is not--> gone       \--resize--> resizing --> there
+ *	opening --the guest still thinks of the disk before--> waiting --it noticed--> there
+ *	                                                          \--it does not in ten seconds--> gone
  *
  * One change of a disk at a time; a second one is refused, not queued. Nobody waits: images are
  * opened, grown and closed by threads of the pool, while the other disks serve the guest.
+ *
+ * A guest that was told of a new disk and may have overlooked it (storvsp_overlooked) is told again,
+ * a few times in eight seconds.
  *
  * Controllers are offered to the guest when their first disk comes, and stay.
  *
@@ -22,9 +27,11 @@
 struct disk_pool;
 struct disks;
 struct guest_memory;
+struct loop;
 struct vmbus_server;
 
 struct disks_config {
+	struct loop *loop;
 	struct vmbus_server *server;
 	struct guest_memory *gm;
 	u32 vp_count;
@@ -49,7 +56,10 @@ typedef void (*disks_done_fn)(void *owner, u32 id, int r, bool there, u64 size,
 void disks_change(struct disks *disks, const struct worker_disk_order *order,
 		  int *image_fd, disks_done_fn done, void *owner);
 
-/* done is called when no change is under way any more; none may be asked for meanwhile. */
+/*
+ * done is called when no change is under way any more; none may be asked for meanwhile. Disks that
+ * wait for the guest to notice something do not wait any longer.
+ */
 void disks_quiet(struct disks *disks, void (*done)(void *owner), void *owner);
 
 /*

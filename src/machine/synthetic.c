@@ -46,6 +46,7 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 	if (r == 0)
 		r = disks_new(
 			&(struct disks_config){
+				.loop = parts->loop,
 				.server = s->server,
 				.gm = parts->gm,
 				.vp_count = parts->config->vp_count,

@@ -18,6 +18,12 @@
 #define MAX_SEGMENTS (STORVSP_MAX_TRANSFER / VMBUS_PAGE + 1)
 #define MAX_PACKET 8192
 #define PACKETS_A_ROUND 64
+/*
+ * A guest that compares lists of units finds by the first one that a unit left. Linux does not: it
+ * speaks to each unit that it knows, then takes the list for those that are new. Two scans of its
+ * own may be under way when a unit leaves, and take theirs before it looks whether the unit is there.
+ */
+#define LISTS_UNTIL_SEEN 3
 
 enum step { AWAIT_BEGIN, AWAIT_VERSION, AWAIT_PROPERTIES, AWAIT_END, READY };
 
@@ -59,7 +65,13 @@ struct storvsp {
 	u32 relid;
 	struct scsi_bus bus;
 	unsigned held[SCSI_BUS_UNITS]; /* requests in flight by unit */
-	u64 unseen; /* units that left, and the guest has not met their absence yet */
+	/* what the guest knows of units, a bit each: see storvsp_attach */
+	u64 met;      /* it has spoken to the one that is there */
+	u64 asked;    /* by INQUIRY, so that it knows which it is */
+	u64 unseen;   /* left, and the guest has not met their absence yet */
+	u64 settling; /* it met their absence just now, and clears up */
+	u64 replaced; /* it knew another one of the same number before */
+	unsigned lists[SCSI_BUS_UNITS]; /* of units that it took since one left unseen */
 	struct {
 		struct scsi_unit *unit;
 		void (*done)(void *owner, struct scsi_unit *unit);
@@ -86,6 +98,12 @@ static struct channel *channel_of(struct storvsp *s, struct vmbus_channel *vmbus
 	return &s->channel[vmbus->offer->sub_index];
 }
 
+/* A guest begins anew: it knows none. */
+static void forget_units(struct storvsp *s)
+{
+	s->met = s->asked = s->unseen = s->settling = s->replaced = 0;
+}
+
 static int on_open(void *owner, struct vmbus_channel *vmbus)
 {
 	struct storvsp *s = owner;
@@ -103,7 +121,7 @@ static int on_open(void *owner, struct vmbus_channel *vmbus)
 	if (vmbus->offer->sub_index == 0) {
 		s->step = AWAIT_BEGIN;
 		s->enumerate = false;
-		s->unseen = 0;
+		forget_units(s);
 	}
 	return 0;
 }
@@ -465,6 +483,29 @@ static void on_command_done(struct scsi_command *command)
 		vmbus_channel_rested(c->vmbus);
 }
 
+/* The guest takes the list of units. */
+static void list_is_taken(struct storvsp *s)
+{
+	for (unsigned lun = 0; lun < SCSI_BUS_UNITS; lun++)
+		if (s->unseen & BIT64(lun) && ++s->lists[lun] >= LISTS_UNTIL_SEEN)
+			s->unseen &= ~BIT64(lun);
+}
+
+/* Unit lun is spoken to. */
+static void unit_is_addressed(struct storvsp *s, unsigned lun, u8 opcode)
+{
+	u64 bit = BIT64(lun);
+
+	if (s->bus.unit[lun]) {
+		s->met |= bit;
+		if (opcode == SCSI_INQUIRY)
+			s->asked |= bit;
+	} else if (opcode != SCSI_INQUIRY && (s->unseen | s->settling) & bit) {
+		s->unseen &= ~bit;
+		s->settling |= bit;
+	}
+}
+
 static void execute(struct channel *c, u64 transaction,
 		    const struct storvsp_packet *packet, const u8 *ranges,
 		    u32 ranges_size)
@@ -502,14 +543,15 @@ static void execute(struct channel *c, u64 transaction,
 	command->iov_count = q->segments;
 	command->done = on_command_done;
 	command->owner = q;
-	if (command->cdb[0] == SCSI_REPORT_LUNS)
-		s->unseen = 0;
 	if (srb->path == 0 && srb->target == 0 && srb->lun < SCSI_BUS_UNITS) {
+		if (command->cdb[0] == SCSI_REPORT_LUNS)
+			list_is_taken(s);
+		else
+			unit_is_addressed(s, srb->lun, command->cdb[0]);
 		if (s->bus.unit[srb->lun]) {
 			q->lun = srb->lun;
 			s->held[q->lun]++;
 		}
-		s->unseen &= ~BIT64(srb->lun);
 	}
 	scsi_bus_execute(&s->bus, srb->path, srb->target, srb->lun, command);
 }
@@ -642,7 +684,7 @@ static void on_close(void *owner, struct vmbus_channel *vmbus)
 	if (c == &s->channel[0]) {
 		s->step = AWAIT_BEGIN;
 		s->version = 0;
-		s->unseen = 0;
+		forget_units(s);
 	}
 	finish_closing(c);
 }
@@ -697,9 +739,13 @@ int storvsp_attach(struct storvsp *s, unsigned lun, struct scsi_unit *unit)
 		return -EINVAL;
 	if (s->bus.unit[lun] || s->leaving[lun].unit)
 		return -EBUSY;
-	if (s->unseen & BIT64(lun))
+	if ((s->unseen | s->settling) & BIT64(lun)) {
+		s->settling &= ~BIT64(lun);
 		return -EAGAIN;
+	}
 	s->bus.unit[lun] = unit;
+	s->met &= ~BIT64(lun);
+	s->asked &= ~BIT64(lun);
 	storvsp_rescan(s);
 	return 0;
 }
@@ -717,11 +763,18 @@ int storvsp_detach(struct storvsp *s, unsigned lun,
 	s->leaving[lun].done = done;
 	s->leaving[lun].owner = owner;
 	s->bus.unit[lun] = NULL;
-	if (s->step == READY)
-		s->unseen |= BIT64(lun);
+	s->unseen |= s->met & BIT64(lun);
+	s->replaced |= s->met & BIT64(lun);
+	s->lists[lun] = 0;
 	storvsp_rescan(s);
 	detach_if_idle(s, lun);
 	return 0;
+}
+
+bool storvsp_overlooked(const struct storvsp *s, unsigned lun)
+{
+	return lun < SCSI_BUS_UNITS && s->bus.unit[lun] && s->step == READY &&
+	       (~s->asked | s->replaced) & BIT64(lun);
 }
 
 struct scsi_unit *storvsp_unit(const struct storvsp *s, unsigned lun)
@@ -738,6 +791,8 @@ enum {
 	STATE_ENUMERATE,
 	STATE_ANSWER,
 	STATE_UNSEEN,
+	STATE_MET,
+	STATE_ASKED,
 };
 
 static bool at_rest(const void *owner)
@@ -760,7 +815,10 @@ int storvsp_save(const struct storvsp *s, struct state_writer *w)
 	state_number(w, STATE_STEP, s->step);
 	state_number(w, STATE_VERSION, s->version);
 	state_number(w, STATE_ENUMERATE, s->enumerate);
+	/* What settles has time to do so while the guest moves. */
 	state_number(w, STATE_UNSEEN, s->unseen);
+	state_number(w, STATE_MET, s->met);
+	state_number(w, STATE_ASKED, s->asked);
 	for (unsigned k = 0; k <= STORVSP_MAX_SUB_CHANNELS; k++) {
 		const struct channel *c = &s->channel[k];
 
@@ -805,6 +863,8 @@ static int restore_record(struct storvsp *s, struct state_record *record)
 	struct state_field f;
 	int r;
 
+	/* Where it is not said, the guest knows what is there. */
+	s->met = s->asked = ~0ull;
 	while ((r = state_next_field(record, &f)) == 1) {
 		if (f.id == STATE_STEP && f.number <= READY)
 			s->step = (enum step)f.number;
@@ -814,6 +874,10 @@ static int restore_record(struct storvsp *s, struct state_record *record)
 			s->enumerate = f.number != 0;
 		else if (f.id == STATE_UNSEEN)
 			s->unseen = f.number;
+		else if (f.id == STATE_MET)
+			s->met = f.number;
+		else if (f.id == STATE_ASKED)
+			s->asked = f.number;
 		else if (f.id == STATE_ANSWER)
 			r = restore_answer(s, &f);
 		else if (f.id == STATE_STEP || f.id == STATE_VERSION)

@@ -43,8 +43,12 @@ int storvsp_new(const struct storvsp_config *config, struct storvsp **ret_storvs
 void storvsp_free(struct storvsp *storvsp);
 
 /*
- * -EINVAL: no such number; -EBUSY: taken; -EAGAIN: the guest has not noticed yet that the unit
- * before it left, and would take this one for it. The unit stays the caller's.
+ * -EINVAL: no such number; -EBUSY: taken. The unit stays the caller's.
+ *
+ * -EAGAIN: the guest has not noticed yet that the unit before it left, and would take this one for
+ * it, its size and its cached blocks too; or it noticed so short ago that it may not have taken
+ * its device away. Ask again in a tenth of a second: where the guest has spoken to the number in
+ * the meantime, the answer is the same again.
  */
 int storvsp_attach(struct storvsp *storvsp, unsigned lun, struct scsi_unit *unit)
 	MUST_CHECK;
@@ -55,6 +59,12 @@ int storvsp_attach(struct storvsp *storvsp, unsigned lun, struct scsi_unit *unit
 int storvsp_detach(struct storvsp *storvsp, unsigned lun,
 		   void (*done)(void *owner, struct scsi_unit *unit), void *owner)
 	MUST_CHECK;
+/*
+ * There is such a unit, and the guest, which was told to look, has not asked it who it is; or it
+ * has, but knew another one of this number before. Linux takes a device away by its number, from a
+ * queue: what still stands there takes the new one away as well, when it was found already.
+ */
+bool storvsp_overlooked(const struct storvsp *storvsp, unsigned lun);
 struct scsi_unit *storvsp_unit(const struct storvsp *storvsp, unsigned lun);
 /*
  * The guest shall look at all units: it then hears of their unit attentions, also of units that it

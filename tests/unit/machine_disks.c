@@ -5,7 +5,7 @@
 
 #include "disk/disk.h"
 #include "machine/disks.h"
-#include "miniguest/miniguest.h"
+#include "miniguest/ministor.h"
 #include "unit/harness.h"
 
 #define MIB (1ull << 20)
@@ -32,7 +32,8 @@ static bool build(struct fixture *f)
 	memset(f, 0, sizeof *f);
 	f->mini = mini_new();
 	CHECK_ERR(disk_pool_new(f->mini->loop, &pool, &f->pool, &err), 0);
-	CHECK_ERR(disks_new(&(struct disks_config){ .server = f->mini->server,
+	CHECK_ERR(disks_new(&(struct disks_config){ .loop = f->mini->loop,
+						    .server = f->mini->server,
 						    .gm = f->mini->gm,
 						    .vp_count = 1 },
 			    &f->disks),
@@ -143,6 +144,98 @@ TEST(disk_comes_grows_and_leaves_and_its_place_is_free_again)
 	ASSERT_EQ(f.r, 0);
 	ASSERT(!f.there);
 	ASSERT_OK(attach(&f, 3, MIB));
+	tear_down(&f);
+}
+
+/* ---- what the guest has not noticed ---- */
+
+static bool is_waiting(void *owner)
+{
+	struct fixture *f = owner;
+	char text[4096];
+	struct inspect out = { .text = text, .size = sizeof text };
+
+	disks_inspect(f->disks, &out);
+	return strstr(text, "disks.scsi1:3.state: waiting\n") != NULL;
+}
+
+/* A disk at scsi1:3 that the guest knew has left, and another one shall come. */
+static bool replace_known(struct fixture *f, struct ministor *guest)
+{
+	const u8 inquiry[16] = { SCSI_INQUIRY, [4] = 36 };
+
+	*guest =
+		(struct ministor){ .mini = f->mini, .data_page = mini_alloc(f->mini, 1) };
+	CHECK(attach(f, 3, MIB));
+	CHECK(ministor_start(guest));
+	CHECK_EQ(ministor_command(guest, 3, inquiry, 6, STORVSP_READ, 36).srb_status,
+		 SRB_SUCCESS);
+	ask(f, order_of(WORKER_DISK_DETACH, 3, 0), -1);
+	CHECK(mini_until(f->mini, is_answered, f));
+	ask(f, attach_of(3, DISK_RAW), image(2 * MIB));
+	CHECK(mini_until(f->mini, is_waiting, f));
+	CHECK(!is_answered(f));
+	return true;
+}
+
+static bool close_guest(struct fixture *f)
+{
+	bool closed = false;
+
+	vmbus_server_close_all(f->mini->server, on_quiet, &closed);
+	return mini_until(f->mini, is_quiet, &closed);
+}
+
+TEST(disk_waits_until_the_guest_met_the_absence_of_the_one_before)
+{
+	const u8 test_unit_ready[16] = { SCSI_TEST_UNIT_READY };
+	struct ministor guest;
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(replace_known(&f, &guest));
+	ASSERT_EQ(ministor_command(&guest, 3, test_unit_ready, 6, STORVSP_NO_DATA, 0)
+			  .srb_status,
+		  SRB_INVALID_LUN);
+	ASSERT(mini_until(f.mini, is_answered, &f));
+	ASSERT_EQ(f.r, 0);
+	ASSERT_EQ(f.size, 2 * MIB);
+	ASSERT(close_guest(&f));
+	tear_down(&f);
+}
+
+TEST(quiet_does_not_wait_for_what_the_guest_has_not_noticed)
+{
+	struct ministor guest;
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(replace_known(&f, &guest));
+	disks_quiet(f.disks, on_quiet, &f.quiet);
+	ASSERT(mini_until(f.mini, is_quiet, &f.quiet));
+	ASSERT(is_answered(&f));
+	ASSERT_ERR(f.r, EBUSY);
+	ASSERT(strstr(f.err.text, "the guest has not noticed yet"));
+	ASSERT(close_guest(&f));
+	tear_down(&f);
+}
+
+TEST(guest_that_does_not_ask_who_is_there_is_told_again)
+{
+	struct ministor guest;
+	struct fixture f;
+	u8 bytes[128];
+
+	ASSERT_OK(build(&f));
+	guest = (struct ministor){ .mini = f.mini };
+	ASSERT_OK(attach(&f, 3, MIB));
+	ASSERT(ministor_start(&guest));
+	ASSERT_OK(attach(&f, 4, MIB));
+	for (unsigned k = 0; k < 2; k++) {
+		ASSERT_EQ(mini_wait(&guest.channel, bytes, sizeof bytes), 80);
+		ASSERT_EQ(bytes[16], STORVSP_ENUMERATE_BUS);
+	}
+	ASSERT(close_guest(&f));
 	tear_down(&f);
 }
 

@@ -353,9 +353,9 @@ TEST(unit_that_comes_or_goes_is_announced)
 	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
 	ASSERT(gone == unit);
 	ASSERT(take_enumerate(s));
-	/* Another one now would be taken for it: not before its absence was met. */
 	ASSERT_ERR(storvsp_attach(s->storvsp, 5, unit), EAGAIN);
 	ASSERT_EQ(ready(s, 5), SRB_INVALID_LUN);
+	ASSERT_ERR(storvsp_attach(s->storvsp, 5, unit), EAGAIN);
 	ASSERT_EQ(storvsp_attach(s->storvsp, 5, unit), 0);
 	ASSERT(take_enumerate(s));
 	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
@@ -363,6 +363,95 @@ TEST(unit_that_comes_or_goes_is_announced)
 	ASSERT_ERR(storvsp_detach(s->storvsp, 5, on_detached, &gone), ENOENT);
 	ASSERT_EQ(disk_close(unit->disk), 0);
 	scsi_unit_free(unit);
+}
+
+static bool take_list(struct ministor *s)
+{
+	const u8 cdb[16] = { SCSI_REPORT_LUNS, [9] = 64 };
+
+	return ministor_command(s, 0, cdb, 12, STORVSP_READ, 64).srb_status ==
+	       SRB_SUCCESS;
+}
+
+static bool ask_who(struct ministor *s, u8 lun)
+{
+	const u8 cdb[16] = { SCSI_INQUIRY, [4] = 36 };
+
+	return ministor_command(s, lun, cdb, 6, STORVSP_READ, 36).srb_status ==
+	       SRB_SUCCESS;
+}
+
+/*
+ * Linux took a list in a scan that had begun before the unit left; the next one that came under its
+ * number was taken for it, with its size and its cached blocks.
+ */
+TEST(unit_is_not_replaced_before_the_guest_met_its_absence)
+{
+	STOR s = ministor_new(0);
+	struct scsi_unit *gone = NULL, *unit;
+
+	ministor_add(s, 0, MIB);
+	ASSERT(ministor_start(s));
+	unit = ministor_add(s, 5, MIB);
+	ASSERT(take_enumerate(s));
+	/* A unit that the guest never spoke to is nobody's. */
+	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT_EQ(storvsp_attach(s->storvsp, 5, unit), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT(ask_who(s, 5));
+	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT(take_list(s));
+	ASSERT_ERR(storvsp_attach(s->storvsp, 5, unit), EAGAIN);
+	ASSERT(ask_who(s, 5));
+	ASSERT_ERR(storvsp_attach(s->storvsp, 5, unit), EAGAIN);
+	ASSERT(take_list(s));
+	ASSERT_ERR(storvsp_attach(s->storvsp, 5, unit), EAGAIN);
+	/* A guest that goes by lists only has seen it by now. */
+	ASSERT(take_list(s));
+	ASSERT_EQ(storvsp_attach(s->storvsp, 5, unit), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT_EQ(storvsp_detach(s->storvsp, 5, on_detached, &gone), 0);
+	ASSERT_EQ(disk_close(unit->disk), 0);
+	scsi_unit_free(unit);
+}
+
+TEST(unit_is_overlooked_until_the_guest_asks_it_who_it_is)
+{
+	STOR s = ministor_new(0);
+
+	ministor_add(s, 0, MIB);
+	ASSERT(!storvsp_overlooked(s->storvsp, 0));
+	ASSERT(ministor_start(s));
+	ASSERT(storvsp_overlooked(s->storvsp, 0));
+	ASSERT_EQ(ready(s, 0), SRB_SUCCESS);
+	ASSERT(storvsp_overlooked(s->storvsp, 0));
+	ASSERT(ask_who(s, 0));
+	ASSERT(!storvsp_overlooked(s->storvsp, 0));
+	ASSERT(!storvsp_overlooked(s->storvsp, 1));
+}
+
+/*
+ * Linux found the new unit in a scan, and then what had been queued for the old one took it away:
+ * it had asked, and never spoke to it again.
+ */
+TEST(unit_that_replaced_one_may_be_overlooked_though_it_was_asked)
+{
+	STOR s = ministor_new(0);
+	struct scsi_unit *gone = NULL, *unit = ministor_add(s, 0, MIB);
+
+	ASSERT(ministor_start(s));
+	ASSERT(ask_who(s, 0));
+	ASSERT_EQ(storvsp_detach(s->storvsp, 0, on_detached, &gone), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT(!storvsp_overlooked(s->storvsp, 0));
+	ASSERT_EQ(ready(s, 0), SRB_INVALID_LUN);
+	ASSERT_ERR(storvsp_attach(s->storvsp, 0, unit), EAGAIN);
+	ASSERT_EQ(storvsp_attach(s->storvsp, 0, unit), 0);
+	ASSERT(take_enumerate(s));
+	ASSERT(ask_who(s, 0));
+	ASSERT(storvsp_overlooked(s->storvsp, 0));
 }
 
 TEST(unit_with_requests_in_flight_leaves_after_the_last)
