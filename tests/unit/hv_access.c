@@ -64,11 +64,9 @@ static enum script_result read_nobody(struct script_vp *vp)
 
 TEST(what_nobody_answers_reads_as_all_ones)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, read_nobody);
 
 	ASSERT(m);
-	m->script[0] = read_nobody;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[2]);
 	ASSERT_EQ(m->vp[0]->result[0], 0xffff);
 	ASSERT_EQ(m->vp[0]->result[1], 0xffffffff);
@@ -208,11 +206,9 @@ static enum script_result wait_for_interrupts(struct script_vp *vp)
 
 TEST(halted_vp_wakes_for_an_msi_of_the_worker)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, wait_for_interrupts);
 
 	ASSERT(m);
-	m->script[0] = wait_for_interrupts;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[0] == 1);
 	for (u32 k = 1; k <= 100; k++) {
 		fake_worker_msi(m->worker, LAPIC_GPA, 0x4000 | (0x30 + k), true);

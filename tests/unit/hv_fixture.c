@@ -371,6 +371,17 @@ void machine_free(struct machine *m)
 	free(m);
 }
 
+struct machine *machine_that_runs(u32 vp_count, script_fn first)
+{
+	struct machine *m = machine_new(vp_count);
+
+	if (!m)
+		return NULL;
+	m->script[0] = first;
+	EXPECT_EQ(machine_run(m), 0);
+	return m;
+}
+
 int machine_run(struct machine *m)
 {
 	return fake_worker_ask(m->worker, WALL_VERB_RUN);

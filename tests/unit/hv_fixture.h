@@ -81,6 +81,8 @@ struct machine {
 struct machine *machine_new(u32 vp_count);
 /* As above, with the flags of the machine set by prepare before the partition is made. */
 struct machine *machine_new_with(u32 vp_count, void (*prepare)(struct machine *m));
+/* The first VP executes this, and all are let run. */
+struct machine *machine_that_runs(u32 vp_count, script_fn first);
 void machine_free(struct machine *m);
 static inline void cleanup_machine(struct machine **m)
 {

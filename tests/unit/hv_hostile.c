@@ -151,11 +151,9 @@ static enum script_result write_over_own_page(struct script_vp *vp)
 
 TEST(results_over_the_hypercall_page_spoil_the_guests_own_code_alone)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, write_over_own_page);
 
 	ASSERT(m);
-	m->script[0] = write_over_own_page;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(m->vp[0]->result[0], 1ull << HV_CALL_REPS_SHIFT);
 	ASSERT_EQ(m->vp[0]->result[1], HV_SUCCESS);

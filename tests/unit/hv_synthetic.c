@@ -313,11 +313,9 @@ static enum script_result make_calls(struct script_vp *vp)
 
 TEST(calls_are_checked_and_reach_other_processors)
 {
-	AUTO_MACHINE struct machine *m = machine_new(3);
+	AUTO_MACHINE struct machine *m = machine_that_runs(3, make_calls);
 
 	ASSERT(m);
-	m->script[0] = make_calls;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(m->vp[0]->result[0], HV_INVALID_CODE);
 	ASSERT_EQ(m->vp[0]->result[1], HV_INVALID_INPUT);
@@ -365,12 +363,10 @@ static enum script_result call_by_xmm(struct script_vp *vp)
 
 TEST(fast_calls_have_up_to_112_bytes_in_registers)
 {
-	AUTO_MACHINE struct machine *m = machine_new(3);
+	AUTO_MACHINE struct machine *m = machine_that_runs(3, call_by_xmm);
 	u32 regs[4];
 
 	ASSERT(m);
-	m->script[0] = call_by_xmm;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	m->vp[0]->bus->cpuid(m->vp[0]->bus_vp, HV_CPUID_FEATURES, 0, regs);
 	ASSERT(regs[3] & HV_XMM_INPUT_AVAILABLE);
@@ -491,12 +487,10 @@ static enum script_result read_registers(struct script_vp *vp)
 
 TEST(registers_of_the_partition_are_as_the_guest_wrote_them)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, read_registers);
 	struct hv_reference_tsc_page page;
 
 	ASSERT(m);
-	m->script[0] = read_registers;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(m->vp[0]->result[0], GUEST_CALLS);
 	ASSERT_EQ(m->vp[0]->result[1], GUEST_CALLS | 1);
@@ -541,11 +535,9 @@ static enum script_result move_pages(struct script_vp *vp)
 
 TEST(pages_of_the_guest_are_its_memory_and_those_of_the_synic_begin_as_zeros)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, move_pages);
 
 	ASSERT(m);
-	m->script[0] = move_pages;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(m->vp[0]->result[0], 0);
 	ASSERT_EQ(m->vp[0]->result[1], 0x31);
@@ -568,14 +560,12 @@ static void get_time(struct machine *m, u64 *ret_ns)
 
 TEST(reference_time_goes_on_from_where_it_was_stopped_or_set)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, read_registers);
 	struct wall_request set = { .verb = WALL_VERB_SET_CLOCK };
 	struct hv_reference_tsc_page before, after;
 	u64 stood, later;
 
 	ASSERT(m);
-	m->script[0] = read_registers;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
 	memcpy(&before, m->worker->ram + GUEST_TIME, sizeof before);
@@ -647,11 +637,9 @@ static enum script_result move_counter(struct script_vp *vp)
 
 TEST(guest_that_moves_its_counter_moves_no_time_but_has_no_page_of_it)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, move_counter);
 
 	ASSERT(m);
-	m->script[0] = move_counter;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT(m->vp[0]->result[0] != 0);
 	ASSERT_EQ(m->vp[0]->result[2], 0);
@@ -675,11 +663,9 @@ static enum script_result crash(struct script_vp *vp)
 
 TEST(guest_that_resets_itself_after_a_crash_has_crashed)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, crash);
 
 	ASSERT(m);
-	m->script[0] = crash;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->ends > 0);
 	ASSERT_EQ(m->end, VM_END_CRASH);
 	ASSERT(strstr(m->end_text, "0xdead"));
@@ -690,12 +676,10 @@ TEST(state_of_the_guests_interface_comes_back_through_the_wall)
 {
 	static const u32 chips[] = { WALL_CHIP_GUEST_INTERFACE, WALL_CHIP_SYNIC,
 				     WALL_CHIP_SYNIC_QUEUE };
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, open_and_halt);
 	u8 block[WALL_CHIP_STATE_SIZE], again[WALL_CHIP_STATE_SIZE];
 
 	ASSERT(m);
-	m->script[0] = open_and_halt;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[7]);
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
 	ASSERT_EQ(post(m, 0, HV_SINT_VMBUS, 1, 40), 0);

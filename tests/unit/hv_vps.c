@@ -96,11 +96,9 @@ static enum script_result one_shot(struct script_vp *vp)
 
 TEST(halted_vp_is_woken_by_its_timer_and_not_before)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, one_shot);
 
 	ASSERT(m);
-	m->script[0] = one_shot;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[1]);
 	ASSERT_EQ(m->vp[0]->taken, 0x51);
 	ASSERT(m->vp[0]->result[1] - m->vp[0]->result[0] >= 19900000);
@@ -125,11 +123,9 @@ static enum script_result spin_under_timer(struct script_vp *vp)
 
 TEST(timer_interrupts_a_vp_that_never_leaves)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, spin_under_timer);
 
 	ASSERT(m);
-	m->script[0] = spin_under_timer;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[0] >= 50);
 	ASSERT_EQ(m->vp[0]->taken, 0x52);
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
@@ -137,13 +133,11 @@ TEST(timer_interrupts_a_vp_that_never_leaves)
 
 TEST(idle_vps_cost_no_processor_time)
 {
-	AUTO_MACHINE struct machine *m = machine_new(4);
+	AUTO_MACHINE struct machine *m = machine_that_runs(4, start_all_others);
 	struct timespec before, after;
 	u64 used;
 
 	ASSERT(m);
-	m->script[0] = start_all_others;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[3]->calls > 0);
 	usleep(50000);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
@@ -178,11 +172,9 @@ static enum script_result pit_through_pic(struct script_vp *vp)
 
 TEST(pit_reaches_the_first_vp_through_the_8259_and_lint0)
 {
-	AUTO_MACHINE struct machine *m = machine_new(2);
+	AUTO_MACHINE struct machine *m = machine_that_runs(2, pit_through_pic);
 
 	ASSERT(m);
-	m->script[0] = pit_through_pic;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[0] >= 20);
 	ASSERT_EQ(m->vp[0]->taken, 0x30);
 	ASSERT_EQ(m->vp[1]->taken_count, 0);
@@ -212,11 +204,9 @@ static enum script_result line_through_ioapic(struct script_vp *vp)
 
 TEST(level_line_of_the_worker_interrupts_again_after_eoi_while_it_is_high)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, line_through_ioapic);
 
 	ASSERT(m);
-	m->script[0] = line_through_ioapic;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->result[1]);
 	fake_worker_line(m->worker, 11, true, true);
 	WAIT_FOR(m->vp[0]->result[0] == 1);
@@ -232,12 +222,10 @@ TEST(level_line_of_the_worker_interrupts_again_after_eoi_while_it_is_high)
 
 TEST(nmi_wakes_a_halted_vp_whose_interrupts_are_off)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, script_halt);
 	struct wall_request request = { .verb = WALL_VERB_NMI };
 
 	ASSERT(m);
-	m->script[0] = script_halt;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->calls == 1);
 	ASSERT_EQ(fake_worker_verb(m->worker, &request, NULL, -1, NULL, NULL), 0);
 	WAIT_FOR(m->vp[0]->nmis == 1);
@@ -273,13 +261,11 @@ TEST(nothing_moves_between_stop_and_run)
 
 TEST(map_changes_while_vps_run)
 {
-	AUTO_MACHINE struct machine *m = machine_new(2);
+	AUTO_MACHINE struct machine *m = machine_that_runs(2, count_up);
 	struct wall_request request = { .verb = WALL_VERB_MAP };
 	u64 before;
 
 	ASSERT(m);
-	m->script[0] = count_up;
-	ASSERT_EQ(machine_run(m), 0);
 	before = m->maps_changed;
 	request.u.map.kind = WALL_MAP_ROM;
 	request.u.map.gpa = 0xe0000;
@@ -366,11 +352,9 @@ static enum script_result fault(struct script_vp *vp)
 
 TEST(triple_fault_ends_the_vm)
 {
-	AUTO_MACHINE struct machine *m = machine_new(2);
+	AUTO_MACHINE struct machine *m = machine_that_runs(2, fault);
 
 	ASSERT(m);
-	m->script[0] = fault;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->ends == 1);
 	ASSERT_EQ(m->end, VM_END_TRIPLE_FAULT);
 	ASSERT_ERR(machine_run(m), ESHUTDOWN);
@@ -384,11 +368,9 @@ static enum script_result fail(struct script_vp *vp)
 
 TEST(engine_that_fails_ends_the_vm_with_its_name)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, fail);
 
 	ASSERT(m);
-	m->script[0] = fail;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->ends == 1);
 	ASSERT_EQ(m->end, VM_END_ENGINE);
 	ASSERT(strstr(m->end_text, "scripted"));
@@ -406,12 +388,10 @@ static enum script_result power_off(struct script_vp *vp)
 
 TEST(power_off_ends_the_vm_and_the_console_has_the_last_words)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, power_off);
 	char text[32] = "";
 
 	ASSERT(m);
-	m->script[0] = power_off;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->ends == 1);
 	ASSERT_EQ(m->end, VM_END_POWER_OFF);
 	ASSERT(read(m->serial, text, sizeof text - 1) > 0);
@@ -443,11 +423,9 @@ TEST(debug_exit_port_is_there_only_where_it_was_asked_for)
 
 TEST(without_debug_exit_the_port_does_nothing)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, debug_exit);
 
 	ASSERT(m);
-	m->script[0] = debug_exit;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->vp[0]->calls == 1);
 	usleep(10000);
 	ASSERT_EQ(m->ends, 0);
@@ -465,11 +443,9 @@ static enum script_result ask_reset(struct script_vp *vp)
 
 TEST(guest_that_resets_stands_until_the_worker_reset_and_ran_it)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, ask_reset);
 
 	ASSERT(m);
-	m->script[0] = ask_reset;
-	ASSERT_EQ(machine_run(m), 0);
 	WAIT_FOR(m->resets == 1);
 	ASSERT_EQ(m->ends, 0);
 	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
@@ -527,12 +503,10 @@ static enum script_result send_bytes(struct script_vp *vp)
 
 TEST(console_loses_no_byte_that_the_guest_sends_to_a_slow_reader)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, send_bytes);
 	u32 seen = 0;
 
 	ASSERT(m);
-	m->script[0] = send_bytes;
-	ASSERT_EQ(machine_run(m), 0);
 	usleep(50000); /* the socket and everything behind it are full now */
 	ASSERT(m->vp[0]->result[0] < BYTES);
 	while (seen < BYTES) {
@@ -565,12 +539,10 @@ static enum script_result receive_bytes(struct script_vp *vp)
 
 TEST(console_loses_no_byte_that_is_sent_to_a_slow_guest)
 {
-	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_MACHINE struct machine *m = machine_that_runs(1, receive_bytes);
 	u32 sent = 0;
 
 	ASSERT(m);
-	m->script[0] = receive_bytes;
-	ASSERT_EQ(machine_run(m), 0);
 	while (sent < BYTES) {
 		u8 piece[500];
 		ssize_t n;
