@@ -307,6 +307,19 @@ static bool found(const struct string *s, u64 a, u64 b)
 	return (a == b) == !!(s->i->flags & X86_INSN_REPNE);
 }
 
+enum compared { COMPARED_ALL, COMPARED_PIECE, COMPARED_LEAVE };
+
+/* Behind a piece that is counted, whose last elements are a and b: what now, and the flags for it. */
+static enum compared compared(const struct string *s, u64 a, u64 b, bool stop)
+{
+	const bool all = !s->rep || stop || left(s) == 0;
+	const bool leave = !all && must_leave(s);
+
+	if (all || leave || s->c->amd)
+		s->c->flags = compare(a, b, s->size);
+	return all ? COMPARED_ALL : leave ? COMPARED_LEAVE : COMPARED_PIECE;
+}
+
 X86_HANDLER(cmps)
 {
 	const struct string s = begin(c, i);
@@ -357,17 +370,12 @@ X86_HANDLER(cmps)
 		advance(&s, R_SI, done);
 		advance(&s, R_DI, done);
 		count(&s, done);
-		if (!s.rep || stop || left(&s) == 0)
-			break;
-		if (c->amd)
-			c->flags = compare(a, b, s.size);
-		if (must_leave(&s)) {
-			c->flags = compare(a, b, s.size);
-			X86_LEAVE(c, i, x86_insn_rip(c, i));
+		switch (compared(&s, a, b, stop)) {
+		case COMPARED_ALL: NEXT(c, i);
+		case COMPARED_LEAVE: X86_LEAVE(c, i, x86_insn_rip(c, i));
+		case COMPARED_PIECE: break;
 		}
 	} while (true);
-	c->flags = compare(a, b, s.size);
-	NEXT(c, i);
 }
 
 X86_HANDLER(scas)
@@ -400,17 +408,12 @@ X86_HANDLER(scas)
 		}
 		advance(&s, R_DI, done);
 		count(&s, done);
-		if (!s.rep || stop || left(&s) == 0)
-			break;
-		if (c->amd)
-			c->flags = compare(a, b, s.size);
-		if (must_leave(&s)) {
-			c->flags = compare(a, b, s.size);
-			X86_LEAVE(c, i, x86_insn_rip(c, i));
+		switch (compared(&s, a, b, stop)) {
+		case COMPARED_ALL: NEXT(c, i);
+		case COMPARED_LEAVE: X86_LEAVE(c, i, x86_insn_rip(c, i));
+		case COMPARED_PIECE: break;
 		}
 	} while (true);
-	c->flags = compare(a, b, s.size);
-	NEXT(c, i);
 }
 
 /* ---- INS, OUTS --------------------------------------------------------------------------------
