@@ -462,8 +462,6 @@ static int open_chain_now(struct disk_pool *pool, const struct disk_open *open,
 struct opening {
 	struct disk_pool *pool;
 	const struct disk_open *open;
-	const struct disk_level *level; /* of which the parent is asked */
-	struct disk_parent *parent;
 	struct image *leaf;
 	struct err *err;
 	int r;
@@ -814,41 +812,4 @@ bool disk_do_now(struct disk *disk, struct disk_request *request)
 	count(&disk->counters, request);
 	disk->counters.at_once++;
 	return true;
-}
-
-/* ---- chains ---------------------------------------------------------------------------------- */
-
-static int read_parent(const struct disk_level *level, struct disk_parent *ret_parent,
-		       struct err *err)
-{
-	struct storage *storage;
-	struct image *im;
-	int r = storage_open_file(level->fd, true, level->device_block, &storage);
-
-	if (r < 0)
-		return err_set(err, r, "it cannot be read: %s", err_words(r));
-	r = image_open(level->format, storage, true, &im, err);
-	if (r < 0)
-		return r;
-	memset(ret_parent, 0, sizeof *ret_parent);
-	if (im->differencing)
-		r = im->ops->read_parent(im, ret_parent, err);
-	image_abandon(im);
-	return r;
-}
-
-static void read_parent_on_thread(void *owner)
-{
-	struct opening *o = owner;
-
-	o->r = read_parent(o->level, o->parent, o->err);
-}
-
-int disk_read_parent(struct disk_pool *pool, const struct disk_level *level,
-		     struct disk_parent *ret_parent, struct err *err)
-{
-	struct opening o = { .level = level, .parent = ret_parent, .err = err };
-
-	disk_pool_run(pool, read_parent_on_thread, &o, 1);
-	return o.r < 0 ? err_wrap(err, "disk '%s'", level->name) : 0;
 }

@@ -98,10 +98,11 @@ void disk_pool_run(struct disk_pool *pool, void (*fn)(void *owner), void *owner,
 /* ---- a disk ---------------------------------------------------------------------------------- */
 
 /*
- * Waits for the pool, whose threads do all of it: the caller's own needs no right to files. Reads the images' tables and, where an image was not closed cleanly, replays its log
- * (read_only: in memory). -ENOENT when a differencing chain lacks its next level, see
- * disk_read_parent; -EUCLEAN when an image is malformed; err says which level and what is wrong.
- * The descriptors are the disk's from here on, whatever is returned.
+ * Waits for the pool, whose threads do all of it: the caller's own needs no right to files. Reads
+ * the images' tables and, where an image was not closed cleanly, replays its log (read_only: in
+ * memory). -ENOENT when a differencing chain lacks its next level; -EUCLEAN when an image is
+ * malformed; err says which level and what is wrong. The descriptors are the disk's from here on,
+ * whatever is returned.
  */
 int disk_open(struct disk_pool *pool, const struct disk_open *open,
 	      struct disk **ret_disk, struct err *err) MUST_CHECK;
@@ -185,6 +186,3 @@ struct disk_parent {
 	char relative[DISK_NAME_SIZE]; /* UTF-8, '/' between names; "" when not told */
 	char absolute[DISK_NAME_SIZE];
 };
-/* Waits for the pool. Reads level->fd, which stays the caller's, and opens nothing. */
-int disk_read_parent(struct disk_pool *pool, const struct disk_level *level,
-		     struct disk_parent *ret_parent, struct err *err) MUST_CHECK;

@@ -205,12 +205,6 @@ void memory_map_log_all(struct memory_map *map, bool on)
 	rebuild(map);
 }
 
-void memory_map_reset(struct memory_map *map)
-{
-	memset(map->slot, 0, sizeof map->slot);
-	rebuild(map);
-}
-
 /* ---- look-up -------------------------------------------------------------------------------- */
 
 static const struct engine_slot *find(const struct memory_map *map, gpa_t gpa)
@@ -250,13 +244,4 @@ void memory_map_resolve(const struct memory_map *map, gpa_t gpa,
 	ret_page->span = f->size - skip;
 	if (f->log)
 		ret_page->dirty = map->dirty_map + ret_page->ram_page;
-}
-
-bool memory_map_touches(const struct memory_map *map, gpa_t gpa, u64 size)
-{
-	for (unsigned k = 0; k < map->flat_count; k++) {
-		if (ranges_overlap(gpa, size, map->flat[k].gpa, map->flat[k].size))
-			return true;
-	}
-	return false;
 }

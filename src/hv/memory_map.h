@@ -63,12 +63,6 @@ int memory_map_set(struct memory_map *map, const struct wall_request *request) M
 /* All RAM logs its writes, or only the slots that say so. */
 void memory_map_log_all(struct memory_map *map, bool on);
 
-/* Take every slot away (reset). */
-void memory_map_reset(struct memory_map *map);
-
 /* Any VP. host is NULL where there is no memory. */
 void memory_map_resolve(const struct memory_map *map, gpa_t gpa,
 			struct x86_page *ret_page);
-
-/* Does [gpa, gpa + size) touch memory? */
-bool memory_map_touches(const struct memory_map *map, gpa_t gpa, u64 size);

@@ -545,15 +545,6 @@ void x86_drop_post_page(struct x86_vm *vm, unsigned cpu, u64 ram_page)
 	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
 }
 
-void x86_drop_post_all_code(struct x86_vm *vm, unsigned cpu)
-{
-	struct x86_drop *d = &vm->drop[cpu];
-
-	d->all_code = true;
-	atomic_fetch_add(&d->asked, 1);
-	atomic_fetch_or(&vm->cpu[cpu]->attention, X86_ATTN_DROP);
-}
-
 void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu)
 {
 	struct x86_drop *d = &vm->drop[cpu];

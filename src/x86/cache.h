@@ -37,7 +37,7 @@
 struct x86_drop {
 	u64 page[X86_DROP_QUEUE];
 	unsigned count;
-	bool all_code;	   /* queue overflow, or the map changed */
+	bool all_code;	   /* queue overflow */
 	bool write_rights; /* all write tags */
 	bool translations; /* all of them */
 	gva_t gva[X86_DROP_PAGES];
@@ -101,7 +101,6 @@ void x86_drop_post_write_rights(struct x86_vm *vm, unsigned cpu);
 void x86_drop_post_translations(struct x86_vm *vm, unsigned cpu, const gva_t *pages,
 				unsigned count);
 
-void x86_drop_post_all_code(struct x86_vm *vm, unsigned cpu);
 /* Something that a waiter for drops looks at has changed. */
 void x86_drop_wake(struct x86_vm *vm);
 

@@ -113,11 +113,6 @@ int thunk_open(struct err *err)
 	return r;
 }
 
-size_t thunk_used(void)
-{
-	return arena.used;
-}
-
 void thunk_limit(size_t bytes)
 {
 	arena.particular = bytes ? bytes : ARENA_PARTICULAR;

@@ -56,6 +56,5 @@ int thunk_open(struct err *err) MUST_CHECK;
 /* The routine; NULL: no room left for particular ones (see above). standard: always gives one. */
 thunk_fn thunk_make(const struct thunk *t, bool standard);
 
-/* For tests: bytes in use. limit: pretend the arena to be this small (0 = as it is). */
-size_t thunk_used(void);
+/* For tests: pretend the arena to be this small (0 = as it is). */
 void thunk_limit(size_t bytes);
