@@ -30,7 +30,8 @@ static void on_done(struct disk_request *request, int r)
 {
 	struct asked_disk *a = request->owner;
 
-	a->last = r;
+	if (a->last == 0)
+		a->last = r;
 	if (--a->waiting == 0)
 		loop_stop(a->loop);
 }
@@ -39,7 +40,8 @@ void asked_submit(struct asked_disk *a, struct disk_request *request)
 {
 	request->owner = a;
 	request->done = on_done;
-	a->waiting++;
+	if (a->waiting++ == 0)
+		a->last = 0;
 	disk_submit(a->disk, request);
 }
 

@@ -15,7 +15,7 @@ struct asked_disk {
 	struct disk_pool *pool;
 	struct disk *disk; /* NULL: it could not be opened */
 	unsigned waiting;  /* requests that are under way */
-	int last;	   /* what the last one ended with */
+	int last;	   /* what the first of them that failed ended with, or 0 */
 };
 
 /* What disk_open says; asked_close() it in either case. */
@@ -26,7 +26,7 @@ int asked_close(struct asked_disk *a);
 
 /* Begin a request, which stays where it is until asked_wait. */
 void asked_submit(struct asked_disk *a, struct disk_request *request);
-/* Until nothing is under way: what the last one ended with. */
+/* Until nothing is under way: what the first that failed ended with, or 0. */
 int asked_wait(struct asked_disk *a);
 
 /* A request from begin to end. */

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "disk/disk.h"
 #include "disk/nbd_library.h"
+#include "unit/disk_asked.h"
 #include "unit/harness.h"
 
 #define SIZE (4u << 20)
@@ -203,12 +203,8 @@ static void server_init(void)
 /* ---- a disk ------------------------------------------------------------------------------------ */
 
 struct fixture {
-	struct loop *loop;
-	struct disk_pool *pool;
-	struct disk *disk;
+	struct asked_disk a;
 	struct err err;
-	unsigned waiting;
-	int last;
 };
 
 static int enter(void *owner)
@@ -225,7 +221,7 @@ static int build(struct fixture *f, bool read_only, unsigned patience)
 	const struct disk_open open = { .level = &level,
 					.level_count = 1,
 					.read_only = read_only };
-	int ends[2], r;
+	int ends[2];
 
 	memset(f, 0, sizeof *f);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -233,60 +229,28 @@ static int build(struct fixture *f, bool read_only, unsigned patience)
 	server.socket = ends[1];
 	level.fd = ends[0];
 	EXPECT_EQ(pthread_create(&server.thread, NULL, server_main, &server), 0);
-	EXPECT_EQ(loop_new(&f->loop), 0);
-	EXPECT_EQ(disk_pool_new(f->loop, &config, &f->pool, &f->err), 0);
-	r = disk_open(f->pool, &open, &f->disk, &f->err);
-	return r;
+	return asked_open(&f->a, &config, &open, &f->err);
 }
 
 static int tear_down(struct fixture *f)
 {
-	int r = disk_close(f->disk);
+	int r = asked_close(&f->a);
 
 	shutdown(server.socket, SHUT_RDWR);
 	pthread_join(server.thread, NULL);
 	close(server.socket);
-	disk_pool_free(f->pool);
-	loop_free(f->loop);
 	return r;
 }
 
-static void on_done(struct disk_request *request, int r)
-{
-	struct fixture *f = request->owner;
-
-	if (r < 0 || f->last == 0)
-		f->last = r;
-	if (--f->waiting == 0)
-		loop_stop(f->loop);
-}
-
-static void submit(struct fixture *f, struct disk_request *request)
-{
-	request->owner = f;
-	request->done = on_done;
-	f->waiting++;
-	disk_submit(f->disk, request);
-}
-
-static int one(struct fixture *f, struct disk_request request)
-{
-	f->last = 0;
-	submit(f, &request);
-	return loop_run(f->loop) < 0 ? -1 : f->last;
-}
-
-static int transfer(struct fixture *f, enum disk_op op, u32 flags, void *data, u64 size,
-		    u64 offset)
+static int write_durably(struct fixture *f, void *data, u64 size)
 {
 	const struct iovec iov = { .iov_base = data, .iov_len = size };
 
-	return one(f, (struct disk_request){ .op = op,
-					     .flags = flags,
-					     .iov = &iov,
-					     .iov_count = 1,
-					     .size = size,
-					     .offset = offset });
+	return asked_do(&f->a, (struct disk_request){ .op = DISK_WRITE,
+						      .flags = DISK_FUA,
+						      .iov = &iov,
+						      .iov_count = 1,
+						      .size = size });
 }
 
 #define NEEDS_LIBNBD()                              \
@@ -306,17 +270,17 @@ TEST(what_is_written_to_a_server_is_read_back)
 	NEEDS_LIBNBD();
 	memset(in, 0x5a, sizeof in);
 	ASSERT_ERR(build(&f, false, 0), 0);
-	EXPECT_EQ(disk_info(f.disk)->size, SIZE);
-	EXPECT_EQ(disk_info(f.disk)->logical_block, 512);
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, in, sizeof in, 512), 0);
-	ASSERT_ERR(transfer(&f, DISK_READ, 0, out, sizeof out, 512), 0);
+	EXPECT_EQ(disk_info(f.a.disk)->size, SIZE);
+	EXPECT_EQ(disk_info(f.a.disk)->logical_block, 512);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, in, sizeof in, 512), 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, out, sizeof out, 512), 0);
 	ASSERT_MEM(out, in, sizeof in);
 	ASSERT_MEM(server.data + 512, in, sizeof in);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_FLUSH }), 0);
-	ASSERT_ERR(
-		one(&f,
-		    (struct disk_request){ .op = DISK_ZERO, .offset = 512, .size = 512 }),
-		0);
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_FLUSH }), 0);
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_ZERO,
+							 .offset = 512,
+							 .size = 512 }),
+		   0);
 	ASSERT_EQ(server.data[1023], 0);
 	ASSERT_EQ(server.data[1024], 0x5a);
 	ASSERT_ERR(tear_down(&f), 0);
@@ -340,27 +304,27 @@ TEST(requests_in_many_small_pieces_reach_the_server_whole)
 		iov[i] = (struct iovec){ .iov_base = data[i], .iov_len = PIECE };
 	}
 	ASSERT_ERR(build(&f, false, 0), 0);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_WRITE,
-						  .iov = iov,
-						  .iov_count = PIECES,
-						  .size = sizeof back }),
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_WRITE,
+							 .iov = iov,
+							 .iov_count = PIECES,
+							 .size = sizeof back }),
 		   0);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_READ,
-						  .iov = &all,
-						  .iov_count = 1,
-						  .size = sizeof back }),
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_READ,
+							 .iov = &all,
+							 .iov_count = 1,
+							 .size = sizeof back }),
 		   0);
 	for (unsigned i = 0; i < PIECES; i++)
 		ASSERT_MEM(back + i * PIECE, data[i], PIECE);
 	memset(data, 0xff, sizeof data);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_READ,
-						  .iov = iov,
-						  .iov_count = PIECES,
-						  .size = sizeof back }),
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_READ,
+							 .iov = iov,
+							 .iov_count = PIECES,
+							 .size = sizeof back }),
 		   0);
 	for (unsigned i = 0; i < PIECES; i++)
 		ASSERT_MEM(back + i * PIECE, data[i], PIECE);
-	disk_count(f.disk, &counters);
+	disk_count(f.a.disk, &counters);
 	ASSERT_EQ(counters.by_server, 3);
 	ASSERT_ERR(tear_down(&f), 0);
 	ASSERT(server.largest <= 512u << 10);
@@ -383,10 +347,9 @@ TEST(three_hundred_requests_at_once_to_a_server_all_come_back)
 						    .iov_count = 1,
 						    .size = 512,
 						    .offset = i * 1024 };
-		submit(&f, &request[i]);
+		asked_submit(&f.a, &request[i]);
 	}
-	ASSERT_ERR(loop_run(f.loop), 0);
-	ASSERT_ERR(f.last, 0);
+	ASSERT_ERR(asked_wait(&f.a), 0);
 	for (unsigned i = 0; i < 300; i++)
 		ASSERT_MEM(server.data + i * 1024, data[i], 512);
 	ASSERT_ERR(tear_down(&f), 0);
@@ -400,15 +363,17 @@ TEST(durable_writes_are_flushed_where_a_server_has_no_fua)
 	NEEDS_LIBNBD();
 	server.flags = HAS_FLAGS | HAS_FLUSH;
 	ASSERT_ERR(build(&f, false, 0), 0);
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, data, sizeof data, 0), 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), 0);
 	ASSERT_EQ(server.flushes, 0);
-	ASSERT_ERR(transfer(&f, DISK_WRITE, DISK_FUA, data, sizeof data, 0), 0);
+	ASSERT_ERR(write_durably(&f, data, sizeof data), 0);
 	ASSERT_EQ(server.flushes, 1);
 	/* what it cannot do at all: zeros are written, trims forgotten */
 	memset(server.data, 1, SIZE);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_ZERO, .size = 4096 }), 0);
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_ZERO, .size = 4096 }),
+		   0);
 	ASSERT_EQ(server.data[4095], 0);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_TRIM, .size = 8192 }), 0);
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_TRIM, .size = 8192 }),
+		   0);
 	ASSERT_ERR(tear_down(&f), 0);
 	ASSERT_EQ(server.fuas + server.trims + server.zeros, 0);
 }
@@ -420,7 +385,7 @@ TEST(durable_writes_are_asked_of_a_server_that_has_fua)
 
 	NEEDS_LIBNBD();
 	ASSERT_ERR(build(&f, false, 0), 0);
-	ASSERT_ERR(transfer(&f, DISK_WRITE, DISK_FUA, data, sizeof data, 0), 0);
+	ASSERT_ERR(write_durably(&f, data, sizeof data), 0);
 	ASSERT_EQ(server.fuas, 1);
 	ASSERT_EQ(server.flushes, 0);
 	ASSERT_ERR(tear_down(&f), 0);
@@ -439,8 +404,8 @@ TEST(export_for_reading_only_is_refused_for_writing)
 	server_init();
 	server.flags |= IS_READ_ONLY;
 	ASSERT_ERR(build(&f, true, 0), 0);
-	ASSERT_ERR(transfer(&f, DISK_READ, 0, data, sizeof data, 0), 0);
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, data, sizeof data, 0), EROFS);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, sizeof data, 0), 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), EROFS);
 	ASSERT_ERR(tear_down(&f), 0);
 }
 
@@ -451,16 +416,16 @@ TEST(blocks_of_a_server_become_sectors_or_it_is_refused)
 	NEEDS_LIBNBD();
 	server.block = 4096;
 	ASSERT_ERR(build(&f, false, 0), 0);
-	ASSERT_EQ(disk_info(f.disk)->logical_block, 4096);
+	ASSERT_EQ(disk_info(f.a.disk)->logical_block, 4096);
 	/* a trim of half of each of two blocks is none; of more, the whole block in it */
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_TRIM,
-						  .offset = 2048,
-						  .size = 4096 }),
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_TRIM,
+							 .offset = 2048,
+							 .size = 4096 }),
 		   0);
 	ASSERT_EQ(server.trims, 0);
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_TRIM,
-						  .offset = 2048,
-						  .size = 8192 }),
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_TRIM,
+							 .offset = 2048,
+							 .size = 8192 }),
 		   0);
 	ASSERT_EQ(server.trims, 1);
 	ASSERT_ERR(tear_down(&f), 0);
@@ -480,7 +445,7 @@ TEST(largest_request_of_a_server_is_kept)
 	server.block = 512;
 	server.maximum = 65536;
 	ASSERT_ERR(build(&f, false, 0), 0);
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, data, sizeof data, 0), 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), 0);
 	ASSERT_ERR(tear_down(&f), 0);
 	ASSERT_EQ(server.writes, 16);
 	ASSERT_EQ(server.largest, 65536);
@@ -494,16 +459,16 @@ TEST(errors_of_a_server_keep_their_meaning)
 	NEEDS_LIBNBD();
 	ASSERT_ERR(build(&f, false, 0), 0);
 	server.error = 28; /* NBD_ENOSPC */
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, data, sizeof data, 0), ENOSPC);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), ENOSPC);
 	server.error = 5; /* NBD_EIO */
-	ASSERT_ERR(transfer(&f, DISK_READ, 0, data, sizeof data, 0), EIO);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, sizeof data, 0), EIO);
 	server.error = 0;
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, data, sizeof data, 0), 0);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), 0);
 	/* after a flush that failed nothing is believed any more */
 	server.error = 28;
-	ASSERT_ERR(one(&f, (struct disk_request){ .op = DISK_FLUSH }), EIO);
+	ASSERT_ERR(asked_do(&f.a, (struct disk_request){ .op = DISK_FLUSH }), EIO);
 	server.error = 0;
-	ASSERT_ERR(transfer(&f, DISK_WRITE, 0, data, sizeof data, 0), EIO);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_WRITE, data, sizeof data, 0), EIO);
 	ASSERT_ERR(tear_down(&f), EIO);
 }
 
@@ -521,11 +486,10 @@ TEST(server_that_goes_ends_what_is_under_way_with_an_error)
 		request[i] = (struct disk_request){
 			.op = DISK_READ, .iov = &iov, .iov_count = 1, .size = 512
 		};
-		submit(&f, &request[i]);
+		asked_submit(&f.a, &request[i]);
 	}
-	ASSERT_ERR(loop_run(f.loop), 0);
-	ASSERT_ERR(f.last, EIO);
-	ASSERT_ERR(transfer(&f, DISK_READ, 0, data, sizeof data, 0), EIO);
+	ASSERT_ERR(asked_wait(&f.a), EIO);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, sizeof data, 0), EIO);
 	ASSERT_ERR(tear_down(&f), EIO);
 }
 
@@ -542,7 +506,7 @@ TEST(server_that_says_nothing_is_given_up)
 	server_init();
 	ASSERT_ERR(build(&f, false, 1000), 0);
 	server.silent_at = server.said;
-	ASSERT_ERR(transfer(&f, DISK_READ, 0, data, sizeof data, 0), EIO);
+	ASSERT_ERR(asked_transfer(&f.a, DISK_READ, data, sizeof data, 0), EIO);
 	ASSERT_ERR(tear_down(&f), EIO);
 }
 
@@ -554,10 +518,11 @@ static void use(void)
 	int r = build(&f, false, 20);
 
 	if (r == 0) {
-		(void)transfer(&f, DISK_WRITE, DISK_FUA, data, sizeof data, 0);
-		(void)transfer(&f, DISK_READ, 0, data, sizeof data, 512);
-		(void)one(&f, (struct disk_request){ .op = DISK_ZERO, .size = 512 });
-		(void)one(&f, (struct disk_request){ .op = DISK_FLUSH });
+		(void)write_durably(&f, data, sizeof data);
+		(void)asked_transfer(&f.a, DISK_READ, data, sizeof data, 512);
+		(void)asked_do(&f.a,
+			       (struct disk_request){ .op = DISK_ZERO, .size = 512 });
+		(void)asked_do(&f.a, (struct disk_request){ .op = DISK_FLUSH });
 	}
 	(void)tear_down(&f);
 }
