@@ -78,6 +78,7 @@ enum scsi_sense_key {
 /* Additional sense: code << 8 | qualifier. */
 enum scsi_additional_sense {
 	ASC_NONE = 0x0000,
+	ASC_BECOMING_READY = 0x0401,
 	ASC_WRITE_ERROR = 0x0c00,
 	ASC_READ_ERROR = 0x1100,
 	ASC_PARAMETER_LIST_LENGTH = 0x1a00,

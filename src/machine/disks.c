@@ -17,7 +17,7 @@
 static const struct guid controller_instance =
 	GUID(0x7ab19e00, 0x5c51, 0x4d29, 0x8a, 0x01, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
 
-enum place_state { FREE, OPENING, WAITING, THERE, RESIZING, LEAVING };
+enum place_state { FREE, OPENING, WAITING, THERE, RESIZING, CHANGING, LEAVING };
 
 /* Time in which guests notice what they were told. */
 #define TICK_NS (NS_PER_SEC / 10)
@@ -39,6 +39,8 @@ struct place {
 	u32 id;
 	disks_done_fn done;
 	void *owner;
+	struct disk *medium; /* that comes in place of disk; NULL: none */
+	struct worker_image medium_image;
 	struct err err; /* of an opening that failed, until the image is closed again */
 };
 
@@ -143,6 +145,8 @@ static void tick_soon(struct disks *d)
 	loop_alarm_set(&d->tick, host_clock.monotonic_ns(&host_clock) + TICK_NS);
 }
 
+static void on_eject(void *owner, struct scsi_unit *unit);
+
 /*
  * Its disk is open, or it is an empty drive: the guest may see it. -EAGAIN, without words: not
  * yet, see storvsp_attach.
@@ -159,8 +163,11 @@ static int plug_in(struct place *p, struct err *err)
 	struct storvsp *storvsp;
 	int r = p->unit ? 0 : scsi_unit_new(&unit, &p->unit);
 
-	if (r == 0)
+	if (r == 0) {
+		p->unit->on_eject = on_eject;
+		p->unit->owner = p;
 		r = controller_for(p->disks, w->controller, &storvsp);
+	}
 	if (r == 0)
 		r = storvsp_attach(storvsp, w->lun, p->unit);
 	if (r == -EAGAIN)
@@ -400,6 +407,111 @@ static void on_resized(void *owner, int r)
 	answer(p, r, &err);
 }
 
+/* ---- media ----------------------------------------------------------------------------------- */
+
+/* The medium before is closed; whose closing failed says so, the new one is there all the same. */
+static void on_medium_closed(void *owner, int r)
+{
+	struct place *p = owner;
+	struct err err = { 0 };
+
+	p->state = THERE;
+	if (r < 0) {
+		err_set(&err, r, "what was cached is not written: %s", err_words(r));
+		wrap_place(&p->where, &err);
+	}
+	answer(p, r, &err);
+}
+
+static void on_medium_changed(void *owner)
+{
+	struct place *p = owner;
+	struct disk *old = p->disk;
+
+	p->disk = take_ptr(p->medium);
+	p->where.level_count = p->disk ? 1 : 0;
+	p->image[0] = p->medium_image;
+	if (old)
+		disk_close_start(old, on_medium_closed, p);
+	else
+		on_medium_closed(p, 0);
+}
+
+static void change_medium(struct place *p, struct disk *medium)
+{
+	p->medium = medium;
+	scsi_unit_set_medium(p->unit, medium, on_medium_changed, p);
+}
+
+static void on_medium_opened(void *owner, int r, struct disk *disk, const struct err *why)
+{
+	struct place *p = owner;
+	struct err err = *why;
+
+	if (r == 0) {
+		change_medium(p, disk);
+		return;
+	}
+	p->state = THERE;
+	wrap_place(&p->where, &err);
+	answer(p, r, &err);
+}
+
+static int start_medium(struct place *p, const struct worker_disk_order *o, int *image_fd,
+			struct err *err)
+{
+	bool comes = o->disk.level_count > 0;
+	int r = 0;
+
+	if (!p->where.dvd) {
+		r = err_set(err, -EINVAL, "only a DVD drive changes its medium");
+	} else if (p->unit->tray_locked && p->unit->disk && !o->force) {
+		err_set(err, -EBUSY, "the guest has locked the drive");
+		r = err_fix(err, "unmount the disc in the guest, or use --force");
+	}
+	if (r < 0)
+		return r;
+	p->state = CHANGING;
+	p->medium_image = o->image[0];
+	if (!comes) {
+		change_medium(p, NULL);
+		return 0;
+	}
+	p->level[0] = (struct disk_level){
+		.fd = take_fd(image_fd),
+		.name = p->medium_image.name,
+		.format = (enum disk_format)p->medium_image.format,
+		.device_block = p->medium_image.device_block,
+	};
+	p->open = (struct disk_open){ .level = p->level,
+				      .level_count = 1,
+				      .read_only = true };
+	r = disk_open_start(p->disks->pool, &p->open, on_medium_opened, p, err);
+	if (r < 0)
+		p->state = THERE;
+	return r;
+}
+
+static void on_ejected(void *owner, int r)
+{
+	struct place *p = owner;
+
+	p->state = THERE;
+	tell_quiet(p->disks);
+}
+
+/* The guest has: its medium is free again. Where a change is under way, that closes it. */
+static void on_eject(void *owner, struct scsi_unit *unit)
+{
+	struct place *p = owner;
+
+	if (p->state != THERE || !p->disk)
+		return;
+	p->state = CHANGING;
+	p->where.level_count = 0;
+	disk_close_start(take_ptr(p->disk), on_ejected, p);
+}
+
 static int new_size(const struct place *p, const struct worker_disk_order *o,
 		    u64 *ret_size, struct err *err)
 {
@@ -463,9 +575,14 @@ void disks_change(struct disks *d, const struct worker_disk_order *o, int *image
 		p->id = o->id;
 		p->done = done;
 		p->owner = owner;
-		r = o->op == WORKER_DISK_DETACH ? detach(p, &err) : resize(p, o, &err);
+		r = o->op == WORKER_DISK_MEDIUM	  ? start_medium(p, o, image_fd, &err)
+		    : o->op == WORKER_DISK_DETACH ? detach(p, &err)
+						  : resize(p, o, &err);
 	}
 	if (r < 0) {
+		for (u32 k = 0; k < o->disk.level_count; k++)
+			if (image_fd[k] >= 0)
+				close(take_fd(&image_fd[k]));
 		wrap_place(&o->disk, &err);
 		done(owner, o->id, r, p != NULL, 0, &err);
 	}
@@ -557,8 +674,8 @@ void disks_free(struct disks *d)
 
 void disks_inspect(const struct disks *d, struct inspect *out)
 {
-	static const char *const states[] = { "free",  "opening",  "waiting",
-					      "there", "resizing", "leaving" };
+	static const char *const states[] = { "free",	  "opening",  "waiting", "there",
+					      "resizing", "changing", "leaving" };
 	char name[64];
 
 	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++) {

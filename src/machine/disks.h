@@ -8,6 +8,9 @@
  *	opening --the guest still thinks of the disk before--> waiting --it noticed--> there
  *	                                                          \--it does not in ten seconds--> gone
  *
+ *	there --another medium, or none--> changing --the drive is idle, the old one closed--> there
+ *	there --the guest ejects--> changing --closed--> there, empty
+ *
  * One change of a disk at a time; a second one is refused, not queued. Nobody waits: images are
  * opened, grown and closed by threads of the pool, while the other disks serve the guest.
  *

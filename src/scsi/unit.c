@@ -147,6 +147,8 @@ void scsi_unit_execute(struct scsi_unit *unit, struct scsi_command *c)
 			memmove(unit->attention, unit->attention + 1,
 				unit->attention_count * sizeof additional);
 			scsi_fail(c, SENSE_UNIT_ATTENTION, additional);
+		} else if (flags & MEDIUM && unit->medium_done) {
+			scsi_fail(c, SENSE_NOT_READY, ASC_BECOMING_READY);
 		} else if (flags & MEDIUM && !unit->disk) {
 			scsi_fail(c, SENSE_NOT_READY, ASC_NO_MEDIUM);
 		} else {
@@ -159,6 +161,8 @@ void scsi_unit_execute(struct scsi_unit *unit, struct scsi_command *c)
 
 /* ---- ends ---- */
 
+static void change_medium_if_idle(struct scsi_unit *unit);
+
 static void end(struct scsi_command *c)
 {
 	free(c->buffer);
@@ -167,6 +171,7 @@ static void end(struct scsi_command *c)
 	if (c->unit) {
 		c->unit->in_flight--;
 		c->unit->counters.failures += c->status != SCSI_GOOD;
+		change_medium_if_idle(c->unit);
 	}
 	c->done(c);
 }
@@ -346,17 +351,28 @@ int scsi_unit_resize(struct scsi_unit *unit, u64 size, void (*done)(void *owner,
 	return 0;
 }
 
-int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk)
+static void change_medium_if_idle(struct scsi_unit *unit)
 {
-	if (!unit->dvd)
-		return -EINVAL;
-	if (unit->in_flight > 0)
-		return -EBUSY;
-	unit->disk = disk;
-	unit->media_event = disk ? 2 : 3;
-	if (disk)
+	void (*done)(void *owner) = unit->medium_done;
+
+	if (!done || unit->in_flight > 0)
+		return;
+	unit->medium_done = NULL;
+	unit->disk = unit->next_medium;
+	unit->tray_locked = false;
+	unit->media_event = unit->disk ? 2 : 3;
+	if (unit->disk)
 		scsi_unit_attention(unit, ASC_MEDIUM_CHANGED);
-	return 0;
+	done(unit->medium_owner);
+}
+
+void scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk,
+			  void (*done)(void *owner), void *owner)
+{
+	unit->next_medium = disk;
+	unit->medium_done = done;
+	unit->medium_owner = owner;
+	change_medium_if_idle(unit);
 }
 
 void scsi_unit_reset(struct scsi_unit *unit)

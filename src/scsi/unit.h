@@ -58,6 +58,10 @@ struct scsi_unit {
 	/* The guest pressed eject; NULL: it stays. */
 	void (*on_eject)(void *owner, struct scsi_unit *unit);
 	void *owner;
+	/* a change of the medium that waits for commands to end */
+	struct disk *next_medium;
+	void (*medium_done)(void *owner); /* NULL: none */
+	void *medium_owner;
 	struct scsi_unit_counters counters;
 	/* a change of size that is under way */
 	struct disk_request resize;
@@ -81,8 +85,14 @@ void scsi_unit_attention(struct scsi_unit *unit, u16 additional_sense);
  */
 int scsi_unit_resize(struct scsi_unit *unit, u64 size, void (*done)(void *owner, int r),
 		     void *owner) MUST_CHECK;
-/* Another medium or none (NULL); nothing is in flight. -EBUSY, -EINVAL (no DVD drive). */
-int scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk) MUST_CHECK;
+/*
+ * Another medium or none (NULL), as soon as nothing is in flight; what the guest asks of the medium
+ * until then it is told to ask again. The guest hears of it by unit attention and media event. done
+ * may be called from inside, the old medium is nobody's then but its opener's. A DVD drive's, and
+ * one change at a time.
+ */
+void scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk,
+			  void (*done)(void *owner), void *owner);
 /* Bus or unit reset by the guest: reservations of the old kind go, and it hears of it. */
 void scsi_unit_reset(struct scsi_unit *unit);
 

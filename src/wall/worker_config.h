@@ -71,7 +71,8 @@ struct worker_config {
  * A disk of a VM that runs: owner -> worker, with a descriptor for each image. Answered by
  * OWNER_DISK_DONE with the same id. At most WORKER_MAX_DISKS orders wait for their answers.
  */
-enum worker_disk_op { WORKER_DISK_ATTACH, WORKER_DISK_DETACH, WORKER_DISK_RESIZE };
+enum worker_disk_op { WORKER_DISK_ATTACH, WORKER_DISK_DETACH, WORKER_DISK_RESIZE,
+		      WORKER_DISK_MEDIUM };
 
 struct worker_disk_order {
 	u32 kind; /* OWNER_DISK */
@@ -80,5 +81,6 @@ struct worker_disk_order {
 	u32 grow; /* resize: size is what is added */
 	u64 size; /* resize: bytes; 0: look how large the file or device is now */
 	struct worker_disk disk; /* where; attach: all of it, with first_image 0 */
-	struct worker_image image[WORKER_MAX_IMAGES]; /* attach: level_count of them */
+	u32 force; /* medium: though the guest has locked the drive */
+	struct worker_image image[WORKER_MAX_IMAGES]; /* attach, medium: level_count of them */
 };

@@ -61,6 +61,8 @@ static void on_done(struct scsi_command *c)
 		loop_stop(s->loop);
 }
 
+static void on_medium(void *owner) {}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
@@ -70,7 +72,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if (!s.loop)
 		start(&s);
 	if (!s.bus.unit[1]->disk)
-		require(scsi_unit_set_medium(s.bus.unit[1], s.medium) == 0);
+		scsi_unit_set_medium(s.bus.unit[1], s.medium, on_medium, NULL);
 	while (size >= 20) {
 		struct iovec iov[2];
 		struct scsi_command c = {

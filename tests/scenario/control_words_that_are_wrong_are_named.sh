@@ -23,6 +23,8 @@ wrong 2 "'timeout=soon' is not" vm stop --control ctl timeout=soon
 wrong 2 "'scsi9:0' is no unit" disk detach --control ctl scsi9:0
 wrong 2 "'scsi0:64' is no unit" disk attach --control ctl a.img --lun 64
 wrong 2 "'huge' is no size" disk resize --control ctl scsi0:0 huge
+wrong 2 "too few or too many" disk insert --control ctl scsi0:0
+wrong 2 "'sr0' is no unit" disk eject --control ctl sr0
 wrong 3 "no VM listens on 'ctl'" vm inspect --control ctl
 
 start --kernel "$kernels/spin.elf" --control ctl --timeout 60
@@ -36,6 +38,7 @@ wrong 2 "neither a file nor" disk attach --control ctl /dev/null
 wrong 2 "no such format" disk attach --control ctl a.img format=qcow2
 wrong 3 "no disk at that place" disk detach --control ctl scsi0:5
 wrong 3 "no disk at that place" disk resize --control ctl scsi0:5 1G
+wrong 3 "no disk at that place" disk insert --control ctl scsi0:5 a.img
 wrong 3 "shows nothing at that path" vm inspect --control ctl worker/nothing
 echo nothing >b.vhdx
 "$tabique" disk attach --control ctl b.vhdx 2>complaints && fail "nothing is a VHDX"
@@ -46,6 +49,7 @@ wrong 4 "is in use" disk attach --control ctl a.img
 truncate -s 1M c.img
 wrong 4 "a disk at that place already" disk attach --control ctl c.img --lun 0
 wrong 2 "a disk can only grow" disk resize --control ctl scsi0:0 512K
+wrong 2 "only a DVD drive changes its medium" disk insert --control ctl scsi0:0 c.img
 # The image is ours again, with nothing lost, as soon as the disk has left.
 "$tabique" disk detach --control ctl scsi0:0 >/dev/null || fail "detach"
 "$tabique" disk info a.img >/dev/null || fail "the lock is still there"

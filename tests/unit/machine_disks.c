@@ -239,6 +239,116 @@ TEST(guest_that_does_not_ask_who_is_there_is_told_again)
 	tear_down(&f);
 }
 
+/* ---- media ---- */
+
+static struct worker_disk_order medium_of(u32 lun, u32 level_count)
+{
+	struct worker_disk_order order = attach_of(lun, DISK_ISO);
+
+	order.op = WORKER_DISK_MEDIUM;
+	order.disk.level_count = level_count;
+	return order;
+}
+
+static bool empty_drive(struct fixture *f)
+{
+	struct worker_disk_order order = order_of(WORKER_DISK_ATTACH, 3, 0);
+
+	order.disk.dvd = 1;
+	ask(f, order, -1);
+	CHECK(is_answered(f));
+	CHECK_EQ(f->r, 0);
+	CHECK_EQ(f->size, 0);
+	return true;
+}
+
+/* The answer to it, and what is in the drive then. */
+static bool change_medium(struct fixture *f, struct worker_disk_order order, int fd,
+			  int want_r, u64 want_size)
+{
+	ask(f, order, fd);
+	CHECK(mini_until(f->mini, is_answered, f));
+	CHECK_EQ(f->r, want_r);
+	CHECK(f->there);
+	CHECK_EQ(f->size, want_size);
+	return true;
+}
+
+TEST(medium_comes_is_replaced_and_taken_out)
+{
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(empty_drive(&f));
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(MIB), 0, MIB));
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(2 * MIB), 0, 2 * MIB));
+	/* One that cannot be opened leaves the one that is there. */
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), open("/", O_RDONLY | O_CLOEXEC),
+				-ENOTBLK, 2 * MIB));
+	ASSERT_OK(change_medium(&f, medium_of(3, 0), -1, 0, 0));
+	ASSERT_OK(change_medium(&f, medium_of(3, 0), -1, 0, 0));
+	tear_down(&f);
+}
+
+TEST(medium_of_a_disk_or_of_a_drive_that_is_locked_is_not_changed)
+{
+	struct worker_disk_order forced = medium_of(3, 0);
+	struct fixture f;
+	struct ministor guest;
+	const u8 lock[16] = { SCSI_PREVENT_ALLOW, [4] = 1 };
+	int fd = image(MIB);
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(attach(&f, 4, MIB));
+	ask(&f, medium_of(4, 1), fd);
+	ASSERT_ERR(f.r, EINVAL);
+	ASSERT_EQ(fcntl(fd, F_GETFD), -1);
+	ASSERT_OK(empty_drive(&f));
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(MIB), 0, MIB));
+	guest = (struct ministor){ .mini = f.mini };
+	ASSERT(ministor_start(&guest));
+	(void)ministor_command(&guest, 3, lock, 6, STORVSP_NO_DATA, 0); /* attention */
+	ASSERT_EQ(ministor_command(&guest, 3, lock, 6, STORVSP_NO_DATA, 0).srb_status,
+		  SRB_SUCCESS);
+	ask(&f, medium_of(3, 0), -1);
+	ASSERT_ERR(f.r, EBUSY);
+	forced.force = 1;
+	ASSERT_OK(change_medium(&f, forced, -1, 0, 0));
+	ASSERT(close_guest(&f));
+	tear_down(&f);
+}
+
+static bool is_empty(void *owner)
+{
+	struct fixture *f = owner;
+	char text[4096];
+	struct inspect out = { .text = text, .size = sizeof text };
+
+	disks_inspect(f->disks, &out);
+	return strstr(text, "disks.scsi1:3.state: there\ndisks.scsi1:3.image: \n") !=
+	       NULL;
+}
+
+TEST(medium_that_the_guest_ejects_is_closed_and_another_one_may_come)
+{
+	const u8 eject[16] = { SCSI_START_STOP, [4] = 2 };
+	struct ministor guest;
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(empty_drive(&f));
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(MIB), 0, MIB));
+	guest = (struct ministor){ .mini = f.mini };
+	ASSERT(ministor_start(&guest));
+	(void)ministor_command(&guest, 3, eject, 6, STORVSP_NO_DATA, 0); /* attention */
+	ASSERT_EQ(ministor_command(&guest, 3, eject, 6, STORVSP_NO_DATA, 0).srb_status,
+		  SRB_SUCCESS);
+	ASSERT(mini_until(f.mini, is_empty, &f));
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(MIB), 0, MIB));
+	ASSERT(close_guest(&f));
+	tear_down(&f);
+}
+
 TEST(image_that_is_none_leaves_nothing_behind)
 {
 	struct fixture f;

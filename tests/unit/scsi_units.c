@@ -453,12 +453,18 @@ TEST(reservations_are_registered_held_and_released)
 
 /* ---- DVD ---- */
 
+static void on_medium(void *owner)
+{
+	*(bool *)owner = true;
+}
+
 TEST(dvd_drive_is_empty_gets_a_medium_and_gives_it_back)
 {
 	STOR s = ministor_new(0);
 	struct scsi_unit *unit;
 	struct disk *medium = ministor_disk(s, 4 * MIB, true, NULL);
 	u8 *data = ministor_data(s);
+	bool changed = false;
 	const u8 ready[16] = { SCSI_TEST_UNIT_READY };
 	const u8 event[16] = { SCSI_GET_EVENT_STATUS, 1, 0, 0, 0x10, [8] = 8 };
 	const u8 eject[16] = { SCSI_START_STOP, [4] = 2 };
@@ -472,7 +478,8 @@ TEST(dvd_drive_is_empty_gets_a_medium_and_gives_it_back)
 	ASSERT(failed(ask(s, ready, 0), SENSE_NOT_READY, ASC_NO_MEDIUM));
 	ASSERT(failed(ask(s, (u8[16]){ SCSI_READ_10, [8] = 1 }, 2048), SENSE_NOT_READY,
 		      ASC_NO_MEDIUM));
-	ASSERT_EQ(scsi_unit_set_medium(unit, medium), 0);
+	scsi_unit_set_medium(unit, medium, on_medium, &changed);
+	ASSERT(changed);
 	ASSERT(good(ask(s, event, 8)));
 	ASSERT_EQ(data[4], 2);
 	ASSERT_EQ(data[5], 2);
@@ -493,6 +500,33 @@ TEST(dvd_drive_is_empty_gets_a_medium_and_gives_it_back)
 	ASSERT(!unit->disk);
 	ASSERT(failed(ask(s, ready, 0), SENSE_NOT_READY, ASC_NO_MEDIUM));
 	ASSERT_EQ(disk_close(medium), 0);
+}
+
+/* Another reader would keep it busy for ever: who asks meanwhile shall ask again. */
+TEST(medium_changes_when_the_last_read_has_ended)
+{
+	STOR s = ministor_new(0);
+	struct scsi_unit *unit;
+	struct disk *old = ministor_disk(s, 4 * MIB, true, NULL);
+	struct disk *new = ministor_disk(s, 8 * MIB, true, NULL);
+	bool changed = false;
+	const u8 ready[16] = { SCSI_TEST_UNIT_READY };
+	const struct scsi_unit_config config = { .dvd = true, .disk = old };
+
+	ASSERT_EQ(scsi_unit_new(&config, &unit), 0);
+	ASSERT_EQ(storvsp_attach(s->storvsp, 0, unit), 0);
+	ASSERT(ministor_start(s));
+	unit->in_flight++; /* one that the disk does not answer yet */
+	scsi_unit_set_medium(unit, new, on_medium, &changed);
+	ASSERT(failed(ask(s, ready, 0), SENSE_NOT_READY, ASC_BECOMING_READY));
+	ASSERT(good(ask(s, (u8[16]){ SCSI_INQUIRY, 0, 0, 0, 36 }, 36)));
+	ASSERT(!changed && unit->disk == old);
+	unit->in_flight--;
+	ASSERT(good(ask(s, (u8[16]){ SCSI_INQUIRY, 0, 0, 0, 36 }, 36)));
+	ASSERT(changed && unit->disk == new);
+	ASSERT(failed(ask(s, ready, 0), SENSE_UNIT_ATTENTION, ASC_MEDIUM_CHANGED));
+	ASSERT(good(ask(s, ready, 0)));
+	ASSERT_EQ(disk_close(old), 0);
 }
 
 /* ---- saved state ---- */

@@ -140,18 +140,58 @@ static int resize(const struct vm_words *w, struct err *err)
 	return r;
 }
 
+/* file NULL: none. */
+static int set_medium(const struct vm_words *w, const char *file, const char *what,
+		      struct err *err)
+{
+	char unit[64], path[PATH_MAX];
+	json_t *body, *disk = NULL;
+	int r = unit_path(w->word[0], unit, sizeof unit, err);
+
+	if (r == 0 && file)
+		r = whole_path(file, path, err);
+	if (r < 0)
+		return r;
+	body = json_pack("{s:s?, s:b}", "medium", file ? path : NULL, "force", w->force);
+	if (!body) {
+		err_set(err, -EINVAL, "'%s' is not UTF-8", file);
+		return err_fix(err, "rename the file");
+	}
+	r = vm_ask(w, "PATCH", unit, body, &disk, err);
+	if (r == 0)
+		tell(w, what, disk);
+	return r;
+}
+
+static int insert(const struct vm_words *w, struct err *err)
+{
+	return w->count == 2 ? set_medium(w, w->word[1], "inserted into", err)
+			     : wrong_usage(err);
+}
+
+static int eject(const struct vm_words *w, struct err *err)
+{
+	return w->count == 1 ? set_medium(w, NULL, "ejected from", err)
+			     : wrong_usage(err);
+}
+
 static const struct vm_verb verbs[] = {
 	{ "attach",
 	  attach,
 	  { "--controller", "--lun", "--read-only", "--passthrough", "format=", NULL } },
 	{ "detach", detach, { NULL } },
 	{ "resize", resize, { NULL } },
+	{ "insert", insert, { "--force", NULL } },
+	{ "eject", eject, { "--force", NULL } },
 };
 
 bool disk_live_wants(int argc, char **argv)
 {
-	if (strcmp(argv[1], "attach") == 0 || strcmp(argv[1], "detach") == 0)
-		return true;
+	static const char *const always[] = { "attach", "detach", "insert", "eject" };
+
+	for (size_t k = 0; k < ARRAY_COUNT(always); k++)
+		if (strcmp(argv[1], always[k]) == 0)
+			return true;
 	for (int k = 2; k < argc; k++)
 		if (strcmp(argv[k], "--control") == 0 ||
 		    strncmp(argv[k], "--control=", 10) == 0)

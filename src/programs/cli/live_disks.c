@@ -19,6 +19,8 @@ struct live_disk {
 	u32 id;
 	u32 op; /* enum worker_disk_op */
 	bool passthrough;
+	struct run_disk medium; /* that comes; path "": none */
+	bool force;
 	live_disks_fn done;
 	void *owner;
 };
@@ -107,6 +109,8 @@ static void start_opening(struct live_disks *d);
 /* The change is over; the place has its new state. size: where the worker said it. */
 static void succeed(struct live_disk *p, u64 size)
 {
+	if (p->op == WORKER_DISK_MEDIUM)
+		p->disk = p->medium;
 	json_t *metadata = show(p);
 
 	if (p->op != WORKER_DISK_DETACH)
@@ -114,6 +118,11 @@ static void succeed(struct live_disk *p, u64 size)
 	else
 		p->state = NONE;
 	p->done(p->owner, metadata, NULL);
+}
+
+static bool was_there(const struct live_disk *p)
+{
+	return p->op != WORKER_DISK_ATTACH;
 }
 
 static void fail(struct live_disk *p, bool there, const struct err *err)
@@ -142,7 +151,7 @@ static void ask(struct live_disks *d, struct live_disk *p,
 		return;
 	err_set(&err, -EBUSY, "the worker process takes no order: %s", err_words(r));
 	err_fix(&err, "look what it does: tabique vm inspect");
-	fail(p, p->op != WORKER_DISK_ATTACH, &err);
+	fail(p, was_there(p), &err);
 }
 
 void live_disks_hear(struct live_disks *d, const struct owner_message *m)
@@ -206,10 +215,11 @@ static void on_opened(void *owner, unsigned events)
 	if (o->r == 0 && !order)
 		o->r = err_set(&o->err, -ENOMEM, "%s", err_words(-ENOMEM));
 	if (o->r < 0) {
-		fail(p, false, &o->err);
+		fail(p, was_there(p), &o->err);
 	} else {
 		order->disk.dvd = p->disk.dvd;
 		order->disk.read_only = p->disk.read_only;
+		order->force = p->force;
 		order->disk.level_count = o->images.count;
 		memcpy(order->image, o->images.image, sizeof order->image);
 		ask(d, p, order, o->images.fd);
@@ -231,7 +241,7 @@ static void start_opening(struct live_disks *d)
 	o = calloc(1, sizeof *o);
 	r = o ? 0 : -ENOMEM;
 	if (r == 0) {
-		o->disk = p->disk;
+		o->disk = was_there(p) ? p->medium : p->disk;
 		o->passthrough = p->passthrough;
 		o->event = ipc_event_new();
 		r = o->event < 0 ? o->event : 0;
@@ -253,7 +263,7 @@ static void start_opening(struct live_disks *d)
 	if (o)
 		opening_free(o);
 	err_set(&err, r, "disk '%s': %s", p->disk.path, err_words(r));
-	fail(p, false, &err);
+	fail(p, was_there(p), &err);
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -362,6 +372,33 @@ void live_disks_resize(struct live_disks *d, u32 controller, u32 lun, u64 size, 
 	order = (struct worker_disk_order){ .size = size, .grow = grow };
 	if (p)
 		ask(d, p, &order, NULL);
+}
+
+void live_disks_set_medium(struct live_disks *d, u32 controller, u32 lun,
+			   const char *path, bool force, live_disks_fn done, void *owner)
+{
+	static struct worker_disk_order order;
+	struct live_disk *p = find(d, controller, lun);
+
+	if (p && !p->disk.dvd) {
+		refuse(done, owner, -EINVAL, "only a DVD drive changes its medium",
+		       "detach the disk, and attach another one");
+		return;
+	}
+	p = take(d, controller, lun, WORKER_DISK_MEDIUM, done, owner);
+	if (!p)
+		return;
+	p->force = force;
+	p->medium =
+		(struct run_disk){ .dvd = true, .read_only = true, .format = DISK_ISO };
+	if (path) {
+		snprintf(p->medium.path, sizeof p->medium.path, "%s", path);
+		p->state = WAITS;
+		start_opening(d);
+		return;
+	}
+	order = (struct worker_disk_order){ .force = force };
+	ask(d, p, &order, NULL);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

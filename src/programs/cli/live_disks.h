@@ -7,6 +7,7 @@
  *
  *	attach: place taken -> images opened -> worker asked -> there, or gone
  *	detach, resize: worker asked -> gone, or there
+ *	medium: image opened -> worker asked -> there
  *
  * Thread: the loop's.
  */
@@ -41,6 +42,13 @@ void live_disks_detach(struct live_disks *disks, u32 controller, u32 lun,
 /* size 0: look how large the file or device is now. */
 void live_disks_resize(struct live_disks *disks, u32 controller, u32 lun, u64 size,
 		       bool grow, live_disks_fn done, void *owner);
+
+/*
+ * Another medium for a DVD drive; path: absolute, NULL: none. force: though the guest has locked the
+ * drive. What the guest ejects itself is not told here.
+ */
+void live_disks_set_medium(struct live_disks *disks, u32 controller, u32 lun,
+			   const char *path, bool force, live_disks_fn done, void *owner);
 
 /* An OWNER_DISK_DONE has come. */
 void live_disks_hear(struct live_disks *disks, const struct owner_message *message);

@@ -330,6 +330,31 @@ static void delete_disk(struct run_control *rc, struct control_call *call,
 		live_disks_detach(rc->disks, controller, lun, on_disk, call);
 }
 
+/* {"medium": FILE or null, "force": BOOL} */
+static void change_medium(struct run_control *rc, struct control_call *call,
+			  u32 controller, u32 lun, json_t *body)
+{
+	static const struct run_disk room;
+	json_t *medium = NULL;
+	const char *path;
+	json_error_t where;
+	int force = 0;
+
+	if (json_unpack_ex(body, &where, 0, "{s:o, s?b !}", "medium", &medium, "force",
+			   &force) < 0) {
+		body_is_wrong(call, &where);
+		return;
+	}
+	path = json_string_value(medium);
+	if (!json_is_null(medium) &&
+	    (!path || path[0] != '/' || strlen(path) >= sizeof room.path))
+		refuse(call, -EINVAL, "\"medium\" is not the whole path of a file",
+		       "begin it with '/', or give null for none");
+	else
+		live_disks_set_medium(rc->disks, controller, lun, path, force, on_disk,
+				      call);
+}
+
 static void patch_disk(struct run_control *rc, struct control_call *call,
 		       const char *rest, json_t *body)
 {
@@ -339,8 +364,10 @@ static void patch_disk(struct run_control *rc, struct control_call *call,
 
 	if (!unit_of(call, rest, &controller, &lun))
 		return;
-	if (body && json_unpack_ex(body, &where, 0, "{s?I, s?I !}", "size", &size, "grow",
-				   &grow) < 0)
+	if (body && json_object_get(body, "medium"))
+		change_medium(rc, call, controller, lun, body);
+	else if (body && json_unpack_ex(body, &where, 0, "{s?I, s?I !}", "size", &size,
+					"grow", &grow) < 0)
 		body_is_wrong(call, &where);
 	else if (size < 0 || grow < 0 || (size > 0 && grow > 0))
 		refuse(call, -EINVAL, "that is no size",

@@ -115,16 +115,17 @@ static bool order_is_good(const struct worker_disk_order *o, size_t size,
 {
 	const struct worker_disk *d = &o->disk;
 
-	if (size != sizeof *o || o->op > WORKER_DISK_RESIZE ||
+	if (size != sizeof *o || o->op > WORKER_DISK_MEDIUM ||
 	    d->controller >= WORKER_MAX_CONTROLLERS || d->lun >= WORKER_MAX_LUNS ||
 	    d->level_count != fd_count || d->first_image != 0)
 		return false;
-	if (o->op != WORKER_DISK_ATTACH)
+	if (o->op == WORKER_DISK_DETACH || o->op == WORKER_DISK_RESIZE)
 		return d->level_count == 0;
 	for (u32 k = 0; k < d->level_count; k++)
 		if (!image_is_good(&o->image[k]))
 			return false;
-	return d->level_count > 0 || d->dvd;
+	return o->op == WORKER_DISK_MEDIUM ? d->level_count <= 1
+					   : d->level_count > 0 || d->dvd;
 }
 
 int owner_receive_news(int owner, union owner_news *ret_news,
