@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 int ipc_pair(int ret_fds[2])
@@ -12,6 +13,13 @@ int ipc_pair(int ret_fds[2])
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds) < 0)
 		return -errno;
 	return 0;
+}
+
+bool ipc_is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
 int ipc_send(int socket, const void *message, size_t size, const int *fds,

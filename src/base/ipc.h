@@ -13,6 +13,9 @@
 /* Two connected ends, close-on-exec, blocking. 0 or negative errno. */
 int ipc_pair(int ret_fds[2]) MUST_CHECK;
 
+/* Is this descriptor a socket? A program that another one starts with its end of a pair asks. */
+bool ipc_is_socket(int fd);
+
 /* Send one message; fds stay the caller's. 0 or negative errno (-EPIPE: the peer is gone). */
 int ipc_send(int socket, const void *message, size_t size, const int *fds,
 	     unsigned fd_count) MUST_CHECK;

@@ -228,7 +228,8 @@ void run_options_help(void)
 			       rows[k].value ? rows[k].value : "", rows[k].help);
 	puts("\nExit codes: 0 power-off, 1 failure (126 with --debug-exit), 2 usage, 3 "
 	     "not found,\n"
-	     "10 guest reset with --no-reboot, 14 triple fault, 124 timeout.");
+	     "10 guest reset with --no-reboot, 12 guest crash, 14 triple fault, 124 "
+	     "timeout.");
 }
 
 static const struct option_row *find_row(const char *word, const char **ret_value)

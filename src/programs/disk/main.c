@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/ipc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "disk/disk.h"
@@ -45,6 +46,10 @@ int main(void)
 
 	/* 1. The order. Our owner decides when we end, not who types at its terminal. */
 	log_start("tabique-disk", LOG_INFO);
+	if (!ipc_is_socket(OWNER_FD)) {
+		log_error("'tabique disk' starts this program; see 'tabique --help'");
+		return 2;
+	}
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

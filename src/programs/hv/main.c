@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/ipc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "hv/partition.h"
@@ -209,6 +210,10 @@ int main(void)
 	int r;
 
 	log_start("tabique-hv", LOG_WARN);
+	if (!ipc_is_socket(OWNER_FD)) {
+		log_error("'tabique run' starts this program; see 'tabique --help'");
+		return 2;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	r = start(&hv, &err);
 	if (r < 0) {

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "base/inspect.h"
+#include "base/ipc.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "disk/nbd_library.h"
@@ -59,6 +60,10 @@ int main(void)
 
 	/* 1. Our owner decides when we end, not who types at its terminal. */
 	log_start("tabique-worker", LOG_INFO);
+	if (!ipc_is_socket(OWNER_FD)) {
+		log_error("'tabique run' starts this program; see 'tabique --help'");
+		return 2;
+	}
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
