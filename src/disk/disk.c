@@ -30,10 +30,6 @@ struct task {
 	struct task *next;
 };
 
-struct request_list {
-	struct disk_request *first, **last;
-};
-
 struct disk_pool {
 	struct loop *loop;
 	struct loop_watch *watch;
@@ -48,7 +44,7 @@ struct disk_pool {
 
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t work;
-	struct request_list waiting, finished;
+	struct queue waiting, finished;
 	struct task *tasks;
 	pthread_cond_t task_ended;
 	unsigned entered;
@@ -82,29 +78,11 @@ struct disk {
 	} now;			    /* for disk_do_now; loop's thread */
 };
 
-static void list_init(struct request_list *list)
+static struct disk_request *take(struct queue *q)
 {
-	list->first = NULL;
-	list->last = &list->first;
-}
+	struct queue_link *link = queue_take(q);
 
-static void list_add(struct request_list *list, struct disk_request *request)
-{
-	request->next = NULL;
-	*list->last = request;
-	list->last = &request->next;
-}
-
-static struct disk_request *list_take(struct request_list *list)
-{
-	struct disk_request *request = list->first;
-
-	if (request) {
-		list->first = request->next;
-		if (!list->first)
-			list->last = &list->first;
-	}
-	return request;
+	return link ? CONTAINER_OF(link, struct disk_request, link) : NULL;
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -160,7 +138,7 @@ static void give_to_loop(struct disk_pool *pool, struct disk_request *request)
 {
 	bool first = pool->finished.first == NULL;
 
-	list_add(&pool->finished, request);
+	queue_add(&pool->finished, &request->link);
 	if (first)
 		ipc_event_ring(pool->event);
 }
@@ -169,7 +147,7 @@ static void work(struct disk_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
-		struct disk_request *request = list_take(&pool->waiting);
+		struct disk_request *request = take(&pool->waiting);
 
 		if (!request && pool->tasks) {
 			work_on_task(pool);
@@ -252,16 +230,15 @@ static void finish(struct disk_request *request)
 static void on_finished(void *owner, unsigned events)
 {
 	struct disk_pool *pool = owner;
-	struct disk_request *request, *next;
+	struct queue_link *link, *next;
 
 	ipc_event_clear(pool->event);
 	pthread_mutex_lock(&pool->lock);
-	request = pool->finished.first;
-	list_init(&pool->finished);
+	link = queue_take_all(&pool->finished);
 	pthread_mutex_unlock(&pool->lock);
-	for (; request; request = next) {
-		next = request->next;
-		finish(request);
+	for (; link; link = next) {
+		next = link->next;
+		finish(CONTAINER_OF(link, struct disk_request, link));
 	}
 }
 
@@ -330,8 +307,8 @@ int disk_pool_new(struct loop *loop, const struct disk_pool_config *config,
 	pool->loop = loop;
 	pool->enter = config->enter;
 	pool->owner = config->owner;
-	list_init(&pool->waiting);
-	list_init(&pool->finished);
+	queue_init(&pool->waiting);
+	queue_init(&pool->finished);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->task_ended, NULL);
@@ -607,7 +584,7 @@ static void count(struct disk_counters *counters, const struct disk_request *req
 static void give_to_threads(struct disk_pool *pool, struct disk_request *request)
 {
 	pthread_mutex_lock(&pool->lock);
-	list_add(&pool->waiting, request);
+	queue_add(&pool->waiting, &request->link);
 	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
 }

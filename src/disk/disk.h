@@ -29,6 +29,7 @@
 #include "base/disk_format.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/queue.h"
 #include "base/types.h"
 #include "disk/storage.h"
 
@@ -146,7 +147,7 @@ struct disk_request {
 	struct disk *disk;
 	struct storage_request straight;
 	int (*perform)(struct disk_request *request);
-	struct disk_request *next;
+	struct queue_link link;
 	int result;
 };
 void disk_submit(struct disk *disk, struct disk_request *request);

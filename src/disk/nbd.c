@@ -15,9 +15,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
 #include "disk/nbd_calls.h"
@@ -33,10 +33,6 @@
 #define NBD_USUAL_MAXIMUM (32u << 20)
 
 static const struct nbd_library *const nbd = &nbd_library;
-
-struct request_queue {
-	struct storage_request *first, **last;
-};
 
 enum order { ORDER_NONE, ORDER_CONNECT, ORDER_CLOSE };
 enum state { STATE_OPENING, STATE_READY, STATE_DEAD };
@@ -57,7 +53,7 @@ struct connection {
 	enum state state;
 	struct nbd_handle *handle;
 	struct connection *next;
-	struct request_queue waiting, ended;
+	struct queue waiting, ended;
 	unsigned under_way;
 	u64 since; /* ms: when it was heard last, or began to owe an answer */
 	bool server_read_only;
@@ -81,34 +77,16 @@ struct nbd_thread {
 	pthread_mutex_t lock; /* what follows */
 	pthread_cond_t moved; /* an order or a request that somebody waits for is over */
 	struct connection *orders;
-	struct request_queue inbox;
+	struct queue inbox;
 	bool entered, stop;
 	int enter_error;
 };
 
-static void queue_init(struct request_queue *q)
+static struct storage_request *take(struct queue *q)
 {
-	q->first = NULL;
-	q->last = &q->first;
-}
+	struct queue_link *link = queue_take(q);
 
-static void queue_add(struct request_queue *q, struct storage_request *rq)
-{
-	rq->next = NULL;
-	*q->last = rq;
-	q->last = &rq->next;
-}
-
-static struct storage_request *queue_take(struct request_queue *q)
-{
-	struct storage_request *rq = q->first;
-
-	if (rq) {
-		q->first = rq->next;
-		if (!q->first)
-			q->last = &q->first;
-	}
-	return rq;
+	return link ? CONTAINER_OF(link, struct storage_request, link) : NULL;
 }
 
 static struct connection *connection_of(struct storage *s)
@@ -118,10 +96,7 @@ static struct connection *connection_of(struct storage *s)
 
 static u64 now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000u + (u64)t.tv_nsec / 1000000u;
+	return host_clock.monotonic_ns(&host_clock) / 1000000;
 }
 
 static u64 patience_of(const struct connection *c)
@@ -177,7 +152,7 @@ static int on_piece(void *owner, int *error)
 	struct storage_request *rq = owner;
 
 	rq->result = our_error(rq, *error);
-	queue_add(&connection_of(rq->storage)->ended, rq);
+	queue_add(&connection_of(rq->storage)->ended, &rq->link);
 	return 1; /* it need not be kept */
 }
 
@@ -299,9 +274,9 @@ static void work_on_requests(struct connection *c)
 	struct storage_request *rq;
 
 	do {
-		while ((rq = queue_take(&c->ended)))
+		while ((rq = take(&c->ended)))
 			piece_ended(c, rq);
-		while (c->under_way < NBD_DEPTH && (rq = queue_take(&c->waiting)))
+		while (c->under_way < NBD_DEPTH && (rq = take(&c->waiting)))
 			begin(c, rq);
 	} while (c->ended.first);
 }
@@ -441,18 +416,20 @@ static void close_it(struct nbd_thread *t, struct connection *c)
 static bool take_orders(struct nbd_thread *t)
 {
 	struct connection *orders;
-	struct storage_request *rq, *next;
+	struct queue_link *link, *next;
 	bool stop;
 
 	pthread_mutex_lock(&t->lock);
 	orders = take_ptr(t->orders);
-	rq = t->inbox.first;
-	queue_init(&t->inbox);
+	link = queue_take_all(&t->inbox);
 	stop = t->stop;
 	pthread_mutex_unlock(&t->lock);
-	for (; rq; rq = next) {
-		next = rq->next;
-		queue_add(&connection_of(rq->storage)->waiting, rq);
+	for (; link; link = next) {
+		struct storage_request *rq =
+			CONTAINER_OF(link, struct storage_request, link);
+
+		next = link->next;
+		queue_add(&connection_of(rq->storage)->waiting, link);
 	}
 	for (struct connection *c = orders, *then; c; c = then) {
 		then = c->next_order;
@@ -645,7 +622,7 @@ static int export_start(struct storage *s, struct storage_request *rq)
 	rq->result = 0;
 	pthread_mutex_lock(&t->lock);
 	first = t->inbox.first == NULL;
-	queue_add(&t->inbox, rq);
+	queue_add(&t->inbox, &rq->link);
 	pthread_mutex_unlock(&t->lock);
 	if (first)
 		ipc_event_ring(t->event);

@@ -11,6 +11,7 @@
 
 #include <sys/uio.h>
 
+#include "base/queue.h"
 #include "base/types.h"
 
 struct storage;
@@ -43,7 +44,7 @@ struct storage_request {
 
 	/* The storage's. */
 	struct storage *storage;
-	struct storage_request *next;
+	struct queue_link link;
 	struct iov_cursor cursor;
 	u64 done, piece;
 	u8 *bounce;
