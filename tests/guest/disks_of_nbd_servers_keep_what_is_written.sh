@@ -24,15 +24,7 @@ boot_script --cpus 2 --disk "nbd+unix:///?socket=$DIR/one.sock" \
 	--disk "nbd://127.0.0.1:$port/un%20disco,ro" --disk "nbd+unix:///?socket=$DIR/three.sock" \
 	--disk d.img <<'EOF'
 set -e
-name_of() {
-	i=0
-	while [ ! -d /sys/bus/scsi/devices/0:0:0:$1/block ] && [ $i -lt 100 ]; do
-		sleep 0.1
-		i=$((i + 1))
-	done
-	ls /sys/bus/scsi/devices/0:0:0:$1/block
-}
-a=$(name_of 0) b=$(name_of 1) c=$(name_of 2) d=$(name_of 3)
+a=$(disk_of 0) b=$(disk_of 1) c=$(disk_of 2) d=$(disk_of 3)
 cat /sys/block/$a/size /sys/block/$b/size /sys/block/$a/ro /sys/block/$b/ro
 head -c 20000000 /dev/urandom >/tmp/data
 dd if=/tmp/data of=/dev/$a bs=1M conv=fsync 2>/dev/null

@@ -16,24 +16,14 @@ expect "format:  raw fixed"
 qemu-img compare -q -f raw -F vhdx a.img b.vhdx || fail "the copy differs"
 [ "$(stat -c %s b.vhdx)" -lt 12000000 ] || fail "zeros were copied"
 
-# wrong STATUS CAUSE WORD...
-wrong() {
-	want=$1 cause=$2
-	shift 2
-	status=0
-	timeout 20 "$tabique" disk "$@" >console 2>errors </dev/null || status=$?
-	expect_status "$want"
-	expect "$cause" errors
-	[ ! -s console ] || fail "words on standard output"
-}
-wrong 2 "is no address of an NBD export" info nbd:///x
-wrong 2 "is no address of an NBD export" info "nbd+unix:///x"
-wrong 2 "is no address of an NBD export" info nbd://host:port/x
-wrong 2 "is no address of an NBD export" info nbd://host/%4
-wrong 3 "its server cannot be reached: no such file" info "nbd+unix:///?socket=$DIR/none.sock"
-wrong 1 "has no export named 'other'" info "nbd+unix:///other?socket=$DIR/one.sock"
-wrong 1 "which alone can make it" create "$one" size=1G
-wrong 1 "which alone can make it" convert a.img "$one"
+wrong 2 "is no address of an NBD export" disk info nbd:///x
+wrong 2 "is no address of an NBD export" disk info "nbd+unix:///x"
+wrong 2 "is no address of an NBD export" disk info nbd://host:port/x
+wrong 2 "is no address of an NBD export" disk info nbd://host/%4
+wrong 3 "its server cannot be reached: no such file" disk info "nbd+unix:///?socket=$DIR/none.sock"
+wrong 1 "has no export named 'other'" disk info "nbd+unix:///other?socket=$DIR/one.sock"
+wrong 1 "which alone can make it" disk create "$one" size=1G
+wrong 1 "which alone can make it" disk convert a.img "$one"
 
 refuse 1 "for reading only" --kernel "$kernels/hello.elf" --disk "nbd+unix:///?socket=$DIR/two.sock"
 refuse 2 "is no address of an NBD export" --kernel "$kernels/hello.elf" --disk nbd://

@@ -108,6 +108,19 @@ child() {
 	ps -o pid=,comm= --ppid "$vm" | awk -v name="$1" '$2 == name { print $1 }' | head -n 1
 }
 
+# wrong STATUS CAUSE WORD...: `tabique WORD...` must name CAUSE and end with STATUS, soon.
+# What it wrote is in said and complaints: console and errors may be those of a VM that runs.
+wrong() {
+	want=$1
+	cause=$2
+	shift 2
+	status=0
+	timeout 20 "$tabique" "$@" >said 2>complaints </dev/null || status=$?
+	expect_status "$want"
+	expect "$cause" complaints
+	[ ! -s said ] || fail "words on standard output"
+}
+
 # refuse STATUS CAUSE OPTION...: `tabique run` must say CAUSE in one sentence, then at least one
 # "fix: ..." line, and end with STATUS at once.
 refuse() {
