@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 /* branch: "" at the root of the tree. */
+PRINTF(4, 0)
 static void append(struct inspect *out, const char *branch, const char *name,
 		   const char *fmt, va_list ap)
 {
