@@ -19,7 +19,7 @@ enum {
 /* Larger kernels are not offered a second time: only small test kernels look. */
 #define KERNEL_COPY_MAX (2u << 20)
 
-int fw_cfg_add_item(struct fw_cfg_builder *b, u16 key, const void *bytes, u32 size,
+static int add_item(struct fw_cfg_builder *b, u16 key, const void *bytes, u32 size,
 		    struct err *err)
 {
 	if (size > b->rom_size - b->used)
@@ -40,7 +40,7 @@ static int add_kernel(struct fw_cfg_builder *b, const struct boot_image *kernel,
 	if (kernel->size > KERNEL_COPY_MAX ||
 	    kernel->size + sizeof size > b->rom_size - b->used)
 		return 0;
-	r = fw_cfg_add_item(b, KEY_KERNEL_SIZE, &size, sizeof size, err);
+	r = add_item(b, KEY_KERNEL_SIZE, &size, sizeof size, err);
 	if (r < 0)
 		return r;
 	/* Straight to its place: no copy in between. */
@@ -58,14 +58,14 @@ int fw_cfg_add_machine(struct fw_cfg_builder *b, u64 ram_size, u32 vp_count,
 	const le32 features = le32_of(1);
 	const le64 ram = le64_of(ram_size);
 	const le16 cpus = le16_of((u16)vp_count);
-	int r = fw_cfg_add_item(b, KEY_FEATURES, &features, sizeof features, err);
+	int r = add_item(b, KEY_FEATURES, &features, sizeof features, err);
 
 	if (r == 0)
-		r = fw_cfg_add_item(b, KEY_RAM_SIZE, &ram, sizeof ram, err);
+		r = add_item(b, KEY_RAM_SIZE, &ram, sizeof ram, err);
 	if (r == 0)
-		r = fw_cfg_add_item(b, KEY_CPU_COUNT, &cpus, sizeof cpus, err);
+		r = add_item(b, KEY_CPU_COUNT, &cpus, sizeof cpus, err);
 	if (r == 0)
-		r = fw_cfg_add_item(b, KEY_MAX_CPUS, &cpus, sizeof cpus, err);
+		r = add_item(b, KEY_MAX_CPUS, &cpus, sizeof cpus, err);
 	if (r == 0)
 		r = add_kernel(b, kernel, err);
 	return r;

@@ -19,9 +19,6 @@ struct fw_cfg_builder {
 	struct worker_end *end;
 };
 
-int fw_cfg_add_item(struct fw_cfg_builder *b, u16 key, const void *bytes, u32 size,
-		    struct err *err) MUST_CHECK;
-
 /* Features, memory size, processors, and the kernel's size and bytes where they fit. */
 int fw_cfg_add_machine(struct fw_cfg_builder *b, u64 ram_size, u32 vp_count,
 		       const struct boot_image *kernel, struct err *err) MUST_CHECK;

@@ -47,8 +47,6 @@ int vhd_read_parent(struct image *im, struct disk_parent *ret_parent, struct err
 
 extern const struct image_ops vhd_fixed_ops, vhd_block_ops;
 
-/* The geometry that the specification computes for a size. */
-void vhd_set_geometry(struct vhd_footer *footer, u64 size);
 void vhd_seal_footer(struct vhd_footer *footer);
 void vhd_seal_header(struct vhd_header *header);
 /* Put the footer where it belongs and let the file end behind it. Lock held. */

@@ -13,7 +13,8 @@
 
 typedef unsigned long long ull;
 
-void vhd_set_geometry(struct vhd_footer *footer, u64 size)
+/* The geometry that the specification computes for a size. */
+static void set_geometry(struct vhd_footer *footer, u64 size)
 {
 	u64 sectors = min_u64(size / VHD_SECTOR, 65535ull * 16 * 255);
 	u64 tracks;
@@ -64,7 +65,7 @@ static void make_footer(struct vhd_footer *f, enum vhd_type type, u64 size)
 		.type = be32_of(type),
 	};
 	memcpy(f->cookie, VHD_COOKIE, sizeof f->cookie);
-	vhd_set_geometry(f, size);
+	set_geometry(f, size);
 	image_new_id(f->id);
 	vhd_seal_footer(f);
 }
@@ -310,7 +311,7 @@ int vhd_resize(struct image *im, u64 size, struct err *err)
 	if (r < 0)
 		return r;
 	footer.size = be64_of(size);
-	vhd_set_geometry(&footer, size);
+	set_geometry(&footer, size);
 	vhd_seal_footer(&footer);
 	r = im->fixed ? grow_fixed(v, &footer, size) : grow_blocks(v, &footer, size);
 	if (r < 0)

@@ -42,7 +42,8 @@ static int load(struct direct *m, struct err *err);
 static int map_ram(struct direct *m, struct err *err);
 static int set_processors(struct direct *m, struct err *err);
 
-int direct_connect(struct direct *m, struct err *err)
+/* What hv is told of the machine; neither RAM nor a processor is touched. */
+static int connect_parts(struct direct *m, struct err *err)
 {
 	const struct worker_config *config = m->parts.config;
 	struct worker_end *end = m->parts.end;
@@ -72,7 +73,7 @@ int direct_connect(struct direct *m, struct err *err)
 
 int direct_power_on(struct direct *m, struct err *err)
 {
-	int r = direct_connect(m, err);
+	int r = connect_parts(m, err);
 
 	if (r == 0)
 		r = set_processors(m, err);
@@ -186,7 +187,7 @@ int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct
 	int r = synthetic_open(m->synthetic, err);
 
 	if (r == 0)
-		r = direct_connect(m, err);
+		r = connect_parts(m, err);
 	if (r == 0)
 		r = machine_blocks_give(m->parts.end, blocks, err);
 	return r < 0 ? r

@@ -49,8 +49,6 @@ void direct_free(struct direct *machine);
 int direct_start(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_load(struct direct *machine, struct err *err) MUST_CHECK;
 int direct_power_on(struct direct *machine, struct err *err) MUST_CHECK;
-/* What hv is told of the machine; neither RAM nor a processor is touched. */
-int direct_connect(struct direct *machine, struct err *err) MUST_CHECK;
 /*
  * done is called, perhaps from inside, when the guest runs anew; r < 0: it does not, and err says
  * why. What is asked meanwhile is the same reset.
