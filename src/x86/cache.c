@@ -37,7 +37,7 @@ struct x86_cache {
 		__attribute__((aligned(64)));
 };
 
-static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable);
+static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_kept);
 static bool decode(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
 		   struct x86_block *b, unsigned max);
 static bool decode_crossing(struct x86_cpu *c, const struct x86_fetch *f, u64 linear,
@@ -137,45 +137,45 @@ void x86_cache_free(struct x86_cpu *c)
 	c->cache = NULL;
 }
 
-struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable)
+struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_kept)
 {
-	struct x86_block *b = find(c, c->mode, ret_linkable);
+	struct x86_block *b = find(c, c->mode, ret_kept);
 	u32 limit = c->s.seg[SEG_CS].limit;
 
 	if (c->mode & X86_MODE_LONG || LIKELY(c->rip + b->bytes - 1 <= limit))
 		return b;
 	/* The segment ends within the block: one by one, up to the one that does not fit. */
-	b = find(c, c->mode | X86_MODE_STEP, ret_linkable);
-	*ret_linkable = false;
+	b = find(c, c->mode | X86_MODE_STEP, ret_kept);
+	*ret_kept = false;
 	if (c->rip + b->bytes - 1 > limit)
 		x86_raise_code(c, NULL, X86_GP, 0);
 	return b;
 }
 
-static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable)
+static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_kept)
 {
 	struct x86_cache *k = c->cache;
 	struct x86_fetch f;
 	u64 linear = x86_fetch_linear(c, c->rip);
 
 	x86_fetch(c, linear, &f);
-	*ret_linkable = false;
+	*ret_kept = false;
 	if (f.cacheable) {
 		unsigned h = hash_of(f.gpa, mode);
 
 		for (struct x86_block *b = k->hash[h]; b; b = b->next_hash) {
 			if (b->gpa != f.gpa || b->mode != mode)
 				continue;
-			if (b->ram_page2 == X86_NO_RAM_PAGE) {
-				*ret_linkable = true;
+			*ret_kept = true;
+			if (b->ram_page2 == X86_NO_RAM_PAGE)
 				return b;
-			}
 			/* The second page may be another one in this address space. */
 			struct x86_fetch f2;
 
 			x86_fetch(c, x86_fetch_next(c, linear), &f2);
 			if (f2.cacheable && f2.ram_page == b->ram_page2)
 				return b;
+			*ret_kept = false;
 		}
 	}
 
@@ -214,7 +214,7 @@ static struct x86_block *find(struct x86_cpu *c, u32 mode, bool *ret_linkable)
 	k->used += sizeof(*b) + (b->count + 1u) * sizeof(struct x86_insn);
 	k->used = (k->used + 63) & ~(size_t)63;
 	insert(k, b);
-	*ret_linkable = b->ram_page2 == X86_NO_RAM_PAGE;
+	*ret_kept = true;
 	return b;
 }
 

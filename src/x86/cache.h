@@ -73,10 +73,10 @@ void x86_cache_free(struct x86_cpu *c);
 
 /*
  * The block at c->rip in the present mode, decoded if need be. Raises (i = NULL) what fetching
- * raises. Only between blocks: may flush the cache. *ret_linkable: branches may jump to it without
- * asking again (it does not cross a page, and is tracked).
+ * raises. Only between blocks: may flush the cache. *ret_kept: it is tracked, and holds for this RIP as
+ * long as the translations of its pages do: the jump cache may have it.
  */
-struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_linkable);
+struct x86_block *x86_block_find(struct x86_cpu *c, bool *ret_kept);
 
 /* A block that is decoded already, tracked, and lies in one page; else NULL. */
 struct x86_block *x86_block_lookup(struct x86_cpu *c, gpa_t gpa, u32 mode);

@@ -20,7 +20,7 @@
  *	above 4 GiB (cpu.h, x86_decode_flat).
  *
  * The jump cache (RIP -> block) is valid for a key of mode, number and a generation; INVLPG of a page
- * that code was fetched from starts a new generation.
+ * that code was fetched from starts a new generation, for RIPs with bit 63 or for those without.
  */
 #include "x86/mmu.h"
 
@@ -31,8 +31,8 @@
 
 #define SPACE_MAX 1023
 #define PHYS_COUNT 512
-#define FETCH_COUNT 256
-#define EXEC_BITS 4096
+#define FETCH_COUNT 1024
+#define EXEC_BITS 8192
 #define LARGE_2M_BITS 4096
 #define LARGE_1G_BITS 1024
 
@@ -69,8 +69,8 @@
 struct x86_mmu {
 	u32 space; /* number now in force */
 	u32 next_space;
-	u32 generation;			   /* of the jump cache */
-	bool shared;			   /* the supervisor's number is KERNEL_SPACE */
+	u32 generation[2]; /* of the jump cache; RIPs with bit 63 in [1] */
+	bool shared;	   /* the supervisor's number is KERNEL_SPACE */
 	u64 local[2 * X86_TLB_COUNT / 64]; /* entries of KERNEL_SPACE that are not global */
 	u64 code_base;			   /* of CS: what its RIPs are offsets from */
 	u64 pdpte[4];
@@ -87,7 +87,8 @@ struct x86_mmu {
 		u64 tag;
 		struct x86_fetch fetch;
 	} fetch[FETCH_COUNT];
-	u64 exec[EXEC_BITS / 64]; /* pages that the jump cache may hold, hashed */
+	u64 exec[2][EXEC_BITS /
+		    64]; /* pages that the jump cache may hold, hashed; by bit 63 */
 	/* Where fragments of large pages are, hashed: regions of 2 MiB; regions of 1 GiB. */
 	u64 large[LARGE_2M_BITS / 64];
 	u64 huge[LARGE_1G_BITS / 64];
@@ -193,6 +194,16 @@ static bool code_is_shared(const struct x86_cpu *c)
 	return c->mmu->shared && c->mode & X86_MODE_LONG && c->cpl != 3;
 }
 
+/* Nothing in the jump cache holds any more whose RIP has this bit 63. The caller sets the keys. */
+static void new_generation(struct x86_cpu *c, unsigned half)
+{
+	struct x86_mmu *m = c->mmu;
+
+	memset(m->exec[half], 0, sizeof(m->exec[half]));
+	if (++m->generation[half] == 0) /* wrapped: entries of 2^32 ago would hit */
+		memset(c->jump, 0, sizeof(c->jump));
+}
+
 static void jump_keys_changed(struct x86_cpu *c)
 {
 	struct x86_mmu *m = c->mmu;
@@ -200,18 +211,18 @@ static void jump_keys_changed(struct x86_cpu *c)
 	/* Entries are by RIP: another base of CS, other code. */
 	if (c->seg_base[SEG_CS] != m->code_base) {
 		m->code_base = c->seg_base[SEG_CS];
-		if (++m->generation == 0)
-			memset(c->jump, 0, sizeof(c->jump));
+		new_generation(c, 0);
+		new_generation(c, 1);
 	}
 	/* Single steps go through the run loop: no entry has this key. */
 	if (c->mode & X86_MODE_STEP) {
 		c->jump_keys[0] = c->jump_keys[1] = ~0ull;
 		return;
 	}
-	const u64 key = (u64)m->generation << 32 | c->mode;
+	const u32 supervisor = code_is_shared(c) ? KERNEL_SPACE : m->space;
 
-	c->jump_keys[0] = key | m->space << 16;
-	c->jump_keys[1] = key | (code_is_shared(c) ? KERNEL_SPACE : m->space) << 16;
+	c->jump_keys[0] = (u64)m->generation[0] << 32 | m->space << 16 | c->mode;
+	c->jump_keys[1] = (u64)m->generation[1] << 32 | supervisor << 16 | c->mode;
 }
 
 unsigned x86_access_now(const struct x86_cpu *c, u64 *ret_key)
@@ -311,15 +322,14 @@ static void forget_translations(struct x86_cpu *c)
 		m->fetch[n].tag = X86_TAG_NONE;
 	for (unsigned n = 0; n < ARRAY_COUNT(m->pcid); n++)
 		m->pcid[n].space = m->pcid[n].compat = 0;
-	memset(m->exec, 0, sizeof(m->exec));
 	memset(m->large, 0, sizeof(m->large));
 	memset(m->huge, 0, sizeof(m->huge));
 	memset(m->local, 0, sizeof(m->local));
 	m->space = KERNEL_SPACE + 1;
 	m->next_space = m->space + 1;
 	m->shared = c->s.cr4 & CR4_PGE;
-	if (++m->generation == 0) /* wrapped: entries of 2^32 flushes ago would hit */
-		memset(c->jump, 0, sizeof(c->jump));
+	new_generation(c, 0);
+	new_generation(c, 1);
 }
 
 static void keys_changed(struct x86_cpu *c)
@@ -441,10 +451,8 @@ void x86_tlb_flush_page(struct x86_cpu *c, gva_t a)
 		if (*tag >> 12 >= first && *tag >> 12 <= last)
 			*tag = X86_TAG_NONE;
 	}
-	if (count > 1 || bit_of(m->exec, exec_bit(first))) {
-		memset(m->exec, 0, sizeof(m->exec));
-		if (++m->generation == 0)
-			memset(c->jump, 0, sizeof(c->jump));
+	if (count > 1 || bit_of(m->exec[a >> 63], exec_bit(first))) {
+		new_generation(c, a >> 63);
 		jump_keys_changed(c);
 	}
 }
@@ -623,7 +631,7 @@ void x86_fetch(struct x86_cpu *c, u64 linear, struct x86_fetch *ret_fetch)
 
 void x86_fetch_remembered(struct x86_cpu *c, u64 linear)
 {
-	bit_set(c->mmu->exec, exec_bit(linear >> 12));
+	bit_set(c->mmu->exec[linear >> 63], exec_bit(linear >> 12));
 }
 
 static void walk_or_raise(struct x86_cpu *c, const struct x86_insn *i, gva_t a,

@@ -169,18 +169,39 @@ static void resume_event(struct x86_cpu *c)
 /* Is there an address behind the first one of the block at c->rip? May raise. */
 static bool is_within_block(struct x86_cpu *c, u64 rip)
 {
-	bool linkable;
+	bool kept;
 
 	if (rip == c->rip || c->mode & X86_MODE_STEP) /* a block is one instruction */
 		return false;
-	return rip - c->rip < x86_block_find(c, &linkable)->bytes;
+	return rip - c->rip < x86_block_find(c, &kept)->bytes;
+}
+
+/* The jump cache has b, at c->rip. */
+static void remember_pages(struct x86_cpu *c, const struct x86_block *b)
+{
+	const u64 linear = x86_fetch_linear(c, c->rip);
+
+	x86_fetch_remembered(c, linear);
+	if (b->ram_page2 != X86_NO_RAM_PAGE)
+		x86_fetch_remembered(c, x86_fetch_next(c, linear));
+}
+
+/*
+ * The branch that led here goes to b by itself from now on. Not if b crosses: it depends on where a second
+ * page is mapped.
+ */
+static void link_to(struct x86_cpu *c, struct x86_block *b)
+{
+	if (c->link && b->ram_page2 == X86_NO_RAM_PAGE)
+		*c->link = (u64)b;
+	c->link = NULL;
 }
 
 /* The block at c->rip, and all that it goes on to by itself; alone: its first instruction. */
 static void run_block(struct x86_cpu *c, bool alone)
 {
 	u64 rip = c->rip;
-	struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
+	struct x86_jump_entry *e = x86_jump_at(c, rip);
 	struct x86_block *b = e->block;
 	bool step = c->mode & X86_MODE_STEP;
 
@@ -200,25 +221,24 @@ static void run_block(struct x86_cpu *c, bool alone)
 	}
 	if (e->rip != rip || e->key != x86_jump_key(c, rip) || !b || b->dead || step ||
 	    alone) {
-		bool linkable;
+		bool kept;
 
-		b = x86_block_find(c, &linkable);
-		if (linkable && !step && !alone) {
+		b = x86_block_find(c, &kept);
+		if (kept && !step && !alone) {
+			if (e->rip != rip)
+				c->jump[(unsigned)(e - c->jump) ^ 1] = *e;
 			*e = (struct x86_jump_entry){
 				.rip = rip,
 				.key = x86_jump_key(c, rip),
 				.block = b,
 				.code = c->jit.no_code,
 			};
-			x86_fetch_remembered(c, x86_fetch_linear(c, rip));
+			remember_pages(c, b);
 		} else {
 			c->link = NULL;
 		}
 	}
-	if (c->link) {
-		*c->link = (u64)b;
-		c->link = NULL;
-	}
+	link_to(c, b);
 	if (UNLIKELY(c->interrupt_shadow)) {
 		/* A translation may come back here before its first instruction. */
 		c->jit.skip = b->region || b->heat == 1;
@@ -267,14 +287,11 @@ void x86_jump_unlinked(struct x86_cpu *c, const struct x86_insn *i)
 	else
 		c->link = NULL;
 
-	const struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
+	const struct x86_jump_entry *e = x86_jump_at(c, rip);
 
 	if (LIKELY(e->rip == rip && e->key == x86_jump_key(c, rip) &&
 		   !atomic_load_explicit(&c->attention, memory_order_relaxed))) {
-		if (c->link) {
-			*c->link = (u64)e->block;
-			c->link = NULL;
-		}
+		link_to(c, e->block);
 		const struct x86_insn *to = x86_enter(c, e->block, rip);
 
 		X86_RUN(c, to);

@@ -58,7 +58,7 @@ struct cold {
 	s8 sticky;	/* FILL */
 	u8 place;	/* FILL, and the RECORD behind it: jit_site */
 	u8 which;	/* FILL, SMALL: the access of the instruction */
-	u32 back;	/* FILL, SMALL: where it goes on */
+	u32 back;	/* FILL, SMALL, LOOKUP: where it goes on */
 };
 
 struct gen {

@@ -709,7 +709,7 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 	struct x86_jit *j = c->jit.own;
 	struct jit_region *r = &j->regions[c->block->region];
 	const u64 rip = c->r[R_BLOCK];
-	struct x86_jump_entry *e = &c->jump[x86_jump_index(rip)];
+	struct x86_jump_entry *e = x86_jump_at(c, rip);
 
 	if (c->jit.link)
 		link_jump(c, r);

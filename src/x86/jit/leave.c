@@ -42,27 +42,44 @@ void gen_exit_direct(struct gen *g, s32 rip)
 	gen_leave_by(g, &site, true, g->flags);
 }
 
+static struct jit_mem jump_field(const struct gen *g, size_t member)
+{
+	return (struct jit_mem){ .base = (u8)g->t1,
+				 .index = JIT_NONE,
+				 .gs = true,
+				 .disp = (s32)(offsetof(struct x86_cpu, jump) + member) };
+}
+
+/* Has the entry at T1 the RIP in T0? */
+static void compare_rip(struct gen *g)
+{
+	const struct jit_mem rip = jump_field(g, offsetof(struct x86_jump_entry, rip));
+
+	jit_op_mem(&g->k, 0x3b, true, g->t0, &rip);
+}
+
 /* To the RIP in T0: through the table of jumps. The flags go through the slot. */
 void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
 {
 	struct jit_code *k = &g->k;
-	const size_t jump = offsetof(struct x86_cpu, jump);
-	struct jit_mem target = JIT_FIELD(jit.target), m;
-	struct jit_mem entry = { .base = (u8)g->t1, .index = JIT_NONE, .gs = true };
-	u32 miss[2];
+	const struct jit_mem target = JIT_FIELD(jit.target);
+	const struct jit_mem key = jump_field(g, offsetof(struct x86_jump_entry, key));
+	const struct jit_mem code = jump_field(g, offsetof(struct x86_jump_entry, code));
+	struct jit_mem m;
+	u32 miss[2], back;
 
 	gen_flags_save(g);
 	g->flags &= ~IN_HOST;
 	jit_store(k, &target, g->t0);
 	/* T1 = x86_jump_index(T0) * 32 */
-	jit_op_reg(k, 0x8b, true, g->t1, g->t0);
-	jit_shift(k, 5, true, g->t1, 11);
-	jit_op_reg(k, 0x33, false, g->t1, g->t0);
-	jit_alu_imm(k, 4, false, g->t1, X86_JUMP_COUNT - 1);
-	jit_shift(k, 4, false, g->t1, 5);
-	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, rip));
-	jit_op_mem(k, 0x3b, true, g->t0, &entry);
+	_Static_assert(sizeof(struct x86_jump_entry) == 32, "the shift below");
+	jit_op_reg(k, 0x69, false, g->t1, g->t0);
+	jit_u32(k, X86_JUMP_HASH);
+	jit_shift(k, 5, false, g->t1, 32 - X86_JUMP_BITS - 5);
+	jit_alu_imm(k, 4, false, g->t1, (X86_JUMP_COUNT - 1) << 5);
+	compare_rip(g);
 	miss[0] = jit_jump_forward(k, 5);
+	back = jit_offset(k);
 	/* T0 = start of the page: RIP without its last bits */
 	jit_alu_imm(k, 4, true, g->t0, -4096);
 	m = JIT_FIELD(jit.rip_page);
@@ -75,15 +92,13 @@ void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
 		m.scale = 3;
 	}
 	jit_load(k, g->t0, &m);
-	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, key));
-	jit_op_mem(k, 0x3b, true, g->t0, &entry);
+	jit_op_mem(k, 0x3b, true, g->t0, &key);
 	miss[1] = jit_jump_forward(k, 5);
-	entry.disp = (s32)(jump + offsetof(struct x86_jump_entry, code));
 	if (gen_pair_is_usual(g)) {
-		jit_jump_mem(k, &entry);
+		jit_jump_mem(k, &code);
 	} else {
 		m = JIT_FIELD(jit.ret);
-		jit_load(k, g->t1, &entry);
+		jit_load(k, g->t1, &code);
 		jit_store(k, &m, g->t1);
 		gen_swap_pair(g, false);
 		jit_jump_mem(k, &m);
@@ -92,7 +107,16 @@ void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
 		struct cold *cold = gen_cold_new(g, miss[x], JIT_SITE_LOOKUP, n);
 
 		cold->disp = popped;
+		cold->back = x == 0 ? back : 0;
 	}
+}
+
+/* Perhaps the other entry of the set has the RIP in T0. */
+static void look_at_next(struct gen *g, u32 back)
+{
+	jit_alu_imm(&g->k, 6, false, g->t1, sizeof(struct x86_jump_entry));
+	compare_rip(g);
+	jit_jump(&g->k, 4, g->k.origin + back);
 }
 
 static void look_in_large(struct gen *g, const struct cold *cold, struct jit_site *site)
@@ -136,6 +160,8 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		gen_exit_direct(g, cold->rip);
 		return;
 	case JIT_SITE_LOOKUP:
+		if (cold->back)
+			look_at_next(g, cold->back);
 		site.stack = cold->disp;
 		break;
 	case JIT_SITE_WRITTEN:
