@@ -11,6 +11,8 @@
 #include "emit.h"
 
 struct fragment fragment[FRAGMENTS];
+struct repeated repeated[REPEATED];
+unsigned repeated_count;
 
 unsigned bits;
 static u8 *at, *limit;
@@ -213,19 +215,32 @@ static void divide(void)
 	settle_flags();
 }
 
+/* What begins at `start` repeats and stores. */
+static void note_repeated(const u8 *start)
+{
+	struct repeated *r = &repeated[repeated_count];
+
+	if (repeated_count == REPEATED)
+		return;
+	r->offset = (u64)(start - (u8 *)ARENA);
+	r->size = (u32)(at - start);
+	repeated_count++;
+}
+
 static void string(void)
 {
 	static const u8 ops[] = { 0xa4, 0xa5, 0xa6, 0xa7, 0xaa,
 				  0xab, 0xac, 0xad, 0xae, 0xaf };
 
 	unsigned repeat = one_in(4) ? 0 : 0xf2 | below(2), op;
-
+	const u8 *start;
 	u32 count = below(24);
 
 	set_register(CX, count || bits != 64 || !(avoid & AVOID_SHORT_REP) ? count : 1);
 	if (one_in(3))
 		byte(0xfc | below(2)); /* cld, std */
 	op = PICK(ops);
+	start = at;
 	if ((op & 0xfe) == 0xa6 && (avoid & AVOID_CMPS_ORDER)) {
 		if (bits == 64)
 			byte(0x48);
@@ -248,6 +263,8 @@ static void string(void)
 	if (bits == 64 && one_in(3))
 		byte(0x48);
 	byte(op);
+	if (repeat && ((op | 1) == 0xa5 || (op | 1) == 0xab))
+		note_repeated(start);
 }
 
 static void stack(void)
@@ -764,6 +781,8 @@ static void tables(void)
 
 static void ports(void)
 {
+	const u8 *start;
+
 	set_register(DX, 0x80 + below(0x20)); /* 0x92 and 0x8f below are left alone */
 	switch (below(5)) {
 	case 0:
@@ -781,9 +800,12 @@ static void ports(void)
 	case 3:
 		set_register(DX, 0x1234);
 		set_register(CX, below(12));
+		start = at;
 		if (one_in(2))
 			byte(0xf3);
 		byte(0x6c | below(2));
+		if (*start == 0xf3)
+			note_repeated(start);
 		break;
 	default:
 		set_register(DX, 0xed);
@@ -811,6 +833,7 @@ static void privileged(void)
 static void instruction(void)
 {
 	u8 *start = at;
+	unsigned noted = repeated_count;
 
 	wrapped = one_in(20) && kind != KIND_FLAT; /* low memory is the firmware's */
 	if (wrapped)
@@ -868,8 +891,10 @@ static void instruction(void)
 		privileged();
 	}
 	wrapped = false;
-	if (at >= limit)
+	if (at >= limit) {
 		at = start;
+		repeated_count = noted;
+	}
 }
 
 static void fill(unsigned n)
@@ -917,6 +942,7 @@ static void fill(unsigned n)
 
 void fill_fragments(void)
 {
+	repeated_count = 0;
 	for (unsigned n = FRAGMENTS; n-- > 0;)
 		fill(n);
 }

@@ -68,6 +68,20 @@ bool strayed(void)
 	return page != P_CODE && page != P_KCODE;
 }
 
+bool overwrote_itself(const u8 *before)
+{
+	if (!(avoid & AVOID_OWN_BYTES))
+		return false;
+	for (unsigned n = 0; n < repeated_count; n++) {
+		u64 first = repeated[n].offset;
+
+		for (u64 i = first; i < first + repeated[n].size; i++)
+			if (((const u8 *)ARENA)[i] != before[i])
+				return true;
+	}
+	return false;
+}
+
 static bool is_masked(const u8 *code)
 {
 	return code[0] == 0xc4 && (code[1] & 0x1f) == 2 && (code[3] & 0xfc) == 0x2c;

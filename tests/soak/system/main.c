@@ -279,6 +279,8 @@ static void copy_pages(u8 *to, const u8 *from)
 
 static void one(u64 seed, u64 number)
 {
+	bool left_open;
+
 	state = seed * 0xd1342543de82ef95 + number * 0x2545f4914f6cdd1d;
 	random64();
 	make_world();
@@ -298,13 +300,14 @@ static void one(u64 seed, u64 number)
 	}
 	run_case();
 	forgive();
+	left_open = strayed() || overwrote_itself(before);
 	hash = 0;
 	faulted_in_paging = s_cr2 != 0 || (s_vector & 0xff) == 14;
-	if (!strayed())
+	if (!left_open)
 		note_result();
 	print_number(kind, 1);
 	print(" ");
-	print_number(strayed() ? 0xff : s_vector & 0xff, 2);
+	print_number(left_open ? 0xff : s_vector & 0xff, 2);
 	print(" ");
 	print_number(hash, 16);
 	print("\n");
