@@ -288,6 +288,10 @@ bool x86_deliver_fault(struct x86_cpu *c)
 	}
 	c->s.activity = VP_RUNNING;
 	c->rip = c->fault.rip;
+	/* What the instruction, or the event's delivery, had touched before it faulted is no matter: it
+	 * will be touched again. Not so what MOV SS had. */
+	if (!(c->interrupt_shadow & VP_SHADOW_MOV_SS))
+		c->dr6_pending = 0;
 	c->event = (struct x86_event){
 		.valid = true,
 		.external = true,

@@ -74,21 +74,24 @@ X86_HANDLER(salc)
 	NEXT(c, i);
 }
 
-/* ---- BOUND: two signed numbers in memory ----------------------------------------------------- */
+/*
+ * ---- BOUND: two signed numbers in memory --------------------------------------------------------
+ * Two operands: the second's address wraps by itself (measured on Zen 4).
+ */
 
 X86_HANDLER(bound)
 {
 	const unsigned size = i->extra;
-	const gva_t a = x86_ea(c, i, 2 * size, false);
+	const gva_t a = x86_ea(c, i, size, false);
 	s32 low, high, index;
 
 	if (size == 2) {
 		low = (s16)x86_load16(c, i, a);
-		high = (s16)x86_load16(c, i, a + 2);
+		high = (s16)x86_load16(c, i, x86_ea_beside(c, i, 2, 2, false));
 		index = (s16)c->r[i->reg];
 	} else {
 		low = (s32)x86_load32(c, i, a);
-		high = (s32)x86_load32(c, i, a + 4);
+		high = (s32)x86_load32(c, i, x86_ea_beside(c, i, 4, 4, false));
 		index = (s32)c->r[i->reg];
 	}
 	if (index < low || index > high)

@@ -207,12 +207,13 @@ static X86_HANDLER(write_base)
 
 /* ---- translations and caches ----------------------------------------------------------------- */
 
+/* No fault but that of privilege: neither limit nor rights are asked for (SDM volume 2, INVLPG). */
 static X86_HANDLER(invlpg)
 {
 	gva_t a;
 
 	x86_need_cpl0(c, i);
-	a = x86_ea(c, i, 1, false);
+	a = x86_ea_offset(c, i) + c->seg_base[i->seg];
 	if (!(c->mode & X86_MODE_LONG))
 		a = (u32)a;
 	x86_tlb_flush_page(c, a);

@@ -5,12 +5,15 @@
  *
  * Specification: Intel SDM volume 2, VMASKMOV, VPMASKMOV, MASKMOVDQU, VPGATHER; a gather that
  * faults keeps what it has gathered and has cleared those elements' masks; the others' masks stay
- * as they were (Intel's pseudo code spreads their signs; Zen 4 does not).
+ * as they were (Intel's pseudo code spreads their signs; Zen 4 does not). Elements that are masked
+ * out may lie beyond the segment's limit, too, in a segment that is null or not writable; and the
+ * address wraps for each element by itself (measured on Zen 4).
  * Thread: the VP's.
  */
 #include "x86/vector.h"
 
 #include "x86/decode.h"
+#include "x86/integer.h"
 
 /* ---- VMASKMOV, VPMASKMOV: i->reg = data, i->rm = mask, i->extra = total size | element << 8 --------- */
 
@@ -27,31 +30,15 @@ static bool mask_set(const u8 *mask, unsigned k, unsigned size)
 	return mask[k * size + size - 1] & 0x80;
 }
 
-/*
- * Linear address of the element at that offset from the first one. In 64-bit mode a 32-bit address
- * wraps for each element by itself (measured on Zen 4), while that of a whole operand does not.
- */
-static gva_t element_address(const struct x86_cpu *c, const struct x86_insn *i, gva_t a,
-			     unsigned offset)
-{
-	if (!(c->mode & X86_MODE_LONG) || !(i->flags & X86_INSN_ADDR32))
-		return a + offset;
-
-	const u64 base = c->seg_base[i->seg];
-
-	return base + (u32)(a - base + offset);
-}
-
 static void op_mask_load(struct x86_cpu *c, const struct x86_insn *i)
 {
 	unsigned total = i->extra & 0xff, size = i->extra >> 8;
-	gva_t a = x86_ea(c, i, total, false);
 	u8 result[32] = { 0 };
 
 	for (unsigned k = 0; k < total / size; k++) {
 		if (!mask_set(c->v[i->rm], k, size))
 			continue;
-		const gva_t at = element_address(c, i, a, k * size);
+		const gva_t at = x86_ea_beside(c, i, k * size, size, false);
 		u64 v = size == 4 ? x86_load32(c, i, at) : x86_load64(c, i, at);
 
 		memcpy(result + k * size, &v, size);
@@ -63,18 +50,18 @@ static void op_mask_load(struct x86_cpu *c, const struct x86_insn *i)
 static void op_mask_store(struct x86_cpu *c, const struct x86_insn *i)
 {
 	unsigned total = i->extra & 0xff, size = i->extra >> 8;
-	gva_t a = x86_ea(c, i, total, true);
 
 	/* All elements can be written, or none is. */
 	for (unsigned k = 0; k < total / size; k++)
 		if (mask_set(c->v[i->rm], k, size))
-			x86_probe(c, i, element_address(c, i, a, k * size), size, true);
+			x86_probe(c, i, x86_ea_beside(c, i, k * size, size, true), size,
+				  true);
 	for (unsigned k = 0; k < total / size; k++) {
 		if (!mask_set(c->v[i->rm], k, size))
 			continue;
 		u64 v = element(c->v[i->reg], k, size);
 
-		const gva_t at = element_address(c, i, a, k * size);
+		const gva_t at = x86_ea_beside(c, i, k * size, size, true);
 
 		if (size == 4)
 			x86_store32(c, i, at, (u32)v);
@@ -129,9 +116,7 @@ static void op_gather(struct x86_cpu *c, const struct x86_insn *i)
 	unsigned size = i->extra & 15, index_size = i->extra >> 4 & 15,
 		 count = i->extra >> 8;
 	unsigned index_register = i->imm & 15, scale = i->imm >> 4 & 3;
-	bool narrow = i->imm >> 6 & 1; /* 32-bit addresses */
 	u8 *dest = c->v[i->reg], *mask = c->v[i->rm];
-	u64 base = c->r[i->base] + (u64)(s64)i->disp;
 
 	for (unsigned k = 0; k < count; k++) {
 		if (!mask_set(mask, k, size)) {
@@ -142,11 +127,7 @@ static void op_gather(struct x86_cpu *c, const struct x86_insn *i)
 
 		if (index_size == 4)
 			index = (u64)(s64)(s32)index;
-		u64 a = base + (index << scale);
-
-		if (narrow)
-			a = (u32)a;
-		a += c->seg_base[i->seg];
+		gva_t a = x86_ea_beside(c, i, (s64)(index << scale), size, false);
 		u64 v = size == 4 ? x86_load32(c, i, a) : x86_load64(c, i, a);
 
 		memcpy(dest + k * size, &v, size);
@@ -178,7 +159,7 @@ static bool choose_gather(const struct x86_decoded *d, struct x86_insn *i, unsig
 	x86_decode_memory(d, &base, i);
 	i->reg = (u8)reg;
 	i->rm = (u8)mask;
-	i->imm = index | (u64)d->insn.raw.sib.scale << 4 | (u64)(d->asz != 64) << 6;
+	i->imm = index | (u64)d->insn.raw.sib.scale << 4;
 	i->extra = (u16)(size | index_size << 4 | bytes / largest << 8);
 	i->fn = op_gather;
 	return true;

@@ -247,3 +247,87 @@ TEST(movs_reads_before_it_looks_at_es)
 	ASSERT_EQ(rings_run(m), 14);
 	ASSERT_EQ(m->s.cr2, 0x20000);
 }
+
+/* The two numbers were taken for one operand, whose address does not wrap inside. */
+TEST(bound_reads_two_operands_whose_addresses_wrap_apart)
+{
+	struct machine *m AUTO_MACHINE = machine_new(32);
+
+	ASSERT(m);
+	machine_code(m, CODE32("addr16 bound %cx, (%si)"));
+	m->s.gpr[R_SI] = 0xfffe;
+	m->s.gpr[R_CX] = 50;
+	m->ram[0] = 49;
+	ASSERT_OK(machine_run(m));
+	ASSERT_EQ(m->vector, 5);
+}
+
+/* Double word k of YMM register n. */
+static void put_ymm(struct machine *m, unsigned n, unsigned k, u32 v)
+{
+	m->s.xsave[512] |= 7;
+	memcpy(m->s.xsave + (k < 4 ? 160 : 576 - 16) + 16 * n + 4 * k, &v, 4);
+}
+
+/* The limit was asked for the whole operand, and gathers asked for none. */
+TEST(limits_are_those_of_the_elements_that_a_mask_selects)
+{
+	static const struct {
+		unsigned first, selected;
+		int vector;
+	} with[] = { { 0x20ff0, 0, MACHINE_HALTED },
+		     { 0x20ff0, 0x00000008, MACHINE_HALTED },
+		     { 0x20ff0, 0x00000010, 13 },
+		     { 0x30000, 0, MACHINE_HALTED },
+		     { 0x20ffe, 0x00000001, 13 } };
+
+	if (!(x86_model_host()->leaf7_ebx & BIT(5)))
+		SKIP("the processor has no AVX2");
+	for (unsigned n = 0; n < 3 * ARRAY_COUNT(with); n++) {
+		struct machine *m AUTO_MACHINE = machine_new(32);
+		const struct machine_code code[] = {
+			CODE32("vmaskmovps (%esi), %ymm1, %ymm2"),
+			CODE32("vmaskmovps %ymm2, %ymm1, (%esi)"),
+			CODE32("vgatherdps %ymm1, (%esi, %ymm3, 4), %ymm2"),
+		};
+
+		ASSERT(m);
+		machine_code(m, code[n % 3]);
+		m->s.cr4 |= BIT(9) | BIT(18);
+		m->s.xcr0 = 7;
+		m->s.seg[SEG_DS].limit = 0x20fff;
+		m->s.gpr[R_SI] = with[n / 3].first;
+		for (unsigned k = 0; k < 8; k++) {
+			u32 mask = with[n / 3].selected >> k & 1 ? 0x80000000 : 0;
+
+			put_ymm(m, 1, k, mask);
+			put_ymm(m, 3, k, k);
+		}
+		ASSERT_OK(machine_run(m));
+		ASSERT_EQ(m->vector, with[n / 3].vector);
+	}
+}
+
+/* It asked for limit and rights. SDM volume 2, INVLPG: no such exception. */
+TEST(invlpg_asks_for_no_limit)
+{
+	struct machine *m AUTO_MACHINE = rings_new(32);
+
+	ASSERT(m);
+	machine_code(m, CODE32("xor %eax, %eax; mov %eax, %ds; invlpg 0x20000"));
+	ASSERT_EQ(rings_run(m), RINGS_ELSEWHERE);
+}
+
+/* The handler of the fault was interrupted for the breakpoint that the first half had touched. */
+TEST(an_instruction_that_faults_leaves_no_data_breakpoint_behind)
+{
+	struct machine *m AUTO_MACHINE = rings_new(64);
+
+	ASSERT(m);
+	machine_code(m, CODE("mov $0x20004, %esi; mov $0x21000, %edi; movsl"));
+	machine_page(m, MACHINE_DATA + 0x1000, false, false);
+	m->s.dr[0] = 0x20004;
+	m->s.dr7 = 0x402 | 0xf0000;
+	ASSERT_EQ(rings_run(m), 14);
+	ASSERT_EQ(m->s.dr6, 0xffff0ff0);
+}
