@@ -80,8 +80,13 @@ void memory(unsigned prefix, bool w, u32 opcode, unsigned opcode_size, unsigned 
 
 	if (one_in(10)) {
 		static const u8 segments[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
+		unsigned segment;
 
-		byte(PICK(segments));
+		segment = PICK(segments);
+		if (segment == 0x2e && bits == 32 && number > 0 &&
+		    avoids(AVOID_CODE_WRITE))
+			segment = 0x3e;
+		byte(segment);
 	}
 	if (prefix)
 		byte(prefix);
@@ -236,12 +241,12 @@ static void string(void)
 	const u8 *start;
 	u32 count = below(24);
 
-	set_register(CX, count || bits != 64 || !(avoid & AVOID_SHORT_REP) ? count : 1);
+	set_register(CX, count || bits != 64 || !avoids(AVOID_SHORT_REP) ? count : 1);
 	if (one_in(3))
 		byte(0xfc | below(2)); /* cld, std */
 	op = PICK(ops);
 	start = at;
-	if ((op & 0xfe) == 0xa6 && (avoid & AVOID_CMPS_ORDER)) {
+	if ((op & 0xfe) == 0xa6 && avoids(AVOID_CMPS_ORDER)) {
 		if (bits == 64)
 			byte(0x48);
 		byte(0x89); /* mov %rsi, %rdi */
@@ -265,6 +270,12 @@ static void string(void)
 	byte(op);
 	if (repeat && ((op | 1) == 0xa5 || (op | 1) == 0xab))
 		note_repeated(start);
+}
+
+/* Registers that hold addresses are not to come out of memory. */
+static bool stray_registers(void)
+{
+	return kind == KIND_FLAT && avoids(AVOID_STRAYS);
 }
 
 static void stack(void)
@@ -309,7 +320,9 @@ static void stack(void)
 		break;
 	}
 	case 7:
-		byte(0x60 | below(2)); /* pusha, popa; undefined in 64-bit mode */
+		byte(0x60 |
+		     (below(2) &&
+		      !stray_registers())); /* pusha, popa; undefined in 64-bit mode */
 		break;
 	case 8:
 		byte(0xc8); /* enter */
@@ -317,7 +330,8 @@ static void stack(void)
 		byte(one_in(2) ? 0 : below(8));
 		break;
 	case 9:
-		byte(0xc9);
+		if (!stray_registers())
+			byte(0xc9);
 		break;
 	case 10: { /* push and pop of segments */
 		static const u16 ops[] = { 0x06, 0x0e,	 0x16,	 0x1e,	 0x07,	0x17,
@@ -330,7 +344,7 @@ static void stack(void)
 	case 11: /* call, jump through memory: not where any address has code */
 		if (bits != 16 && kind != KIND_FLAT)
 			memory(0, false, 0xff, 1,
-			       one_in(2) && !(avoid & AVOID_EARLY_PUSH) ? 2 : 4);
+			       one_in(2) && !avoids(AVOID_EARLY_PUSH) ? 2 : 4);
 		break;
 	case 12: /* call to what follows */
 		byte(0xe8);
@@ -367,9 +381,10 @@ void push_number(u64 v, unsigned size)
 	}
 }
 
-static bool far_call_differs(void)
+static bool far_call_differs(u16 selector)
 {
-	return (avoid & AVOID_FAR_TO_64) && bits == 16 && long_mode();
+	return (avoids(AVOID_FAR_TO_64) && bits == 16 && long_mode()) ||
+	       (avoids(AVOID_CONFORMING) && is_conforming(selector));
 }
 
 /* AVOID_EARLY_PUSH: what a far CALL would push, where it would. Where the address that it returns to
@@ -405,13 +420,15 @@ static void fill_in(u8 *p, unsigned size)
 
 static void far_through_memory(void)
 {
-	if (!(avoid & AVOID_FAR_POINTER)) {
+	if (!avoids(AVOID_FAR_POINTER)) {
 		memory(one_in(4) ? 0x66 : 0, bits == 64 && one_in(3), 0xff, 1,
 		       one_in(2) ? 3 : 5);
 		return;
 	}
 	/* The pointer on the stack, whole. */
-	push_number(any_selector(), operand_size());
+	u16 selector = any_selector();
+
+	push_number(selector, operand_size());
 	push_number(bits == 16 ? fragment[forward()].offset
 			       : window + fragment[forward()].offset,
 		    operand_size());
@@ -420,10 +437,10 @@ static void far_through_memory(void)
 		bytes(0x0824448b, 4);
 		bytes(0x04244489, 4);
 	}
-	bool call = one_in(2) && !far_call_differs();
+	bool call = one_in(2) && !far_call_differs(selector);
 	u8 *pushed = NULL;
 
-	if (call && (avoid & AVOID_EARLY_PUSH))
+	if (call && avoids(AVOID_EARLY_PUSH))
 		pushed = push_beforehand(operand_size());
 	if (bits == 16)
 		byte(0x67);
@@ -456,10 +473,10 @@ static void far_transfer(void)
 		}
 		if (bits == 16 && (selector & ~7) != S_CODE16)
 			size = 4;
-		bool call = one_in(2) && !far_call_differs();
+		bool call = one_in(2) && !far_call_differs(selector);
 		u8 *pushed = NULL;
 
-		if (call && (avoid & AVOID_EARLY_PUSH))
+		if (call && avoids(AVOID_EARLY_PUSH))
 			pushed = push_beforehand(size);
 		if (bits == 16 && size == 4)
 			byte(0x66);
@@ -488,25 +505,26 @@ static void far_transfer(void)
 			push_number(2 | (random64() & (one_in(3) ? 0x47ed5 : 0x8d5)),
 				    size);
 		push_number(selector, size);
-		if (size == 2 || (kind == KIND_V86 && (avoid & AVOID_V86_IRET)))
+		if (size == 2 || (kind == KIND_V86 && avoids(AVOID_V86_IRET)))
 			offset = fragment[to].offset;
 		push_number(offset, size);
 		if (bits == 16 && size == 4)
 			byte(0x66);
-		if (bits == 64 && !one_in(8))
+		if (bits == 64 && (!one_in(8) || (iret && avoids(AVOID_IRET_SAME))))
 			byte(0x48);
 		byte(iret ? 0xcf : 0xcb);
 		break;
 	}
-	default:
-		if (bits == 64 && one_in(2))
+	default: {
+		bool wide = one_in(2), discards = one_in(3),
+		     iret = !discards && !one_in(2);
+
+		if (bits == 64 && (wide || (iret && avoids(AVOID_IRET_SAME))))
 			byte(0x48);
-		if (one_in(3)) {
-			byte(0xca);
+		byte(discards ? 0xca : iret ? 0xcf : 0xcb);
+		if (discards)
 			bytes(below(4) * 8, 2);
-		} else {
-			byte(one_in(2) ? 0xcb : 0xcf);
-		}
+	}
 	}
 }
 
@@ -540,9 +558,13 @@ static void interrupts(void)
 
 static void sysret(void)
 {
-	if (bits == 64 && (avoid & AVOID_SYSCALL_TF))
+	bool wide = bits == 64 && one_in(2);
+
+	if (wide && avoids(AVOID_SYSRET_TARGET))
+		bytes(0xc989, 2); /* mov %ecx, %ecx */
+	if (bits == 64 && avoids(AVOID_SYSCALL_TF))
 		bytes(0xffe7feffe38141, 7); /* and $~(VIF | VIP | TF), %r11d */
-	if (bits == 64 && one_in(2))
+	if (wide)
 		byte(0x48);
 	bytes(0x070f, 2);
 }
@@ -552,7 +574,10 @@ static void fast_call(void)
 	static const u16 ops[] = { 0x050f, 0x050f, 0x340f, 0x070f, 0x350f };
 	u16 op = PICK(ops);
 
-	if ((avoid & AVOID_SYSENTER_LONG) && long_mode() && (op & 0xf0ff) == 0x300f)
+	if (avoids(AVOID_SYSENTER_LONG) && long_mode() && (op & 0xf0ff) == 0x300f)
+		return;
+	if (avoids(AVOID_SYSCALL_STACK) && op == 0x050f &&
+	    (kind == KIND_V86 || kind == KIND_PAE16 || (w_cr4 & 1 << 21)))
 		return;
 	if (op == 0x070f || op == 0x350f) {
 		u64 target = window + fragment[forward()].offset;
@@ -594,7 +619,7 @@ static void segments(void)
 		memory(0, false, 0x8c, 1, below(6));
 		break;
 	case 6: { /* lss lfs lgs; les lds */
-		if (avoid & AVOID_FAR_POINTER)
+		if (avoids(AVOID_FAR_POINTER))
 			return;
 		static const u16 ops[] = { 0xb20f, 0xb40f, 0xb50f, 0xc4, 0xc5 };
 		u16 op = PICK(ops);
@@ -674,7 +699,7 @@ static void control(void)
 		u32 v = 0x400 | below(256) | below(65536) << 16;
 		unsigned n = below(4) + 4 * below(2);
 
-		if (n > 5 && (avoid & AVOID_DR7_LENGTH)) {
+		if (n > 4 && avoids(AVOID_DR7_LENGTH)) { /* DR5 may be DR7 */
 			set_register(AX, with_lengths(v));
 		} else {
 			set_register(AX, one_in(3)   ? random64()
@@ -706,6 +731,13 @@ static void control(void)
 	}
 }
 
+static unsigned efer_bit(void)
+{
+	unsigned n = below(14);
+
+	return n == 12 && avoids(AVOID_SVM) ? 13 : n;
+}
+
 static void machine_registers(void)
 {
 	static const u32 indexes[] = { 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083,
@@ -720,7 +752,7 @@ static void machine_registers(void)
 	}
 	if (index == 0xc0000080) {
 		set_register(AX, w_efer | (one_in(2) ? 0x400 : 0) |
-					 (one_in(4) ? 1u << below(14) : 0));
+					 (one_in(4) ? 1u << efer_bit() : 0));
 		set_register(DX, 0);
 	} else if (index == 0xc0000081) {
 		set_register(AX, (u32)(window + fragment[3].offset));
@@ -743,9 +775,9 @@ static void tables(void)
 	case 1: { /* sgdt, sidt */
 		unsigned reg = below(2);
 
-		if ((avoid & AVOID_TABLE_STORE) && (w_cr0 & 1 << 18))
+		if (avoids(AVOID_TABLE_STORE) && (w_cr0 & 1 << 18))
 			break;
-		if (avoid & AVOID_TABLE_STORE)
+		if (avoids(AVOID_TABLE_STORE))
 			touched(true, false, bits == 64 ? 9 : 5, 0x010f, reg);
 		else
 			memory(0, false, 0x010f, 2, reg);

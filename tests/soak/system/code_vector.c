@@ -9,7 +9,7 @@ void vector(void)
 	static const u32 sse66[] = { 0x6f0f, 0x7f0f, 0xfe0f, 0xd60f, 0x7e0f,
 				     0x6e0f, 0xe70f, 0x580f, 0x5e0f };
 
-	if ((avoid & AVOID_VECTOR_AC) && (w_cr0 & 1 << 18))
+	if (avoids(AVOID_VECTOR_AC) && (w_cr0 & 1 << 18))
 		return;
 	switch (below(13)) {
 	case 0:
@@ -94,6 +94,8 @@ static void at_si(u32 opcode, unsigned opcode_size, unsigned reg, u32 displaceme
 void touched(bool written, bool aligned, u32 last, u32 opcode, unsigned reg)
 {
 	memory(0, bits == 64, 0x8d, 1, SI); /* lea */
+	if (bits == 16 && avoids(AVOID_WRAPPED_PARTS))
+		bytes(0x7fffe681, 4); /* and $0x7fff, %si */
 	if (aligned) {
 		if (bits == 64)
 			byte(0x48);
@@ -111,16 +113,27 @@ static void area(void)
 {
 	bool save = one_in(2);
 
-	if ((avoid & AVOID_VECTOR_AC) && (w_cr0 & 1 << 18))
+	if (avoids(AVOID_VECTOR_AC) && (w_cr0 & 1 << 18))
 		return;
-	set_register(AX, save && (avoid & AVOID_FX_AREA) ? below(2) : below(8));
+	set_register(AX, save && avoids(AVOID_FX_AREA) ? below(2) : below(8));
 	set_register(DX, 0);
-	if (one_in(2) && !(avoid & AVOID_FX_AREA))
+	if (one_in(2) && !avoids(AVOID_FX_AREA))
 		memory(0, false, 0xae0f, 2, save ? 0 : 1);
-	else if (avoid & AVOID_XSAVE_FAULT)
+	else if (avoids(AVOID_XSAVE_FAULT))
 		touched(save, one_in(2), 831, 0xae0f, save ? 4 : 5);
 	else
 		memory(0, false, 0xae0f, 2, save ? 4 : 5);
+}
+
+/* An operation on a number in memory: FADD, FLD, FILD ... FSTP, FISTP. */
+static void x87_memory(void)
+{
+	unsigned op = 0xd8 + below(8), reg = below(4) == 3 ? 7 : 0;
+
+	if (avoids(AVOID_X87_STORE) && reg == 7 && (op == 0xdb || op == 0xdf))
+		touched(true, false, op == 0xdb ? 9 : 7, 0x9b | op << 8, reg);
+	else
+		memory(0, false, op, 1, reg);
 }
 
 void x87(void)
@@ -133,12 +146,11 @@ void x87(void)
 	switch (below(8)) {
 	case 0:
 	case 1:
-		memory(0, false, 0xd8 + below(8), 1,
-		       below(4) == 3 ? 7 : 0); /* fadd, fld, fild, fst .. */
+		x87_memory();
 		break;
 	case 2:
 		byte(0xd9); /* fld st, fxch */
-		byte((avoid & AVOID_X87_BOTH ? 0xc8 : 0xc0 + 8 * below(2)) | below(8));
+		byte((avoids(AVOID_X87_BOTH) ? 0xc8 : 0xc0 + 8 * below(2)) | below(8));
 		break;
 	case 3:
 		byte(0xd8);

@@ -49,15 +49,26 @@ static const u8 *interrupted(void)
 	return code;
 }
 
+/* Code of 16 bits, as its descriptor is now; or of virtual-8086 mode. */
+static bool in_16_bit_code(void)
+{
+	unsigned cs = (unsigned)frame_word(1);
+	const u8 *d = PAGE(P_GDT) + (cs & 4 ? 0x800 : 0) + (cs & 0xff8);
+
+	return (frame_word(2) & 0x20000) || !(d[6] & 0x40);
+}
+
 bool strayed(void)
 {
 	u64 ip = interrupted_ip(), v = s_vector & 0xff;
 	unsigned page = (unsigned)(memory_of(ip) - (u8 *)ARENA) >> 12;
 
-	if (!(avoid & AVOID_STRAYS) || v == 8 || v >= 32 ||
+	if (!avoids(AVOID_STRAYS) || v == 8 || v >= 32 ||
 	    (kind != KIND_FLAT && kind != KIND_V86 && kind != KIND_PAE16 &&
 	     kind != KIND_COMPAT16))
 		return false;
+	if (kind == KIND_FLAT && in_16_bit_code())
+		return true;
 	/* In the kernel it is IRET that ended it, and a page fault may be that of the fetch. */
 	if ((ip >= 0x100000 && ip < ARENA) ||
 	    (v == 14 && (s_cr2 & 0xffff) == (ip & 0xffff)))
@@ -70,7 +81,7 @@ bool strayed(void)
 
 bool overwrote_itself(const u8 *before)
 {
-	if (!(avoid & AVOID_OWN_BYTES))
+	if (!avoids(AVOID_OWN_BYTES))
 		return false;
 	for (unsigned n = 0; n < repeated_count; n++) {
 		u64 first = repeated[n].offset;
@@ -95,8 +106,8 @@ void forgive(void)
 	if (v != 11 && v != 12 && v != 14)
 		return;
 	code = interrupted();
-	if ((avoid & AVOID_IRET_STACK) && (v == 11 || v == 12) && *code == 0xcf)
+	if (avoids(AVOID_IRET_STACK) && (v == 11 || v == 12) && *code == 0xcf)
 		s_vector = 11;
-	if ((avoid & AVOID_MASKED) && v == 14 && is_masked(code))
+	if (avoids(AVOID_MASKED) && v == 14 && is_masked(code))
 		s_cr2 = 0;
 }

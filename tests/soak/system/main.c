@@ -187,7 +187,7 @@ static void note_result(void)
 		note_at("xmm", n, s_fpu[512] & 2 ? *(u64 *)(s_fpu + 160 + 8 * n) : 0);
 	for (unsigned n = 0; n < 32; n++)
 		note_at("ymm", n, s_fpu[512] & 4 ? *(u64 *)(s_fpu + 576 + 8 * n) : 0);
-	if ((avoid & AVOID_DF_RF) && !long_mode() && (s_vector & 0xff) == 8) {
+	if (avoids(AVOID_DF_RF) && !long_mode() && (s_vector & 0xff) == 8) {
 		PAGE(P_TSS)[0xf00 + 0x26] &= 0xfe;
 		PAGE(P_TSS2)[0x26] &= 0xfe;
 	}
@@ -283,6 +283,8 @@ static void one(u64 seed, u64 number)
 
 	state = seed * 0xd1342543de82ef95 + number * 0x2545f4914f6cdd1d;
 	random64();
+	/* Addresses just below the arena are used, too. */
+	zero((u8 *)ARENA - 4096, 4096);
 	make_world();
 	copy_pages(before, PAGE(0));
 	copy_pages(before_tables, PAGE(P_TABLES));
@@ -374,7 +376,7 @@ void main(void)
 	first = option(line, "first=", 0);
 	count = option(line, "count=", 10);
 	verbose = option(line, "verbose=", 0);
-	avoid = (unsigned)option(line, "avoid=", 0);
+	avoid = option(line, "avoid=", 0);
 	/* The fastest rate; nothing interrupts. */
 	outb(COM1 + 3, 0x83);
 	outb(COM1, 1);

@@ -9,7 +9,7 @@ enum kind kind;
 unsigned start_cpl, code_bits;
 u64 window;
 bool x87_case;
-unsigned avoid;
+u64 avoid;
 
 u64 w_legacy, w_v86, w_inner, w_cr0, w_cr3, w_cr4, w_efer, w_xcr0, w_dr[8], w_gpr[16];
 u64 w_fs_base, w_gs_base;
@@ -42,7 +42,7 @@ u16 any_selector(void)
 /* For the SS of a frame. */
 u16 stack_selector(u16 s)
 {
-	return s < 4 && (avoid & AVOID_NULL_STACK) ? S_DATA3 | s : s;
+	return s < 4 && avoids(AVOID_NULL_STACK) ? S_DATA3 | s : s;
 }
 
 static bool page16(void)
@@ -83,6 +83,13 @@ u64 any_address(void)
 	if (kind == KIND_LONG && one_in(30))
 		a = random64();
 	return kind == KIND_LONG ? a : (u32)a;
+}
+
+/* Canonical, and so is what lies behind it. */
+static u64 canonical(u64 a)
+{
+	a = (u64)((long)(a << 16) >> 16);
+	return (a & 0x7fffffffffff) >= 0x7fffffffffc0 ? a - 128 : a;
 }
 
 /* ---- paging ---------------------------------------------------------------------------------- */
@@ -210,6 +217,8 @@ static void break_paging(const struct window_path *paths, unsigned count, unsign
 		if (l == 3)
 			e += page;
 		*e = broken(*e, l == 3, true, l == 2);
+		if (avoids(AVOID_STRAYS) && l == 1 && !(*e & 0xffffffffff000))
+			*e |= PS;
 		if (l == 1 && first == 0 && w == paths && one_in(6)) {
 			*e = (*e & 0xffb) | P | PS | U; /* 1 GiB, from 0 on */
 			opened = true;
@@ -383,7 +392,7 @@ static u32 tss_limit(void)
 {
 	u32 limit = one_in(10) ? below(0x200) : 0x100 + 64;
 
-	if ((avoid & AVOID_TSS_LIMIT) && limit < 0x1c &&
+	if (avoids(AVOID_TSS_LIMIT) && limit < 0x1c &&
 	    ((limit & 7) == 1 || (limit & 7) == 2))
 		limit += 2;
 	return limit;
@@ -454,7 +463,7 @@ static void make_gdt(void)
 
 		unsigned bit = one_in(4) ? below(64) : 40 + below(16);
 
-		if (!(avoid & AVOID_CONFORMING) || bit != 42)
+		if (!avoids(AVOID_CONFORMING) || bit != 42)
 			entries[n] ^= 1ull << bit;
 	}
 	w_gdt.base = ARENA + P_GDT * 4096;
@@ -473,11 +482,20 @@ static void set_idt(unsigned vector, unsigned selector, u64 offset, unsigned typ
 		e[1] = offset >> 32;
 }
 
-static bool is_conforming(u16 selector)
+bool is_conforming(u16 selector)
 {
 	const u8 *d = PAGE(P_GDT) + (selector & 4 ? 0x800 : 0) + (selector & 0xff8);
 
 	return (d[5] & 0x1c) == 0x1c;
+}
+
+/* An IST. Not the first, which is the double fault's: code that goes round on the kernel's stack would
+ * write over the kernel. */
+static unsigned arena_stack(void)
+{
+	unsigned n = below(8);
+
+	return n == 1 ? 0 : n;
 }
 
 static void make_idt(void)
@@ -494,7 +512,7 @@ static void make_idt(void)
 			n == 3 || n == 4 || n >= 32 ? 3 : 0,
 			long_mode() && one_in(12) ? 2 + below(2) : 0);
 	}
-	if (avoid & AVOID_IRET_STACK) /* #SS' gate differs from #NP's in the stub alone */
+	if (avoids(AVOID_IRET_STACK)) /* #SS' gate differs from #NP's in the stub alone */
 		((u16 *)entries)[12 * gate_words + 2] =
 			((u16 *)entries)[11 * gate_words + 2];
 	/* The gates that a program may use: fragments of the case. */
@@ -516,14 +534,14 @@ static void make_idt(void)
 		}
 		if (one_in(12))
 			target = any_selector();
-		if ((avoid & AVOID_CONFORMING) && is_conforming(target))
+		if (avoids(AVOID_CONFORMING) && is_conforming(target))
 			target = S_CODE0;
 		set_idt(0x30 + n, target, offset, type, one_in(5) ? below(4) : 3,
-			long_mode() && one_in(4) ? below(8) : 0);
+			long_mode() && one_in(4) ? arena_stack() : 0);
 		if (one_in(12))
 			((u8 *)entries)[(0x30 + n) * (long_mode() ? 16 : 8) + 5] ^=
 				(u8)(1 << below(8));
-		if (long_mode() && one_in(20) && !(avoid & AVOID_EARLY_PUSH))
+		if (long_mode() && one_in(20) && !avoids(AVOID_EARLY_PUSH))
 			entries[(0x30 + n) * 2 + 1] ^= 1ull << below(32);
 	}
 	if (one_in(5)) {
@@ -531,7 +549,7 @@ static void make_idt(void)
 		unsigned v = PICK(vectors);
 
 		set_idt(v, S_CODE0, fragment_address(4, 32), 14, 0, 0);
-		if ((avoid & AVOID_IRET_STACK) && (v == 11 || v == 12))
+		if (avoids(AVOID_IRET_STACK) && (v == 11 || v == 12))
 			set_idt(23 - v, S_CODE0, fragment_address(4, 32), 14, 0, 0);
 	}
 	if (long_mode())
@@ -559,7 +577,7 @@ static u64 inner_stack_top(void)
 	/* Not with SMAP: the manuals do not say whether AC opens the user's pages to these pushes. */
 	if (one_in(20) && !(w_cr4 & 1 << 21))
 		sp = any_address();
-	return sp;
+	return avoids(AVOID_FAR_STACK) && long_mode() ? canonical(sp) : sp;
 }
 
 static void make_task(u32 *t, unsigned n)
@@ -583,14 +601,14 @@ static void make_task(u32 *t, unsigned n)
 	t[9] = 2 | (one_in(6) ? below(0x1000) << 4 & 0x7cd5 : 0) |
 	       (one_in(20) ? 1u << 17 : 0);
 	t[14] = (u32)(window + P_STACK * 4096 + 8192 - 64);
-	cs |= one_in(10) && !(avoid & AVOID_TASK_STACK) ? below(4) : ring;
+	cs |= one_in(10) && !avoids(AVOID_TASK_STACK) ? below(4) : ring;
 	for (unsigned i = 18; i < 24; i++)
 		t[i] = ring ? S_DATA3 | ring : S_DATA0;
 	if (ring == 1)
 		t[20] = S_DATA1 | 1;
 	if (one_in(3))
 		t[18 + below(6)] = any_selector();
-	if (avoid & AVOID_TASK_STACK)
+	if (avoids(AVOID_TASK_STACK))
 		t[20] = ring == 3 ? S_DATA3 | 3 : ring == 1 ? S_DATA1 | 1 : S_DATA0;
 	t[19] = cs;
 	t[24] = one_in(3) ? S_LDT : 0;
@@ -654,16 +672,16 @@ static void make_control(void)
 	w_cr0 |= one_in(10) ? 8 : 0;	  /* TS */
 	w_cr0 |= one_in(20) ? 4 : 0;	  /* EM */
 	w_cr0 |= 0x20;
-	cr4 |= one_in(2) ? 1 << 7 : 0;				 /* PGE */
-	cr4 |= one_in(4) ? 1 << 20 : 0;				 /* SMEP */
-	cr4 |= one_in(4) ? 1 << 21 : 0;				 /* SMAP */
-	cr4 |= one_in(4) ? 1 << 2 : 0;				 /* TSD */
-	cr4 |= one_in(4) ? 1 << 3 : 0;				 /* DE */
-	cr4 |= one_in(4) && !(avoid & AVOID_UMIP) ? 1 << 11 : 0; /* UMIP */
-	cr4 |= one_in(2) ? 1 << 16 : 0;				 /* FSGSBASE */
-	cr4 |= one_in(10) ? 0 : 1 << 9;				 /* OSFXSR */
-	cr4 |= one_in(4) ? 0 : 1 << 10;				 /* OSXMMEXCPT */
-	cr4 |= one_in(6) ? 0 : 1 << 18;				 /* OSXSAVE */
+	cr4 |= one_in(2) ? 1 << 7 : 0;			       /* PGE */
+	cr4 |= one_in(4) ? 1 << 20 : 0;			       /* SMEP */
+	cr4 |= one_in(4) ? 1 << 21 : 0;			       /* SMAP */
+	cr4 |= one_in(4) ? 1 << 2 : 0;			       /* TSD */
+	cr4 |= one_in(4) ? 1 << 3 : 0;			       /* DE */
+	cr4 |= one_in(4) && !avoids(AVOID_UMIP) ? 1 << 11 : 0; /* UMIP */
+	cr4 |= one_in(2) ? 1 << 16 : 0;			       /* FSGSBASE */
+	cr4 |= one_in(10) ? 0 : 1 << 9;			       /* OSFXSR */
+	cr4 |= one_in(4) ? 0 : 1 << 10;			       /* OSXMMEXCPT */
+	cr4 |= one_in(6) ? 0 : 1 << 18;			       /* OSXSAVE */
 	if (long_mode() || kind == KIND_PAE || kind == KIND_PAE16)
 		cr4 |= 1 << 5;
 	else if (one_in(2))
@@ -689,7 +707,7 @@ static void make_msrs(void)
 	v[1] = entry;
 	v[2] = entry;
 	v[3] = one_in(2) ? 0x4700 : random64() & 0x7ffff;
-	if (avoid & AVOID_SYSCALL_TF)
+	if (avoids(AVOID_SYSCALL_TF))
 		v[3] &= ~0x100ull;
 	v[4] = one_in(6) ? 0 : S_SYSTEM;
 	v[5] = inner_stack_top();
@@ -721,13 +739,6 @@ static void make_fpu(void)
 	for (unsigned n = 576; n < 832; n += 8)
 		*(u64 *)(w_fpu + n) = random64();
 	*(u64 *)(w_fpu + 512) = 7;
-}
-
-/* And so is what lies behind it. */
-static u64 canonical(u64 a)
-{
-	a = (u64)((long)(a << 16) >> 16);
-	return (a & 0x7fffffffffff) >= 0x7fffffffffc0 ? a - 128 : a;
 }
 
 static void make_start(void)
@@ -834,7 +845,7 @@ static void make_start(void)
 	/* Upper halves are 64-bit code's; in other modes what becomes of them is left open. */
 	for (unsigned n = 0; n < 16 && kind != KIND_LONG; n++)
 		w_gpr[n] = (u32)w_gpr[n];
-	if ((avoid & AVOID_ALIGNED_STACK) && (w_cr0 & 1 << 18))
+	if (avoids(AVOID_ALIGNED_STACK) && (w_cr0 & 1 << 18))
 		for (unsigned n = 3; n < 16; n++)
 			w_gpr[n] = canonical(w_gpr[n]);
 	if (one_in(2))
@@ -894,7 +905,9 @@ static void make_data(void)
 							 : 4,
 			 bits = size == 2 ? 16 : 32;
 		static const u8 forward[] = { 5, 6, 7 };
-		u64 words[5] = { fragment_address(PICK(forward), bits), any_selector(),
+		/* The second may be taken for an SS as well. */
+		u64 words[5] = { fragment_address(PICK(forward), bits),
+				 stack_selector(any_selector()),
 				 2 | (random64() & (one_in(3) ? 0x47fd5 : 0xcd5)),
 				 any_address(), stack_selector(any_selector()) };
 
@@ -931,7 +944,7 @@ void make_world(void)
 		paging_32(user);
 	else
 		w_cr3 = 0;
-	if (opened && (avoid & AVOID_SMAP_PUSH))
+	if (opened && avoids(AVOID_SMAP_PUSH))
 		w_cr4 &= ~(1ull << 21);
 	place_fragments();
 	make_data();
