@@ -209,7 +209,7 @@ void vector_write_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 	x86_copy_to_guest(c, i, a, from, size);
 }
 
-static NOINLINE COLD void raise_misaligned(struct x86_cpu *c, const struct x86_insn *i)
+void vector_misaligned(struct x86_cpu *c, const struct x86_insn *i)
 {
 	if (i->flags & VECTOR_WAITS)
 		x87_wait(c, i);
@@ -219,21 +219,17 @@ static NOINLINE COLD void raise_misaligned(struct x86_cpu *c, const struct x86_i
 /* i->imm = the thunk, i->reg = size, i->rm = alignment. */
 static void op_read(struct x86_cpu *c, const struct x86_insn *i)
 {
-	gva_t a = x86_ea(c, i, i->reg, false);
+	gva_t a = vector_address(c, i, i->reg, false);
 
-	if (UNLIKELY(a & i->rm))
-		raise_misaligned(c, i);
 	((thunk_fn)i->imm)(c, i, vector_read(c, i, a, i->reg));
 	NEXT(c, i);
 }
 
 static void op_write(struct x86_cpu *c, const struct x86_insn *i)
 {
-	gva_t a = x86_ea(c, i, i->reg, true);
+	gva_t a = vector_address(c, i, i->reg, true);
 	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 
-	if (UNLIKELY(a & i->rm))
-		raise_misaligned(c, i);
 	if (vector_hit(e->write_tag, c, a, i->reg)) {
 		((thunk_fn)i->imm)(c, i, (const void *)(a + e->addend));
 		if (UNLIKELY(atomic_load_explicit(e->code, memory_order_relaxed)))
@@ -271,10 +267,7 @@ static void op_standard(struct x86_cpu *c, const struct x86_insn *i)
 
 static void op_read_standard(struct x86_cpu *c, const struct x86_insn *i)
 {
-	gva_t a = x86_ea(c, i, i->reg, false);
-
-	if (a & i->rm)
-		raise_misaligned(c, i);
+	gva_t a = vector_address(c, i, i->reg, false);
 	const void *p = vector_read(c, i, a, i->reg);
 
 	standard_in(c, i);
@@ -285,10 +278,8 @@ static void op_read_standard(struct x86_cpu *c, const struct x86_insn *i)
 
 static void op_write_standard(struct x86_cpu *c, const struct x86_insn *i)
 {
-	gva_t a = x86_ea(c, i, i->reg, true);
+	gva_t a = vector_address(c, i, i->reg, true);
 
-	if (a & i->rm)
-		raise_misaligned(c, i);
 	if (i->flags & VECTOR_WAITS)
 		x87_wait(c, i);
 	x86_check_aligned(c, i, a, i->reg);

@@ -92,6 +92,24 @@ const void *vector_read_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t 
 void vector_write_slow(struct x86_cpu *c, const struct x86_insn *i, gva_t a,
 		       const void *from, unsigned size);
 
+/* A #GP(0) for an operand that is not aligned. */
+NORETURN NOINLINE COLD void vector_misaligned(struct x86_cpu *c,
+					      const struct x86_insn *i);
+
+/* Where the operand is; i->rm is its alignment - 1. The alignment comes before the segment's limit (measured
+ * on Zen 4). */
+static ALWAYS_INLINE gva_t vector_address(struct x86_cpu *c, const struct x86_insn *i,
+					  unsigned size, bool write)
+{
+	const bool slow = UNLIKELY(i->flags & X86_INSN_SLOW_EA);
+	const gva_t a = slow ? x86_ea_offset(c, i) + c->seg_base[i->seg]
+			     : x86_ea_fast(c, i);
+
+	if (UNLIKELY(a & i->rm))
+		vector_misaligned(c, i);
+	return slow ? x86_ea_slow(c, i, size, write) : a;
+}
+
 static inline void *vector_scratch(struct x86_cpu *c)
 {
 	return (void *)(((uintptr_t)c->scratch + 31) & ~(uintptr_t)31);

@@ -136,19 +136,11 @@ void x86_vector_leave(struct x86_cpu *c)
 
 /* ---- handlers: i->reg = register, i->rm = alignment ------------------------------------------------ */
 
-#define CHECK_ALIGNED(c, i, a)                           \
-	do {                                             \
-		if (UNLIKELY((a) & (i)->rm))             \
-			x86_raise_code(c, i, X86_GP, 0); \
-	} while (0)
-
 /* Load size bytes; zero to: the register is cleared up to there first. */
 #define LOAD(name, size, cleared)                                                 \
 	static void name(struct x86_cpu *c, const struct x86_insn *i)             \
 	{                                                                         \
-		gva_t a = x86_ea(c, i, size, false);                              \
-                                                                                  \
-		CHECK_ALIGNED(c, i, a);                                           \
+		gva_t a = vector_address(c, i, size, false);                      \
 		const void *p = vector_read(c, i, a, size);                       \
 		u8 *v = c->v[i->reg];                                             \
                                                                                   \
@@ -161,9 +153,8 @@ void x86_vector_leave(struct x86_cpu *c)
 #define STORE(name, size)                                             \
 	static void name(struct x86_cpu *c, const struct x86_insn *i) \
 	{                                                             \
-		gva_t a = x86_ea(c, i, size, true);                   \
+		gva_t a = vector_address(c, i, size, true);           \
                                                                       \
-		CHECK_ALIGNED(c, i, a);                               \
 		vector_write(c, i, a, c->v[i->reg], size);            \
 		NEXT(c, i);                                           \
 	}

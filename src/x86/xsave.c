@@ -174,6 +174,15 @@ static u64 in_use(struct x86_cpu *c, const struct fxsave_image *image)
 	return used | (low ? COMPONENT_SSE : 0) | (high ? COMPONENT_AVX : 0);
 }
 
+/* XSAVE's and XRSTOR's area. That it is not aligned comes before its segment's limit (measured on Zen 4;
+ * FXSAVE's alignment comes after it). */
+static gva_t area_address(struct x86_cpu *c, const struct x86_insn *i, unsigned size,
+			  bool write)
+{
+	require_aligned(c, i, x86_ea_offset(c, i) + c->seg_base[i->seg], 64);
+	return x86_ea(c, i, size, write);
+}
+
 static void op_xsave(struct x86_cpu *c, const struct x86_insn *i)
 {
 	u8 area[AREA_SIZE] __attribute__((aligned(16))) = { 0 };
@@ -182,9 +191,8 @@ static void op_xsave(struct x86_cpu *c, const struct x86_insn *i)
 	require_xsave(c, i);
 	u64 wanted = requested(c);
 	unsigned size = wanted & COMPONENT_AVX ? AREA_SIZE : OFFSET_AVX;
-	gva_t a = x86_ea(c, i, size, true);
+	gva_t a = area_address(c, i, size, true);
 
-	require_aligned(c, i, a, 64);
 	x86_probe(c, i, a, 1, true);
 	x86_probe(c, i, a + size - 1, 1, true);
 	fill_legacy(c, i, image);
@@ -271,9 +279,8 @@ static void op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
 	require_xsave(c, i);
 	u64 wanted = requested(c);
 	unsigned size = wanted & COMPONENT_AVX ? AREA_SIZE : OFFSET_AVX;
-	gva_t a = x86_ea(c, i, size, false);
+	gva_t a = area_address(c, i, size, false);
 
-	require_aligned(c, i, a, 64);
 	x86_probe(c, i, a, 1, false);
 	u64 bv = read_header(c, i, a, &compact);
 	u64 load = bv & wanted;

@@ -331,3 +331,31 @@ TEST(an_instruction_that_faults_leaves_no_data_breakpoint_behind)
 	ASSERT_EQ(rings_run(m), 14);
 	ASSERT_EQ(m->s.dr6, 0xffff0ff0);
 }
+
+/* The limit came first, and with it #SS. */
+TEST(alignment_comes_before_the_limit)
+{
+	static const struct {
+		unsigned at;
+		int vector[4];
+	} with[] = { { 0x50008, { 13, 13, 13, 12 } }, { 0x50000, { 12, 12, 12, 12 } } };
+
+	if (!(x86_model_host()->leaf1_ecx & BIT(28)))
+		SKIP("the processor has no AVX");
+	for (unsigned n = 0; n < 4 * ARRAY_COUNT(with); n++) {
+		struct machine *m AUTO_MACHINE = machine_new(32);
+		const struct machine_code code[] = { CODE32("movaps %ss:(%esi), %xmm1"),
+						     CODE32("movaps %xmm1, %ss:(%esi)"),
+						     CODE32("xsave %ss:(%esi)"),
+						     CODE32("fxsave %ss:(%esi)") };
+
+		ASSERT(m);
+		machine_code(m, code[n % 4]);
+		m->s.cr4 |= BIT(9) | BIT(18);
+		m->s.xcr0 = 7;
+		m->s.seg[SEG_SS].limit = 0x4ffff;
+		m->s.gpr[R_SI] = with[n / 4].at;
+		ASSERT_OK(machine_run(m));
+		ASSERT_EQ(m->vector, with[n / 4].vector[n % 4]);
+	}
+}

@@ -493,6 +493,10 @@ static void far_transfer(void)
 	case 4: {
 		bool iret = one_in(2), outer = one_in(2) || bits == 64;
 
+		/* Else the SS may be any word of the memory. */
+		if (long_mode() && avoids(AVOID_NULL_STACK))
+			outer = true;
+
 		size = bits == 16 ? (one_in(2) ? 4 : 2) : bits == 32 ? 4 : 8;
 		if (outer) {
 			push_number(one_in(3) ? stack_selector(any_selector())
@@ -592,7 +596,7 @@ static void fast_call(void)
 		}
 		if (bits == 64 && one_in(2))
 			byte(0x48);
-	} else if (number >= 2 && number <= 4) {
+	} else if (number >= 2) { /* it would come back, and so on */
 		return;
 	}
 	bytes(op, 2);

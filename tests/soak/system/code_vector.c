@@ -61,6 +61,8 @@ void vector(void)
 		byte(0x77);
 		break;
 	case 10: /* vmaskmovps */
+		if (bits == 16 && avoids(AVOID_MASKED))
+			break;
 		memory(0xc4, false,
 		       0xe2 | (0x01u | (15 - below(8)) << 3 | below(2) << 2) << 8 |
 			       (0x2c + 2 * below(2)) << 16,

@@ -179,10 +179,9 @@ enum {
 	 * SYSRET that sets TF is not. The processors do it the other way round (so say Linux'
 	 * entry code and kvm-unit-tests' syscall; SDM volume 2, SYSCALL: the flags change first). */
 	AVOID_SYSCALL_TF,
-	/* Bochs 2.7: alignment (#GP) before the stack segment's limit (#SS); the manuals give no order.
-	 * And #AC before #GP of an address that is not canonical; AMD's processors do it the other way
-	 * round (measured). */
-	AVOID_ALIGNED_STACK,
+	/* Bochs 2.7: #AC before #GP of an address that is not canonical; AMD's processors do it the
+	 * other way round (measured). */
+	AVOID_AC_FIRST,
 	/* Bochs 2.7: an x87 push of an empty register onto a full one is an overflow before it is an
 	 * underflow. AMD's processors see the underflow (C1 = 0; measured). */
 	AVOID_X87_BOTH,
@@ -207,8 +206,9 @@ enum {
 	/* Bochs 2.7: IRET to a stack segment that is not present is #NP(SS). SDM volume 2, IRET,
 	 * RETURN-TO-OUTER-PRIVILEGE-LEVEL: #SS(SS); so do AMD's processors (measured). */
 	AVOID_IRET_STACK,
-	/* Bochs 2.7: VMASKMOVPS comes to its elements from the last on. AMD's processors name the
-	 * first one in CR2 (measured); the manuals give no order. */
+	/* Bochs 2.7: VMASKMOVPS comes to its elements from the last on, and its 16-bit addresses do not
+	 * wrap. AMD's processors name the first one in CR2, and each element's address wraps by itself
+	 * (measured); the manuals give no order. */
 	AVOID_MASKED,
 	/* Bochs 2.7: SGDT and SIDT have stored the limit before they ask for the rest. The manuals give no
 	 * order; ours are all or nothing. And it checks the alignment of the parts; SDM volume 3, 6.15,

@@ -845,7 +845,7 @@ static void make_start(void)
 	/* Upper halves are 64-bit code's; in other modes what becomes of them is left open. */
 	for (unsigned n = 0; n < 16 && kind != KIND_LONG; n++)
 		w_gpr[n] = (u32)w_gpr[n];
-	if (avoids(AVOID_ALIGNED_STACK) && (w_cr0 & 1 << 18))
+	if (avoids(AVOID_AC_FIRST) && (w_cr0 & 1 << 18))
 		for (unsigned n = 3; n < 16; n++)
 			w_gpr[n] = canonical(w_gpr[n]);
 	if (one_in(2))
