@@ -12,6 +12,8 @@
 #define THREADS 4
 /* Zeros inside of data are left out in steps of this. */
 #define GRAIN (64u << 10)
+/* The host begins to write after this much, so that its devices work while the rest is copied. */
+#define WRITE_STEP (32ull << 20)
 /* Of one report to the next. */
 #define REPORT_STEP (64ull << 20)
 
@@ -24,6 +26,9 @@ struct copy {
 
 	pthread_mutex_t lock;
 	u64 next, done, reported;
+	u64 written,
+		begun; /* bytes of data; those of them that were made durable meanwhile */
+	bool by_memory; /* the kernel cannot copy from this storage to that one */
 	int r;
 };
 
@@ -56,16 +61,37 @@ static int write_data(struct copy *c, u8 *data, u64 offset, u64 size)
 	return r;
 }
 
+static int by_memory(struct copy *c, u8 *data, u64 offset, u64 size)
+{
+	struct iovec iov = { .iov_base = data, .iov_len = size };
+	int r = image_read(c->from, &iov, 1, offset);
+
+	return r < 0 ? r : image_write(c->to, &iov, 1, offset);
+}
+
+/*
+ * A merge must write zeros too: they cover what the parent has there. So nobody needs to look at
+ * the bytes, and the kernel can copy them, which costs half of what reading and writing does.
+ */
+static int merge_data(struct copy *c, u8 *data, u64 offset, const struct extent *e)
+{
+	int r = -EOPNOTSUPP;
+
+	if (!__atomic_load_n(&c->by_memory, __ATOMIC_RELAXED))
+		r = image_write_from(c->to, c->from->storage, e->offset, e->size, offset);
+	if (r == -EOPNOTSUPP) {
+		__atomic_store_n(&c->by_memory, true, __ATOMIC_RELAXED);
+		r = by_memory(c, data, offset, e->size);
+	}
+	return r;
+}
+
 static int copy_data(struct copy *c, u8 *data, u64 offset, u64 size)
 {
 	struct iovec iov = { .iov_base = data, .iov_len = size };
 	int r = image_read(c->from, &iov, 1, offset);
 
-	if (r < 0)
-		return r;
-	/* A merge must write zeros too: they cover what the parent has there. */
-	return c->own_level ? image_write(c->to, &iov, 1, offset)
-			    : write_data(c, data, offset, size);
+	return r < 0 ? r : write_data(c, data, offset, size);
 }
 
 static int own_extent(struct image *im, u64 offset, u64 max, struct extent *ret_extent)
@@ -76,6 +102,23 @@ static int own_extent(struct image *im, u64 offset, u64 max, struct extent *ret_
 	r = im->ops->map(im, offset, max, ret_extent);
 	pthread_mutex_unlock(&im->lock);
 	return r;
+}
+
+/*
+ * Data was written; now and then one thread waits until it is durable, while the others copy. What
+ * tables say of it comes with the flush at the end.
+ */
+static int note_written(struct copy *c, u64 size)
+{
+	bool step;
+
+	pthread_mutex_lock(&c->lock);
+	c->written += size;
+	step = c->written - c->begun >= WRITE_STEP;
+	if (step)
+		c->begun = c->written;
+	pthread_mutex_unlock(&c->lock);
+	return step ? storage_flush(c->to->storage) : 0;
 }
 
 static int copy_some(struct copy *c, u8 *data, u64 offset, u64 max, u64 *ret_done)
@@ -91,8 +134,11 @@ static int copy_some(struct copy *c, u8 *data, u64 offset, u64 max, u64 *ret_don
 	if (r < 0)
 		return r;
 	*ret_done = e.size;
-	if (e.kind == EXTENT_HERE || (e.kind == EXTENT_PARENT && !c->own_level))
-		return copy_data(c, data, offset, e.size);
+	if (e.kind == EXTENT_HERE || (e.kind == EXTENT_PARENT && !c->own_level)) {
+		r = c->own_level ? merge_data(c, data, offset, &e)
+				 : copy_data(c, data, offset, e.size);
+		return r < 0 ? r : note_written(c, e.size);
+	}
 	if (e.kind == EXTENT_ZERO && c->own_level)
 		return image_zero(c->to, offset, e.size);
 	return 0;

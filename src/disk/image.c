@@ -321,11 +321,31 @@ int image_extent(struct image *im, u64 offset, u64 max, struct extent *ret_exten
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* What is written: memory, or bytes of a storage. */
+struct payload {
+	struct iov_cursor cursor;
+	struct storage *from; /* NULL: memory */
+	u64 from_offset;
+};
+
+static int move_payload(struct image *im, struct payload *p, const struct extent *e)
+{
+	struct storage *s = im->storage;
+	int r;
+
+	if (!p->from)
+		return move(im, &p->cursor, e->size, e->offset, s->ops->write);
+	r = s->ops->copy ? s->ops->copy(s, e->offset, p->from, p->from_offset, e->size)
+			 : -EOPNOTSUPP;
+	p->from_offset += e->size;
+	return r;
+}
+
 /* After begin_write: data goes to its place, and that is noted. */
-static int write_extent(struct image *im, struct iov_cursor *cursor, u64 offset,
+static int write_extent(struct image *im, struct payload *payload, u64 offset,
 			const struct extent *e)
 {
-	int r = move(im, cursor, e->size, e->offset, im->storage->ops->write), noted = 0;
+	int r = move_payload(im, payload, e), noted = 0;
 
 	if (im->ops->end_write) {
 		pthread_mutex_lock(&im->lock);
@@ -336,7 +356,7 @@ static int write_extent(struct image *im, struct iov_cursor *cursor, u64 offset,
 }
 
 /* One extent. *ret_done: bytes that are seen to. */
-static int write_some(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size,
+static int write_some(struct image *im, struct payload *payload, u64 offset, u64 size,
 		      u64 *ret_done)
 {
 	struct extent e;
@@ -347,21 +367,20 @@ static int write_some(struct image *im, struct iov_cursor *cursor, u64 offset, u
 	pthread_mutex_unlock(&im->lock);
 	if (r < 0)
 		return r;
-	r = write_extent(im, cursor, offset, &e);
+	r = write_extent(im, payload, offset, &e);
 	*ret_done = e.size;
 	return r;
 }
 
 /* Until all is done, or -EAGAIN, or an error; *offset and *size move on. */
-static int write_level(struct image *im, struct iov_cursor *cursor, u64 *offset,
-		       u64 *size)
+static int write_level(struct image *im, struct payload *payload, u64 *offset, u64 *size)
 {
 	int r = 0;
 
 	while (*size > 0 && r == 0) {
 		u64 done = 0;
 
-		r = write_some(im, cursor, *offset, *size, &done);
+		r = write_some(im, payload, *offset, *size, &done);
 		*offset += done;
 		*size -= done;
 	}
@@ -379,10 +398,8 @@ static int commit_when_much(struct image *im)
 	return much ? image_flush(im) : 0;
 }
 
-int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
+static int write_payload(struct image *im, struct payload *payload, u64 size, u64 offset)
 {
-	struct iov_cursor cursor = { .iov = iov, .count = count };
-	u64 size = iov_size(iov, count);
 	int r;
 
 	if (im->read_only)
@@ -390,7 +407,7 @@ int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 o
 	do {
 		pthread_rwlock_rdlock(&im->gate);
 		r = request_fits(im, offset, size)
-			    ? write_level(im, &cursor, &offset, &size)
+			    ? write_level(im, payload, &offset, &size)
 			    : -EINVAL;
 		pthread_rwlock_unlock(&im->gate);
 		/* With the gate open, since a resize holds the commit lock and waits for it. */
@@ -400,8 +417,23 @@ int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 o
 	return r == 0 ? commit_when_much(im) : r;
 }
 
+int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
+{
+	struct payload payload = { .cursor = { .iov = iov, .count = count } };
+
+	return write_payload(im, &payload, iov_size(iov, count), offset);
+}
+
+int image_write_from(struct image *im, struct storage *from, u64 from_offset, u64 size,
+		     u64 offset)
+{
+	struct payload payload = { .from = from, .from_offset = from_offset };
+
+	return write_payload(im, &payload, size, offset);
+}
+
 /* All of it in one extent that has its place already. */
-static int overwrite(struct image *im, struct iov_cursor *cursor, u64 offset, u64 size)
+static int overwrite(struct image *im, struct payload *payload, u64 offset, u64 size)
 {
 	struct extent e = { 0 };
 	int r;
@@ -417,13 +449,13 @@ static int overwrite(struct image *im, struct iov_cursor *cursor, u64 offset, u6
 		r = im->ops->begin_write(im, offset, size, &e);
 	pthread_mutex_unlock(&im->lock);
 	if (r == 0)
-		r = write_extent(im, cursor, offset, &e);
+		r = write_extent(im, payload, offset, &e);
 	return r == 0 && e.size < size ? -EAGAIN : r;
 }
 
 int image_write_now(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
 {
-	struct iov_cursor cursor = { .iov = iov, .count = count };
+	struct payload payload = { .cursor = { .iov = iov, .count = count } };
 	u64 size = iov_size(iov, count);
 	int r = -EINVAL;
 
@@ -433,7 +465,7 @@ int image_write_now(struct image *im, const struct iovec *iov, unsigned count, u
 		return -EAGAIN;
 	storage_read_at_once(true);
 	if (request_fits(im, offset, size))
-		r = overwrite(im, &cursor, offset, size);
+		r = overwrite(im, &payload, offset, size);
 	storage_read_at_once(false);
 	pthread_rwlock_unlock(&im->gate);
 	return r;
@@ -447,9 +479,9 @@ static int write_zeros(struct image *im, u64 offset, u64 size, u64 *ret_done)
 {
 	const struct iovec v = { .iov_base = (void *)(uintptr_t)zeros,
 				 .iov_len = min_u64(size, ZERO_PIECE) };
-	struct iov_cursor cursor = { .iov = &v, .count = 1 };
+	struct payload payload = { .cursor = { .iov = &v, .count = 1 } };
 	u64 left = v.iov_len;
-	int r = write_level(im, &cursor, &offset, &left);
+	int r = write_level(im, &payload, &offset, &left);
 
 	*ret_done = v.iov_len - left;
 	return r;

@@ -127,7 +127,13 @@ int image_read(struct image *im, const struct iovec *iov, unsigned count, u64 of
 int image_write(struct image *im, const struct iovec *iov, unsigned count, u64 offset)
 	MUST_CHECK;
 /*
- * The same where nothing has to be waited for, not even a lock: all that is read is in the host's
+ * The same from a storage, without its bytes in our memory. -EOPNOTSUPP: read them and write them; a
+ * part may have been done.
+ */
+int image_write_from(struct image *im, struct storage *from, u64 from_offset, u64 size,
+		     u64 offset) MUST_CHECK;
+/*
+ * Reading and writing where nothing has to be waited for, not even a lock: all that is read is in the host's
  * cache; what is written overwrites what has its place in this image, and the host takes it into
  * its cache. Else -EAGAIN: do it in the ordinary way. A part may have been done.
  */

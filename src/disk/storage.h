@@ -71,6 +71,12 @@ struct storage_ops {
 	 */
 	int (*next_data)(struct storage *s, u64 offset, u64 *ret_start, u64 *ret_end);
 	/*
+	 * Copy from another storage without taking the bytes into our memory; all of them or fails.
+	 * -EOPNOTSUPP: not from that one, read and write; some may have been copied. NULL: never.
+	 */
+	int (*copy)(struct storage *s, u64 offset, struct storage *from, u64 from_offset,
+		    u64 size);
+	/*
 	 * Begin, and return at once; ended() may come before that. Negative: not begun, and no ended().
 	 * NULL: there are the calls that wait alone.
 	 */

@@ -87,6 +87,16 @@ static int file_read(struct storage *s, const struct iovec *iov, unsigned count,
 	return transfer(s, iov, count, offset, at_once ? read_from_cache : preadv, -EIO);
 }
 
+static void grow_to(struct storage *s, u64 end)
+{
+	u64 old = __atomic_load_n(&s->size, __ATOMIC_RELAXED);
+
+	while (end > old &&
+	       !__atomic_compare_exchange_n(&s->size, &old, end, true, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
+}
+
 static int file_write(struct storage *s, const struct iovec *iov, unsigned count,
 		      u64 offset)
 {
@@ -96,15 +106,33 @@ static int file_write(struct storage *s, const struct iovec *iov, unsigned count
 	if (s->fixed_size && end > s->size)
 		return -EIO;
 	r = transfer(s, iov, count, offset, pwritev, -ENOSPC);
-	if (r == 0) {
-		u64 old = __atomic_load_n(&s->size, __ATOMIC_RELAXED);
-
-		while (end > old &&
-		       !__atomic_compare_exchange_n(&s->size, &old, end, true,
-						    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			;
-	}
+	if (r == 0)
+		grow_to(s, end);
 	return r;
+}
+
+static int file_copy(struct storage *s, u64 offset, struct storage *from, u64 from_offset,
+		     u64 size)
+{
+	off_t at = (off_t)offset, from_at = (off_t)from_offset;
+	u64 end = offset + size;
+
+	if (from->ops != s->ops || (s->fixed_size && end > s->size))
+		return -EOPNOTSUPP;
+	while (size > 0) {
+		ssize_t n = copy_file_range(from->fd, &from_at, s->fd, &at, size, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == ENOSPC || errno == EIO || errno == EDQUOT))
+			return -errno;
+		/* Devices, other file systems, a file that was cut: the ordinary way says it. */
+		if (n <= 0)
+			return -EOPNOTSUPP;
+		size -= (u64)n;
+	}
+	grow_to(s, end);
+	return 0;
 }
 
 static int file_flush(struct storage *s)
@@ -187,6 +215,7 @@ static const struct storage_ops file_ops = {
 	.name = "file",
 	.read = file_read,
 	.write = file_write,
+	.copy = file_copy,
 	.flush = file_flush,
 	.set_size = file_set_size,
 	.look = file_look,

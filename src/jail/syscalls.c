@@ -168,7 +168,8 @@ static const int worker_calls[] = {
 	SYS_exit, /* this thread */ \
 	SYS_exit_group
 static const int disk_calls[] = { DISK_CALLS };
-static const int disk_tool_calls[] = { DISK_CALLS, SYS_sendmsg, SYS_recvmsg };
+static const int disk_tool_calls[] = { DISK_CALLS, SYS_sendmsg, SYS_recvmsg,
+				       SYS_copy_file_range /* merges */ };
 /* clang-format on */
 
 /* What NBD servers say is parsed here: sockets that are there already, and no image. */
