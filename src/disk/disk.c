@@ -73,9 +73,10 @@ struct disk {
 	struct {
 		bool written; /* the first write of all may have to say so in the file */
 		unsigned shutting; /* requests under way that need an image for themselves */
-		unsigned flushing;  /* then the host may keep writers waiting */
-		u64 no_writes_till; /* ns, CLOCK_MONOTONIC: the host did so lately */
-	} now;			    /* for disk_do_now; loop's thread */
+		unsigned flushing;    /* then the host may keep writers waiting */
+		u64 no_writes_till;   /* ns, CLOCK_MONOTONIC: the host did so lately */
+		unsigned slow, quick; /* see note_duration */
+	} now;			      /* for disk_do_now; loop's thread */
 };
 
 static struct disk_request *take(struct queue *q)
@@ -742,16 +743,32 @@ void disk_close_start(struct disk *disk, void (*done)(void *owner, int r), void 
 /*
  * While others are under way on the threads, long copies would only hold up the loop. A write into
  * the host's cache has no way to say that it would wait (ext4 knows none): so they are taken here
- * as long as they are quick, and after a slow one the threads have them for a while.
+ * as long as they are quick, and after a slow one the threads have them for a while: as long as it
+ * took, twice that after the next, and so on; it may only have been the host's scheduler.
  */
 #define NOW_SMALL (64u << 10)
 #define NOW_LARGE (1u << 20)
 #define SLOW_WRITE_NS 1000000u
-#define AFTER_SLOW_WRITE 32 /* times as long as it took */
+#define AFTER_SLOW_WRITE 32 /* times as long as it took, at most */
+#define QUICK_WRITES 64	    /* without a slow one between: all is forgotten */
 
 static u64 now_ns(void)
 {
 	return host_clock.monotonic_ns(&host_clock);
+}
+
+static void note_duration(struct disk *disk, u64 now, u64 took)
+{
+	if (took <= SLOW_WRITE_NS) {
+		if (++disk->now.quick == QUICK_WRITES)
+			disk->now.slow = 0;
+		return;
+	}
+	disk->now.quick = 0;
+	disk->now.slow = disk->now.slow ? disk->now.slow * 2 : 1;
+	if (disk->now.slow > AFTER_SLOW_WRITE)
+		disk->now.slow = AFTER_SLOW_WRITE;
+	disk->now.no_writes_till = now + took * disk->now.slow;
 }
 
 static int write_now(struct disk *disk, const struct disk_request *rq)
@@ -766,8 +783,7 @@ static int write_now(struct disk *disk, const struct disk_request *rq)
 		return -EAGAIN;
 	r = image_write_now(disk->leaf, rq->iov, rq->iov_count, rq->offset);
 	after = now_ns();
-	if (after - before > SLOW_WRITE_NS)
-		disk->now.no_writes_till = after + (after - before) * AFTER_SLOW_WRITE;
+	note_duration(disk, after, after - before);
 	return r;
 }
 
