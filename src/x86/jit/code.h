@@ -35,6 +35,9 @@ struct jit_site {
 	s32 stack; /* LOOKUP: bytes that RET has popped (CALL: -8), or JIT_NO_REDO */
 };
 
+#define IN_HOST 1u /* the flags are right in the host's register */
+#define IN_SLOT 2u /* in c->flags */
+
 /* Offsets in the code memory; the two are one where the flags are overwritten unread. */
 struct jit_entries {
 	u32 slot; /* the guest's flags are in c->flags */
@@ -47,6 +50,10 @@ struct jit_region {
 	struct jit_entries
 		forward; /* for jumps that cannot be part of a loop: jit.h, "Interrupts" */
 	struct jit_entries stub; /* what the entries jump to when the region is dead */
+	/* Behind all that: the scratch pair is the region's own, flags are where `flags` says. */
+	u32 inner, inner_stub;
+	u8 t0, t1;
+	u8 flags; /* IN_HOST, IN_SLOT, 0: the region does not read them */
 	struct x86_block *head;
 	x86_fn head_fn; /* the interpreter's first handler */
 	u32 first_site, site_count;
@@ -91,6 +98,13 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write);
 
 /* The address in reg becomes the offset of its entry in a part of `large`. */
 void jit_large_offset(struct jit_code *k, unsigned reg);
+
+/*
+ * From the scratch pair t0, t1 to another one: the guest's registers that are in the one come back, those of the
+ * other go to c->r.
+ */
+extern const u8 jit_usual_pair[2]; /* between regions: R10, R11 */
+void jit_change_pair(struct jit_code *k, const u8 from[2], const u8 to[2]);
 
 /* The host's flags into c->flags; AX is lost. */
 void jit_flags_to_slot(struct jit_code *k);

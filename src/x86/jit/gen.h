@@ -14,9 +14,6 @@
 #define GEN_RANGE_MAX 256 /* bytes that one look-up covers */
 #define GEN_PLACES 16	  /* bits of x86_block.restless */
 
-#define IN_HOST 1u /* the flags are right in the host's register */
-#define IN_SLOT 2u /* in c->flags */
-
 /*
  * A page that was looked up. T0 is the addend, or the host address of `lo` where the address is
  * not just a register and a displacement.

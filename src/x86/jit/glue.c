@@ -10,21 +10,34 @@ bool gen_pair_is_usual(const struct gen *g)
 	return g->t0 == 10 && g->t1 == 11;
 }
 
+static bool is_one_of(const u8 pair[2], unsigned reg)
+{
+	return reg == pair[0] || reg == pair[1];
+}
+
+void jit_change_pair(struct jit_code *k, const u8 from[2], const u8 to[2])
+{
+	for (unsigned n = 0; n < 16; n++) {
+		const struct jit_mem m = JIT_FIELD(r[n]);
+
+		if (is_one_of(from, n) && !is_one_of(to, n))
+			jit_load(k, n, &m);
+		else if (!is_one_of(from, n) && is_one_of(to, n))
+			jit_store(k, &m, n);
+	}
+}
+
+const u8 jit_usual_pair[2] = { 10, 11 };
+
 /* From the pair between regions to ours, or back. */
 void gen_swap_pair(struct gen *g, bool enter)
 {
-	for (unsigned n = 0; n < 16; n++) {
-		const bool ours = n == g->t0 || n == g->t1;
-		const bool usual = n == 10 || n == 11;
-		const struct jit_mem m = JIT_FIELD(r[n]);
+	const u8 ours[2] = { (u8)g->t0, (u8)g->t1 };
 
-		if (ours == usual)
-			continue;
-		if (ours == enter)
-			jit_store(&g->k, &m, n);
-		else
-			jit_load(&g->k, n, &m);
-	}
+	if (enter)
+		jit_change_pair(&g->k, jit_usual_pair, ours);
+	else
+		jit_change_pair(&g->k, ours, jit_usual_pair);
 }
 
 void jit_flags_to_slot(struct jit_code *k)

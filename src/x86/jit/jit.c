@@ -548,6 +548,7 @@ void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
 	r->dead = true;
 	entries_to(j, &r->entry, &r->stub);
 	entries_to(j, &r->forward, &r->stub);
+	entry_to(j, r->inner, r->inner_stub);
 	b->region = 0;
 }
 
@@ -556,6 +557,32 @@ void x86_jit_block_killed(struct x86_cpu *c, struct x86_block *b)
 static u64 run_address(const struct x86_jit *j, u32 at)
 {
 	return (u64)(uintptr_t)j->run_view + at;
+}
+
+/*
+ * Code between a jump of a region whose scratch pair is not the usual one and another region: straight from the one
+ * pair to the other, if the flags are where that region has them; forward: without a look at c->attention. Else
+ * by the entry `target`.
+ */
+static u32 bridge(struct x86_cpu *c, const struct jit_site *s,
+		  const struct jit_region *from, const struct jit_region *to,
+		  bool forward, u32 target)
+{
+	struct x86_jit *j = c->jit.own;
+	struct jit_code k = routine_begin(j);
+	const u8 ours[2] = { from->t0, from->t1 }, theirs[2] = { to->t0, to->t1 };
+	const struct jit_mem attention = JIT_FIELD(attention);
+	const bool straight =
+		!to->flags ||
+		(forward && to->flags == (s->flags_in_host ? IN_HOST : IN_SLOT));
+
+	if (straight && !forward) {
+		jit_test_mem32(&k, &attention);
+		jit_jump(&k, 5, run_address(j, s->patch + 4));
+	}
+	jit_change_pair(&k, ours, straight ? theirs : jit_usual_pair);
+	jit_jump(&k, JIT_ALWAYS, run_address(j, straight ? to->inner : target));
+	return routine_end(j, &k);
 }
 
 /*
@@ -569,14 +596,20 @@ static void link_jump(struct x86_cpu *c, const struct jit_region *to)
 	const struct jit_region *from = &j->regions[s->region];
 
 	c->jit.link = 0;
-	if (from->dead || from->head->mode != to->head->mode ||
+	if (from->dead || from->head->mode != to->head->mode || nearly_full(j) ||
 	    (from->head->gpa ^ to->head->gpa) >> 12 ||
 	    (to->head->gpa & 0xfff) != (u64)s->rip)
 		return;
 	const struct jit_entries *e = to->head->gpa > from->head->gpa ? &to->forward
 								      : &to->entry;
 
-	patch_jump(j, s->patch, s->flags_in_host ? e->host : e->slot);
+	const u32 target = s->flags_in_host ? e->host : e->slot;
+
+	if (from->t0 == jit_usual_pair[0] && from->t1 == jit_usual_pair[1])
+		patch_jump(j, s->patch, target);
+	else
+		patch_jump(j, s->patch,
+			   bridge(c, s, from, to, e == &to->forward, target));
 }
 
 static void resume_at(struct x86_cpu *c, struct x86_block *b, unsigned record)
@@ -656,6 +689,7 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 		return;
 	entries_to(j, &old->entry, &new->entry);
 	entries_to(j, &old->forward, &new->forward);
+	entries_to(j, &old->stub, &new->entry);
 }
 
 /*

@@ -18,7 +18,8 @@
  *				signal handlers run on a stack of their own
  *	two scratch registers	glue needs two, T0 and T1. A region uses a pair that none of its instructions
  *				names; the guest's values of the pair wait in c->r. Between regions the pair
- *				is R10 and R11; a region with another pair swaps at its ends
+ *				is R10 and R11; a region with another pair swaps at its ends, or where a jump
+ *				is linked by a piece of code that goes from pair to pair (jit.c, bridge())
  *	flags			the host's, or in c->flags after glue has had to save them: see "flags"
  *	XMM, YMM, MXCSR		the host's once a region with vector code was entered (jit.vector_live)
  *	RIP			known from the place; the page's address is in jit.rip_page, so that code

@@ -26,9 +26,7 @@ void gen_exit_direct(struct gen *g, s32 rip)
 		gen_exit_lookup(g, n, JIT_NO_REDO);
 		return;
 	}
-	if (!gen_pair_is_usual(g))
-		gen_swap_pair(g, false);
-
+	/* To be linked before the pair is changed: the other region may have the same one. */
 	const u32 jump = jit_jump_forward(&g->k, JIT_ALWAYS);
 	const struct jit_site site = {
 		.kind = JIT_SITE_JUMP,
@@ -39,6 +37,7 @@ void gen_exit_direct(struct gen *g, s32 rip)
 	};
 
 	jit_land(&g->k, jump);
+	gen_swap_pair(g, false);
 	gen_leave_by(g, &site, true, g->flags);
 }
 

@@ -98,8 +98,8 @@ static u32 entries_emit(struct gen *g)
 	if (g->flags & IN_HOST)
 		gen_flags_load(&g->k, 10);
 	r->forward.host = g->flags & IN_SLOT ? r->entry.host : here(g);
-	if (!gen_pair_is_usual(g))
-		gen_swap_pair(g, true);
+	gen_swap_pair(g, true);
+	r->inner = here(g);
 	if (g->p->vector) {
 		const struct jit_mem live = JIT_FIELD(jit.vector_live);
 		const struct jit_mem ret = JIT_FIELD(jit.ret);
@@ -136,6 +136,11 @@ static void dead_emit(struct gen *g, u32 out)
 	jit_land(&g->k, out);
 	g->r->stub.slot = here(g);
 	gen_leave_by(g, &site, true, 0);
+	g->r->inner_stub = here(g);
+	gen_swap_pair(g, false);
+	jit_jump(&g->k, JIT_ALWAYS,
+		 (u64)(uintptr_t)g->c->jit.own->run_view +
+			 (g->r->flags & IN_HOST ? g->r->stub.host : g->r->stub.slot));
 }
 
 static void end_emit(struct gen *g)
@@ -234,6 +239,9 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 		.start = (u32)j->used,
 		.head = p->head,
 		.first_site = j->site_count,
+		.t0 = p->t0,
+		.t1 = p->t1,
+		.flags = (u8)flags_at_start(p),
 	};
 	g->sticky_host = 0;
 	write_region(g, 0);
