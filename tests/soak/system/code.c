@@ -383,7 +383,8 @@ void push_number(u64 v, unsigned size)
 
 static bool far_call_differs(u16 selector)
 {
-	return (avoids(AVOID_FAR_TO_64) && bits == 16 && long_mode()) ||
+	return (avoids(AVOID_FAR_TO_64) && long_mode() &&
+		(bits == 16 || (bits == 64 && !is_64_bit(selector)))) ||
 	       (avoids(AVOID_CONFORMING) && is_conforming(selector));
 }
 
@@ -568,6 +569,8 @@ static void sysret(void)
 		bytes(0xc989, 2); /* mov %ecx, %ecx */
 	if (bits == 64 && avoids(AVOID_SYSCALL_TF))
 		bytes(0xffe7feffe38141, 7); /* and $~(VIF | VIP | TF), %r11d */
+	if (bits == 64 && !wide && avoids(AVOID_FAR_TO_64))
+		bytes(0xe489, 2); /* mov %esp, %esp */
 	if (wide)
 		byte(0x48);
 	bytes(0x070f, 2);

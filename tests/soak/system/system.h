@@ -189,9 +189,10 @@ enum {
 	 * processors load nothing (measured). And its AMD processors have MXCSR.MM, which is in
 	 * the mask that FXSAVE and XSAVE store. */
 	AVOID_FX_AREA,
-	/* Bochs 2.7: a far CALL from 16-bit compatibility mode to 64-bit code pushes with RSP,
-	 * we with SS:SP, as the mode is that the instruction began in (AMD64 APM volume 3, CALL
-	 * (far): the pushes come before the new CS). Not measured. */
+	/* Bochs 2.7: a far CALL between compatibility mode and 64-bit code pushes as the target's stack
+	 * is, ours as that of the mode that the instruction began in (AMD64 APM volume 3, CALL
+	 * (far): the pushes come before the new CS). Not measured. And what becomes of RSP's upper
+	 * half in compatibility mode (SYSRET) is left open. */
 	AVOID_FAR_TO_64,
 	/* Bochs 2.7 does not check the alignment of what may be unaligned of 16 and more bytes; AMD's
 	 * processors do (measured). SDM volume 2 leaves it open. And it checks that of XSAVE and XRSTOR
@@ -263,6 +264,12 @@ enum {
 	 * processors and on Bochs each part wraps by itself (measured: XSAVE, FXSAVE, SGDT, the x87's
 	 * environment); ours takes them for one and faults. */
 	AVOID_WRAPPED_PARTS,
+	/* Bochs 2.7: IRET's frame does not wrap on a 16-bit stack. On AMD's processors it does, as what
+	 * other instructions pop (measured). */
+	AVOID_WRAPPED_FRAME,
+	/* Bochs 2.7 comes to the words of a new task's state segment in an order of its own, so that CR2
+	 * differs where it is in no memory. SDM volume 3, 7.3, leaves it open. */
+	AVOID_TASK_FAULT,
 };
 
 /* world.c */
@@ -280,6 +287,7 @@ u16 any_selector(void);
 u16 stack_selector(u16 s);
 u64 any_address(void);
 bool is_conforming(u16 selector);
+bool is_64_bit(u16 selector);
 
 /* forgive.c, after a case */
 void forgive(void);

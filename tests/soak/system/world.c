@@ -350,6 +350,8 @@ static u64 any_descriptor(void)
 	unsigned flags = below(16);
 
 	access |= one_in(4) ? below(32) : 0x10 | below(16);
+	if (avoids(AVOID_TASK_FAULT) && !long_mode() && (access & 0x15) == 1)
+		access |= 0x10; /* no TSS */
 	if (one_in(10))
 		access &= 0x7f;
 	if (base == 0 && one_in(2))
@@ -485,11 +487,19 @@ static void set_idt(unsigned vector, unsigned selector, u64 offset, unsigned typ
 		e[1] = offset >> 32;
 }
 
+static const u8 *descriptor_of(u16 selector)
+{
+	return PAGE(P_GDT) + (selector & 4 ? 0x800 : 0) + (selector & 0xff8);
+}
+
 bool is_conforming(u16 selector)
 {
-	const u8 *d = PAGE(P_GDT) + (selector & 4 ? 0x800 : 0) + (selector & 0xff8);
+	return (descriptor_of(selector)[5] & 0x1c) == 0x1c;
+}
 
-	return (d[5] & 0x1c) == 0x1c;
+bool is_64_bit(u16 selector)
+{
+	return descriptor_of(selector)[6] & 0x20;
 }
 
 /* An IST. Not the first, which is the double fault's: code that goes round on the kernel's stack would
@@ -775,6 +785,8 @@ static void make_start(void)
 	}
 	if (one_in(16))
 		sp = any_address();
+	if (code_bits == 16 && sp < 64 && avoids(AVOID_WRAPPED_FRAME))
+		sp += 64;
 	if (one_in(30))
 		sp &= ~0xfffull;
 	cs = (u16)(cs | start_cpl);
