@@ -198,8 +198,8 @@ enum {
 	 * processors do (measured). SDM volume 2 leaves it open. And it checks that of XSAVE and XRSTOR
 	 * by 4 bytes, before #GP by 64; AMD's processors have #GP alone (measured). */
 	AVOID_VECTOR_AC,
-	/* Bochs 2.7: IRETD of virtual-8086 mode looks at no limit. SDM volume 2, IRET, "Virtual-8086
-	 * Mode Exceptions": #GP(0) where EIP is beyond CS' limit. */
+	/* Bochs 2.7: IRETD of virtual-8086 mode looks at no limit. SDM volume 2, IRET,
+	 * RETURN-FROM-VIRTUAL-8086-MODE (older editions): #GP(0) where EIP is beyond CS' limit. */
 	AVOID_V86_IRET,
 	/* Bochs 2.7: XSAVE and XRSTOR fault where it comes to, the header first. AMD's processors
 	 * ask for the first byte, then for the last (measured; src/x86/xsave.c). */
