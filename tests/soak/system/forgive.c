@@ -49,13 +49,13 @@ static const u8 *interrupted(void)
 	return code;
 }
 
-/* Code of 16 bits, as its descriptor is now; or of virtual-8086 mode. */
-static bool in_16_bit_code(void)
+/* Code of 16 bits, or with a base, as its descriptor is now; or of virtual-8086 mode. */
+static bool in_other_code(void)
 {
-	unsigned cs = (unsigned)frame_word(1);
-	const u8 *d = PAGE(P_GDT) + (cs & 4 ? 0x800 : 0) + (cs & 0xff8);
+	const u8 *d = descriptor_of((u16)frame_word(1));
 
-	return (frame_word(2) & 0x20000) || !(d[6] & 0x40);
+	return (frame_word(2) & 0x20000) || !(d[6] & 0x40) || d[2] || d[3] || d[4] ||
+	       d[7];
 }
 
 bool strayed(void)
@@ -67,7 +67,7 @@ bool strayed(void)
 	    (kind != KIND_FLAT && kind != KIND_V86 && kind != KIND_PAE16 &&
 	     kind != KIND_COMPAT16))
 		return false;
-	if (kind == KIND_FLAT && in_16_bit_code())
+	if (kind == KIND_FLAT && in_other_code())
 		return true;
 	/* In the kernel it is IRET that ended it, and a page fault may be that of the fetch. */
 	if ((ip >= 0x100000 && ip < ARENA) ||

@@ -268,7 +268,8 @@ enum {
 	 * other instructions pop (measured). */
 	AVOID_WRAPPED_FRAME,
 	/* Bochs 2.7 comes to the words of a new task's state segment in an order of its own, so that CR2
-	 * differs where it is in no memory. SDM volume 3, 7.3, leaves it open. */
+	 * differs where it is in no memory (SDM volume 3, 7.3, leaves it open), and to the CS in it after
+	 * DS, ES, FS and GS (SDM volume 3, table 7-1: before them). */
 	AVOID_TASK_FAULT,
 };
 
@@ -286,6 +287,7 @@ void make_world(void);
 u16 any_selector(void);
 u16 stack_selector(u16 s);
 u64 any_address(void);
+const u8 *descriptor_of(u16 selector);
 bool is_conforming(u16 selector);
 bool is_64_bit(u16 selector);
 

@@ -487,7 +487,7 @@ static void set_idt(unsigned vector, unsigned selector, u64 offset, unsigned typ
 		e[1] = offset >> 32;
 }
 
-static const u8 *descriptor_of(u16 selector)
+const u8 *descriptor_of(u16 selector)
 {
 	return PAGE(P_GDT) + (selector & 4 ? 0x800 : 0) + (selector & 0xff8);
 }
@@ -624,6 +624,8 @@ static void make_task(u32 *t, unsigned n)
 	if (avoids(AVOID_TASK_STACK))
 		t[20] = ring == 3 ? S_DATA3 | 3 : ring == 1 ? S_DATA1 | 1 : S_DATA0;
 	t[19] = cs;
+	if (avoids(AVOID_TASK_FAULT) && (descriptor_of(cs)[5] | 1) != (0x9b | ring << 5))
+		t[18] = t[21] = t[22] = t[23] = 0;
 	t[24] = one_in(3) ? S_LDT : 0;
 	t[25] = (one_in(10) ? 1 : 0) | 104u << 16;
 }
