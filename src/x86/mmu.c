@@ -294,6 +294,11 @@ static void large_empty(struct x86_cpu *c)
 			c->large[part][n] = no_large;
 }
 
+static bool is_kernel_space(u64 key)
+{
+	return (key & 0xfff) >> 2 == KERNEL_SPACE;
+}
+
 /* What a CR3 load forgets of KERNEL_SPACE. */
 static void forget_local(struct x86_cpu *c)
 {
@@ -514,7 +519,7 @@ static void enter_large(struct x86_cpu *c, gva_t a, u64 key, const struct walk *
 	const bool watched = c->s.dr7 & 0xff;
 
 	if (page->span < X86_LARGE_SIZE || page->ram_page % 512 || page->dirty ||
-	    watched || ((key & 0xfff) >> 2 == KERNEL_SPACE && !w->global))
+	    watched || (is_kernel_space(key) && !w->global))
 		return;
 	*e = no_large;
 	e->read_tag = (a & ~within) | key;
@@ -569,7 +574,7 @@ void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigne
 	e->write_tag = write ? tag : X86_TAG_NONE;
 	e->addend = (u64)(uintptr_t)page->host - (a & ~0xfffull);
 	e->code = page->code ? page->code : &never_code;
-	if ((key & 0xfff) >> 2 == KERNEL_SPACE) {
+	if (is_kernel_space(key)) {
 		n += part * X86_TLB_COUNT;
 		if (w.global)
 			c->mmu->local[n / 64] &= ~BIT64(n % 64);

@@ -21,12 +21,13 @@
 #define HWCAP2_FSGSBASE_BIT 2u
 #define SIGNAL_STACK_SIZE (64u << 10)
 #define OVERREACHES 16
-#define OVERREACH_CYCLES 20000 /* between two that matter: a miss costs some hundred */
-#define CREDIT 4096	       /* look-ups of a kind before the clock is read */
+#define CREDIT 4096 /* look-ups of a kind before the clock is read */
 
 u32 x86_jit_threshold = 40;
-/* A pointer chase over 16 pages takes about 40 for a step. */
-struct x86_jit_patience x86_jit_patience = { .sticky = 60, .large = 1000 };
+/* A pointer chase over 16 pages takes about 40 for a step. To miss costs some hundred. */
+struct x86_jit_patience x86_jit_patience = { .sticky = 60,
+					     .large = 1000,
+					     .overreach = 20000 };
 
 /* Whose translated code this thread runs: for signals. */
 static __thread struct x86_cpu *running;
@@ -732,7 +733,7 @@ static void note_overreach(struct x86_cpu *c, struct jit_region *r)
 	if (r->overreached < OVERREACHES)
 		return;
 	r->overreached = 0;
-	if ((now - r->overreached_since) / OVERREACHES > OVERREACH_CYCLES)
+	if ((now - r->overreached_since) / OVERREACHES > x86_jit_patience.overreach)
 		return;
 	r->head->narrow = 1;
 	make_anew(c, r);

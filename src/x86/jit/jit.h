@@ -73,9 +73,12 @@
 /* Entries of a block before it is translated. 0: at once (tests). */
 extern u32 x86_jit_threshold;
 
-/* Cycles for each look-up of a kind below which a region does little else: region.h. Tests let them be many. */
+/*
+ * Cycles for each look-up of a kind below which a region does little else, and from one look-up that missed
+ * for more than its access to the next below which they matter: region.h. Tests let them be many.
+ */
 extern struct x86_jit_patience {
-	u64 sticky, large;
+	u64 sticky, large, overreach;
 } x86_jit_patience;
 
 /* Once a VP, before the jail closes; size is the code memory in bytes. 0, or negative errno with err. */
