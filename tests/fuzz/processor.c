@@ -10,6 +10,7 @@
 #include <sys/time.h>
 
 #include "hv/engine.h"
+#include "unit/quiet_bus.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -76,34 +77,8 @@ static bool bus_msr_write(void *arg, u32 index, u64 value)
 	return index & 1;
 }
 
-static u8 bus_tpr_get(void *arg)
-{
-	return 0;
-}
-
-static void bus_tpr_set(void *arg, u8 value) {}
-
-static int bus_interrupt_take(void *arg)
-{
-	return -1;
-}
-
-static bool bus_hypercall(void *arg)
-{
-	return false;
-}
-
-static void bus_cpuid(void *arg, u32 leaf, u32 subleaf, u32 ret_regs[4])
-{
-	memset(ret_regs, 0, 4 * sizeof(u32));
-}
-
-static u64 bus_tsc_hz(void *arg)
-{
-	return 1000000000;
-}
-
 static const struct x86_bus_ops bus_ops = {
+	QUIET_BUS,
 	.resolve = bus_resolve,
 	.pio_read = bus_pio_read,
 	.pio_write = bus_pio_write,
@@ -113,12 +88,7 @@ static const struct x86_bus_ops bus_ops = {
 	.mmio_write = bus_mmio_write,
 	.msr_read = bus_msr,
 	.msr_write = bus_msr_write,
-	.tpr_get = bus_tpr_get,
-	.tpr_set = bus_tpr_set,
-	.interrupt_take = bus_interrupt_take,
-	.hypercall = bus_hypercall,
-	.cpuid = bus_cpuid,
-	.tsc_hz = bus_tsc_hz,
+	.interrupt_take = quiet_interrupt_take,
 };
 
 static void kick(int signal_number)

@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include "quiet_bus.h"
 #include "x86/jit/jit.h"
 
 static void bus_resolve(void *arg, gpa_t gpa, struct x86_page *ret_page)
@@ -93,18 +94,6 @@ static bool bus_msr_read(void *arg, u32 index, u64 *ret_value)
 	return index == 0x1b;
 }
 
-static bool bus_msr_write(void *arg, u32 index, u64 value)
-{
-	return false;
-}
-
-static u8 bus_tpr_get(void *arg)
-{
-	return 0;
-}
-
-static void bus_tpr_set(void *arg, u8 value) {}
-
 static int bus_interrupt_take(void *arg)
 {
 	struct board_vp *vp = arg;
@@ -112,22 +101,8 @@ static int bus_interrupt_take(void *arg)
 	return atomic_exchange(&vp->vector, -1);
 }
 
-static bool bus_hypercall(void *arg)
-{
-	return false;
-}
-
-static void bus_cpuid(void *arg, u32 leaf, u32 subleaf, u32 ret_regs[4])
-{
-	memset(ret_regs, 0, 4 * sizeof(u32));
-}
-
-static u64 bus_tsc_hz(void *arg)
-{
-	return 1000000000;
-}
-
 static const struct x86_bus_ops bus_ops = {
+	QUIET_BUS,
 	.resolve = bus_resolve,
 	.pio_read = bus_pio_read,
 	.pio_write = bus_pio_write,
@@ -136,13 +111,8 @@ static const struct x86_bus_ops bus_ops = {
 	.mmio_read = bus_mmio_read,
 	.mmio_write = bus_mmio_write,
 	.msr_read = bus_msr_read,
-	.msr_write = bus_msr_write,
-	.tpr_get = bus_tpr_get,
-	.tpr_set = bus_tpr_set,
+	.msr_write = quiet_msr_write,
 	.interrupt_take = bus_interrupt_take,
-	.hypercall = bus_hypercall,
-	.cpuid = bus_cpuid,
-	.tsc_hz = bus_tsc_hz,
 };
 
 bool board_start(struct board *m, unsigned vps)

@@ -2,18 +2,6 @@
 /* Branches, calls and the stack in all widths: src/x86/control.c and stack.c. */
 #include "x86_machine.h"
 
-#define START(bits_, code_)                                  \
-	struct machine *m AUTO_MACHINE = machine_new(bits_); \
-	ASSERT(m);                                           \
-	machine_code(m, code_)
-#define RUN() ASSERT_OK(machine_run(m))
-#define RUN_TO_END()                                  \
-	do {                                          \
-		ASSERT_OK(machine_run(m));            \
-		ASSERT_EQ(m->vector, MACHINE_HALTED); \
-	} while (0)
-#define REG(r) (m->s.gpr[R_##r])
-
 TEST(loop_counts_and_sums)
 {
 	START(64, CODE("xor %eax, %eax; 1: add %rcx, %rax; loop 1b; dec %edx; jnz 1b"));

@@ -10,17 +10,6 @@
 #define OF 0x800
 #define ARITH (CF | PF | AF | ZF | SF | OF)
 
-#define START(bits_, code_)                                  \
-	struct machine *m AUTO_MACHINE = machine_new(bits_); \
-	ASSERT(m);                                           \
-	machine_code(m, code_)
-#define RUN() ASSERT_OK(machine_run(m))
-#define RUN_TO_END()                                  \
-	do {                                          \
-		ASSERT_OK(machine_run(m));            \
-		ASSERT_EQ(m->vector, MACHINE_HALTED); \
-	} while (0)
-#define REG(r) (m->s.gpr[R_##r])
 #define FLAGS (m->s.rflags & ARITH)
 
 TEST(shift_by_zero_leaves_flags_and_clears_the_upper_half)

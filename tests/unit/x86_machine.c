@@ -2,6 +2,8 @@
 /* The machine of x86_machine.h: engine/soft, one VP, memory and ports by arrays. */
 #include "x86_machine.h"
 
+#include "quiet_bus.h"
+
 #define TABLES 0x1000u /* PML4, PDPT, PD, PT, a page each */
 #define IDT 0x6000u
 #define GDT 0x7000u
@@ -76,36 +78,8 @@ static bool bus_msr_read(void *vp, u32 index, u64 *ret_value)
 	return false;
 }
 
-static bool bus_msr_write(void *vp, u32 index, u64 value)
-{
-	return false;
-}
-
-static u8 bus_tpr_get(void *vp)
-{
-	return 0;
-}
-
-static void bus_tpr_set(void *vp, u8 value) {}
-
-static int bus_interrupt_take(void *vp)
-{
-	return -1;
-}
-
-static bool bus_hypercall(void *vp)
-{
-	return false;
-}
-
-static void bus_cpuid(void *vp, u32 leaf, u32 subleaf, u32 ret_regs[4]) {}
-
-static u64 bus_tsc_hz(void *vp)
-{
-	return 1000000000;
-}
-
 static const struct x86_bus_ops bus = {
+	QUIET_BUS,
 	.resolve = bus_resolve,
 	.pio_read = bus_pio_read,
 	.pio_write = bus_pio_write,
@@ -114,13 +88,8 @@ static const struct x86_bus_ops bus = {
 	.mmio_read = bus_mmio_read,
 	.mmio_write = bus_mmio_write,
 	.msr_read = bus_msr_read,
-	.msr_write = bus_msr_write,
-	.tpr_get = bus_tpr_get,
-	.tpr_set = bus_tpr_set,
-	.interrupt_take = bus_interrupt_take,
-	.hypercall = bus_hypercall,
-	.cpuid = bus_cpuid,
-	.tsc_hz = bus_tsc_hz,
+	.msr_write = quiet_msr_write,
+	.interrupt_take = quiet_interrupt_take,
 };
 
 /* ---- making it --------------------------------------------------------------------------------- */

@@ -91,6 +91,19 @@ void machine_page(struct machine *m, u64 address, bool present, bool writable);
 /* Run to the end of the code or to an exception. */
 bool machine_run(struct machine *m);
 
+/* A case in few words: a machine with code in it, registers, the run. */
+#define START(bits_, code_)                                  \
+	struct machine *m AUTO_MACHINE = machine_new(bits_); \
+	ASSERT(m);                                           \
+	machine_code(m, code_)
+#define RUN() ASSERT_OK(machine_run(m))
+#define RUN_TO_END()                                  \
+	do {                                          \
+		ASSERT_OK(machine_run(m));            \
+		ASSERT_EQ(m->vector, MACHINE_HALTED); \
+	} while (0)
+#define REG(r) (m->s.gpr[R_##r])
+
 static inline u64 machine_u64(const struct machine *m, u64 address)
 {
 	u64 v;

@@ -7,18 +7,6 @@
 #define ARITH 0x8d5
 #define DF 0x400
 
-#define START(bits_, code_)                                  \
-	struct machine *m AUTO_MACHINE = machine_new(bits_); \
-	ASSERT(m);                                           \
-	machine_code(m, code_)
-#define RUN() ASSERT_OK(machine_run(m))
-#define RUN_TO_END()                                  \
-	do {                                          \
-		ASSERT_OK(machine_run(m));            \
-		ASSERT_EQ(m->vector, MACHINE_HALTED); \
-	} while (0)
-#define REG(r) (m->s.gpr[R_##r])
-
 /* Bytes that differ from their neighbours and from those a page away. */
 static void fill(struct machine *m, u64 address, unsigned size)
 {

@@ -12,10 +12,6 @@
 #include "x86/cpuid.h"
 #include "x86/thunk.h"
 
-#define START(bits, code)                                   \
-	struct machine *m AUTO_MACHINE = machine_new(bits); \
-	ASSERT(m);                                          \
-	machine_code(m, code)
 #define RUN_TO(v)                          \
 	do {                               \
 		ASSERT_OK(machine_run(m)); \
