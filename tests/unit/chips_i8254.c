@@ -1,54 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The 8254 and port 0x61: hv/chips/i8254.h. */
-#include "harness.h"
-
+#include "chips_wires.h"
 #include "hv/chips/i8254.h"
 #include "wall/wall.h"
 
 struct board {
-	struct manual_clock clock;
+	struct wires w;
 	struct i8254 pit;
-	u64 alarm;
-	bool output;
-	unsigned rises;
 };
-
-static void on_output(void *owner, unsigned line, bool level)
-{
-	struct board *b = owner;
-
-	EXPECT(b->output != level);
-	b->output = level;
-	b->rises += level;
-}
-
-static void on_alarm(void *owner, unsigned id, u64 when_ns)
-{
-	((struct board *)owner)->alarm = when_ns;
-}
 
 static void board_init(struct board *b)
 {
 	memset(b, 0, sizeof *b);
-	manual_clock_init(&b->clock, 5 * NS_PER_SEC, 0);
-	b->alarm = CHIP_NO_ALARM;
-	i8254_init(&b->pit, &b->clock.clock,
-		   &(struct chip_pin){ .set = on_output, .owner = b },
-		   &(struct chip_alarm){ .set = on_alarm, .owner = b });
-	b->rises = 0;
+	wires_init(&b->w, 5 * NS_PER_SEC, 0);
+	i8254_init(&b->pit, &b->w.clock.clock, WIRES_PIN(&b->w), WIRES_ALARM(&b->w));
+	b->w.rises = 0;
+}
+
+static void on_alarm(void *chip)
+{
+	i8254_on_alarm(chip);
 }
 
 static void advance(struct board *b, u64 ns)
 {
-	u64 until = b->clock.monotonic + ns;
-
-	for (unsigned n = 0; n < 100000 && b->alarm <= until; n++) {
-		if (b->alarm > b->clock.monotonic)
-			manual_clock_advance(&b->clock, b->alarm - b->clock.monotonic);
-		b->alarm = CHIP_NO_ALARM;
-		i8254_on_alarm(&b->pit);
-	}
-	manual_clock_advance(&b->clock, until - b->clock.monotonic);
+	wires_advance(&b->w, ns, on_alarm, &b->pit);
 }
 
 /* The ns by which so many ticks have certainly gone by. */
@@ -94,12 +70,12 @@ TEST(i8254_rate_generator_interrupts_each_period)
 
 	board_init(&b);
 	program(&b, 0x34, 4773);
-	start = b.clock.monotonic;
-	ASSERT_EQ(b.alarm, start + ticks(4773));
+	start = b.w.clock.monotonic;
+	ASSERT_EQ(b.w.alarm, start + ticks(4773));
 	advance(&b, NS_PER_SEC);
-	ASSERT_EQ(b.rises, I8254_HZ / 4773);
-	ASSERT_EQ(b.alarm, start + ticks(4773 * (I8254_HZ / 4773 + 1)));
-	ASSERT_EQ(b.output, 1);
+	ASSERT_EQ(b.w.rises, I8254_HZ / 4773);
+	ASSERT_EQ(b.w.alarm, start + ticks(4773 * (I8254_HZ / 4773 + 1)));
+	ASSERT_EQ(b.w.output, 1);
 }
 
 TEST(i8254_late_alarm_gives_one_interrupt_and_keeps_the_phase)
@@ -109,17 +85,17 @@ TEST(i8254_late_alarm_gives_one_interrupt_and_keeps_the_phase)
 
 	board_init(&b);
 	program(&b, 0x34, 10000);
-	start = b.clock.monotonic;
-	manual_clock_advance(&b.clock, ticks(35000));
+	start = b.w.clock.monotonic;
+	manual_clock_advance(&b.w.clock, ticks(35000));
 	i8254_on_alarm(&b.pit);
-	ASSERT_EQ(b.rises, 1);
+	ASSERT_EQ(b.w.rises, 1);
 	ASSERT_EQ(b.pit.missed, 2);
-	ASSERT_EQ(b.alarm, start + ticks(40000));
+	ASSERT_EQ(b.w.alarm, start + ticks(40000));
 	/* An alarm that comes too early is set again. */
-	b.alarm = CHIP_NO_ALARM;
+	b.w.alarm = CHIP_NO_ALARM;
 	i8254_on_alarm(&b.pit);
-	ASSERT_EQ(b.rises, 1);
-	ASSERT_EQ(b.alarm, start + ticks(40000));
+	ASSERT_EQ(b.w.rises, 1);
+	ASSERT_EQ(b.w.alarm, start + ticks(40000));
 }
 
 TEST(i8254_counts_of_each_mode_go_as_the_data_sheet_draws_them)
@@ -157,32 +133,32 @@ TEST(i8254_one_shot_modes_interrupt_once)
 
 	board_init(&b);
 	program(&b, 0x38, 1193);
-	ASSERT_EQ(b.output, 1);
-	ASSERT_EQ(b.alarm, b.clock.monotonic + ticks(1194));
+	ASSERT_EQ(b.w.output, 1);
+	ASSERT_EQ(b.w.alarm, b.w.clock.monotonic + ticks(1194));
 	advance(&b, NS_PER_SEC);
-	ASSERT_EQ(b.rises, 1);
-	ASSERT_EQ(b.alarm, CHIP_NO_ALARM);
+	ASSERT_EQ(b.w.rises, 1);
+	ASSERT_EQ(b.w.alarm, CHIP_NO_ALARM);
 	/* The next event needs the count only. */
 	wr(&b, 0x40, 0xa9);
 	wr(&b, 0x40, 0x04);
 	advance(&b, NS_PER_SEC);
-	ASSERT_EQ(b.rises, 2);
+	ASSERT_EQ(b.w.rises, 2);
 
 	program(&b, 0x30, 100);
-	ASSERT_EQ(b.output, 0);
+	ASSERT_EQ(b.w.output, 0);
 	advance(&b, ticks(99));
-	ASSERT_EQ(b.output, 0);
+	ASSERT_EQ(b.w.output, 0);
 	advance(&b, ticks(2));
-	ASSERT_EQ(b.output, 1);
+	ASSERT_EQ(b.w.output, 1);
 	advance(&b, NS_PER_SEC);
-	ASSERT_EQ(b.rises, 3);
+	ASSERT_EQ(b.w.rises, 3);
 	/* The first byte of a new count stops it. */
 	wr(&b, 0x40, 0x10);
 	advance(&b, NS_PER_SEC);
-	ASSERT_EQ(b.output, 0);
+	ASSERT_EQ(b.w.output, 0);
 	wr(&b, 0x40, 0x00);
 	advance(&b, ticks(16));
-	ASSERT_EQ(b.output, 1);
+	ASSERT_EQ(b.w.output, 1);
 }
 
 /* Linux: pit_hpet_ptimer_calibrate_cpu and quick_pit_calibrate; memtest86+ does the same. */
@@ -285,12 +261,12 @@ TEST(i8254_new_count_of_a_periodic_mode_waits_for_the_end_of_the_period)
 	ASSERT_EQ(latch(&b, 0), 5000);
 	advance(&b, ticks(4999));
 	ASSERT_EQ(latch(&b, 0), 1);
-	ASSERT_EQ(b.rises, 2);
+	ASSERT_EQ(b.w.rises, 2);
 	advance(&b, ticks(3));
 	ASSERT(latch(&b, 0) > 1900);
-	ASSERT_EQ(b.rises, 3);
+	ASSERT_EQ(b.w.rises, 3);
 	advance(&b, ticks(2000));
-	ASSERT_EQ(b.rises, 4);
+	ASSERT_EQ(b.w.rises, 4);
 }
 
 TEST(i8254_read_back_latches_count_and_status)
@@ -362,7 +338,7 @@ TEST(i8254_shortest_periods_do_not_storm)
 	board_init(&b);
 	program(&b, 0x34, 1);
 	advance(&b, 10000000);
-	ASSERT(b.rises >= 100 && b.rises <= 10000000 / I8254_MIN_ALARM_NS + 1);
+	ASSERT(b.w.rises >= 100 && b.w.rises <= 10000000 / I8254_MIN_ALARM_NS + 1);
 }
 
 TEST(i8254_state_survives_and_hostile_state_is_refused)
@@ -372,7 +348,7 @@ TEST(i8254_state_survives_and_hostile_state_is_refused)
 
 	board_init(&b);
 	board_init(&other);
-	manual_clock_advance(&other.clock, 77 * NS_PER_SEC);
+	manual_clock_advance(&other.w.clock, 77 * NS_PER_SEC);
 	wr(&b, 0x61, 3);
 	program(&b, 0x34, 10000);
 	program(&b, 0xb6, 3000);
@@ -384,9 +360,10 @@ TEST(i8254_state_survives_and_hostile_state_is_refused)
 	ASSERT_MEM(again, block, sizeof block);
 	ASSERT_EQ(latch(&other, 0), latch(&b, 0));
 	ASSERT_EQ(latch(&other, 2), latch(&b, 2));
-	ASSERT_EQ(other.alarm - other.clock.monotonic, b.alarm - b.clock.monotonic);
+	ASSERT_EQ(other.w.alarm - other.w.clock.monotonic,
+		  b.w.alarm - b.w.clock.monotonic);
 	/* A host that has just booted has less time behind it than the channel. */
-	manual_clock_init(&other.clock, 10, 0);
+	manual_clock_init(&other.w.clock, 10, 0);
 	ASSERT_EQ(i8254_restore(&other.pit, block), 0);
 
 	static const struct {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The MC146818: hv/chips/mc146818.h. */
-#include "harness.h"
-
+#include "chips_wires.h"
 #include "hv/chips/mc146818.h"
 #include "wall/wall.h"
 
@@ -9,46 +8,25 @@
 #define LEAP_EVE 1709251190ll
 
 struct board {
-	struct manual_clock clock;
+	struct wires w;
 	struct mc146818 rtc;
-	u64 alarm;
-	bool output;
-	unsigned rises;
 };
-
-static void on_output(void *owner, unsigned line, bool level)
-{
-	struct board *b = owner;
-
-	EXPECT(b->output != level);
-	b->output = level;
-	b->rises += level;
-}
-static void on_alarm(void *owner, unsigned id, u64 when_ns)
-{
-	((struct board *)owner)->alarm = when_ns;
-}
 
 static void board_init(struct board *b)
 {
 	memset(b, 0, sizeof *b);
-	manual_clock_init(&b->clock, 10 * NS_PER_SEC, LEAP_EVE * (s64)NS_PER_SEC);
-	mc146818_init(&b->rtc, &b->clock.clock,
-		      &(struct chip_pin){ .set = on_output, .owner = b },
-		      &(struct chip_alarm){ .set = on_alarm, .owner = b });
+	wires_init(&b->w, 10 * NS_PER_SEC, LEAP_EVE * (s64)NS_PER_SEC);
+	mc146818_init(&b->rtc, &b->w.clock.clock, WIRES_PIN(&b->w), WIRES_ALARM(&b->w));
+}
+
+static void on_alarm(void *chip)
+{
+	mc146818_on_alarm(chip);
 }
 
 static void advance(struct board *b, u64 ns)
 {
-	u64 until = b->clock.monotonic + ns;
-
-	for (unsigned n = 0; n < 100000 && b->alarm <= until; n++) {
-		if (b->alarm > b->clock.monotonic)
-			manual_clock_advance(&b->clock, b->alarm - b->clock.monotonic);
-		b->alarm = CHIP_NO_ALARM;
-		mc146818_on_alarm(&b->rtc);
-	}
-	manual_clock_advance(&b->clock, until - b->clock.monotonic);
+	wires_advance(&b->w, ns, on_alarm, &b->rtc);
 }
 
 static u8 rd(struct board *b, u8 index)
@@ -186,15 +164,15 @@ TEST(mc146818_update_interrupt_each_second)
 	wr(&b, 0x0b, 0x12);
 	for (unsigned i = 1; i <= 5; i++) {
 		advance(&b, i == 1 ? NS_PER_SEC * 3 / 4 : NS_PER_SEC);
-		ASSERT_EQ(b.rises, i);
+		ASSERT_EQ(b.w.rises, i);
 		ASSERT_EQ(rd(&b, 0x0c) & 0xb0, 0x90);
-		ASSERT_EQ(b.output, 0);
+		ASSERT_EQ(b.w.output, 0);
 		ASSERT_EQ(rd(&b, 0x0c), 0x00);
 	}
 	/* Unread, it does not come again, and no alarm is set for it. */
 	advance(&b, 3 * NS_PER_SEC);
-	ASSERT_EQ(b.rises, 6);
-	ASSERT_EQ(b.alarm, CHIP_NO_ALARM);
+	ASSERT_EQ(b.w.rises, 6);
+	ASSERT_EQ(b.w.alarm, CHIP_NO_ALARM);
 	/* SET clears the enable bit. */
 	wr(&b, 0x0b, 0x92);
 	ASSERT_EQ(rd(&b, 0x0b), 0x82);
@@ -211,31 +189,31 @@ TEST(mc146818_alarm_at_a_time_and_with_fields_that_do_not_matter)
 	rd(&b, 0x0c);
 	wr(&b, 0x0b, 0x22);
 	advance(&b, 14999999999ull);
-	ASSERT_EQ(b.rises, 0);
+	ASSERT_EQ(b.w.rises, 0);
 	advance(&b, 1);
-	ASSERT_EQ(b.rises, 1);
+	ASSERT_EQ(b.w.rises, 1);
 	ASSERT_EQ(rd(&b, 0x0c) & 0xa0, 0xa0);
 	/* Every minute at second 7. */
 	wr(&b, 5, 0xff);
 	wr(&b, 3, 0xc0);
 	wr(&b, 1, 0x07);
 	advance(&b, 2 * NS_PER_SEC);
-	ASSERT_EQ(b.rises, 2);
+	ASSERT_EQ(b.w.rises, 2);
 	rd(&b, 0x0c);
 	advance(&b, 60 * NS_PER_SEC);
-	ASSERT_EQ(b.rises, 3);
+	ASSERT_EQ(b.w.rises, 3);
 	rd(&b, 0x0c);
 	/* A time of day that does not exist. */
 	wr(&b, 3, 0x75);
-	ASSERT_EQ(b.alarm, CHIP_NO_ALARM);
+	ASSERT_EQ(b.w.alarm, CHIP_NO_ALARM);
 	/* A day ahead, in 12 hours. */
 	wr(&b, 0x0b, 0x20);
 	wr(&b, 5, 0x91); /* 11 pm */
 	wr(&b, 3, 0x00);
 	wr(&b, 1, 0x00);
-	b.rises = 0;
+	b.w.rises = 0;
 	advance(&b, 86400 * NS_PER_SEC);
-	ASSERT_EQ(b.rises, 1);
+	ASSERT_EQ(b.w.rises, 1);
 }
 
 /* The flag is raised whether or not anybody enabled it: polled alarms. */
@@ -252,7 +230,7 @@ TEST(mc146818_flags_of_what_went_by_are_there_when_read)
 	ASSERT_EQ(rd(&b, 0x0c), 0x50);
 	advance(&b, NS_PER_SEC);
 	ASSERT_EQ(rd(&b, 0x0c), 0x70);
-	ASSERT_EQ(b.rises, 0);
+	ASSERT_EQ(b.w.rises, 0);
 }
 
 TEST(mc146818_periodic_interrupt_at_its_rate)
@@ -265,26 +243,26 @@ TEST(mc146818_periodic_interrupt_at_its_rate)
 	wr(&b, 0x0b, 0x42);
 	for (unsigned i = 0; i < 1024 * 4; i++) {
 		advance(&b, NS_PER_SEC / 4096);
-		if (b.output)
+		if (b.w.output)
 			rd(&b, 0x0c);
 	}
-	ASSERT(b.rises >= 1023 && b.rises <= 1025);
-	b.rises = 0;
+	ASSERT(b.w.rises >= 1023 && b.w.rises <= 1025);
+	b.w.rises = 0;
 	wr(&b, 0x0a, 0x2f); /* 2 Hz */
 	rd(&b, 0x0c);
 	for (unsigned i = 0; i < 100; i++) {
 		advance(&b, NS_PER_SEC / 10);
-		if (b.output)
+		if (b.w.output)
 			rd(&b, 0x0c);
 	}
-	ASSERT(b.rises >= 19 && b.rises <= 20);
-	b.rises = 0;
+	ASSERT(b.w.rises >= 19 && b.w.rises <= 20);
+	b.w.rises = 0;
 	wr(&b, 0x0a, 0x20); /* none */
 	rd(&b, 0x0c);
-	b.rises = 0;
+	b.w.rises = 0;
 	advance(&b, NS_PER_SEC);
-	ASSERT_EQ(b.rises, 0);
-	ASSERT_EQ(b.alarm, CHIP_NO_ALARM);
+	ASSERT_EQ(b.w.rises, 0);
+	ASSERT_EQ(b.w.alarm, CHIP_NO_ALARM);
 }
 
 TEST(mc146818_memory_index_and_nmi_mask)
@@ -325,14 +303,14 @@ TEST(mc146818_state_survives_and_hostile_state_is_refused)
 	wr(&b, 0x40, 0x99);
 	wr(&b, 0x0b, 0x42);
 	advance(&b, NS_PER_SEC / 3);
-	manual_clock_advance(&other.clock, NS_PER_SEC / 3);
+	manual_clock_advance(&other.w.clock, NS_PER_SEC / 3);
 	rd(&b, 0); /* raises the flags of what went by, as restoring does */
 	mc146818_save(&b.rtc, block);
 	ASSERT_EQ(mc146818_restore(&other.rtc, block), 0);
 	mc146818_save(&other.rtc, again);
 	ASSERT_MEM(again, block, sizeof block);
 	ASSERT_OK(shows(&other, 0x20, 0x30, 0x03, 0x01, 0x23, 0x59, 0x50));
-	ASSERT_EQ(other.output, 1);
+	ASSERT_EQ(other.w.output, 1);
 	for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
 		mc146818_save(&b.rtc, block);
 		block[bad[i].at] = bad[i].value;
