@@ -1,18 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
-for code in 1 126; do
+# ends_with STATUS PROGRAM OPTION...: the VM whose PROGRAM is killed.
+ends_with() {
+	want=$1 program=$2
+	shift 2
 	rm -f input
-	debug_exit=
-	[ "$code" -eq 1 ] || debug_exit=--debug-exit
-	start --kernel "$kernels/spin.elf" --memory 64M --cpus 2 $debug_exit
+	start --kernel "$kernels/spin.elf" --memory 64M --cpus 2 "$@"
 	wait_for spinning
-	victim=$(child tabique-hv)
-	[ -n "$victim" ] || fail "no process tabique-hv below tabique"
+	victim=$(child "$program")
+	[ -n "$victim" ] || fail "no process $program below tabique"
 	kill -KILL "$victim"
 	finish
-	expect_status "$code"
+	expect_status "$want"
 	[ "$(grep -vc '^fix: ' errors)" -eq 1 ] || fail "not one line"
-	expect tabique-hv errors
+	expect "$program" errors
 	exec 8>&-
+}
+for program in tabique-hv tabique-worker; do
+	ends_with 1 "$program"
+	ends_with 126 "$program" --debug-exit
 done
