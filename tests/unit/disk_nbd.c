@@ -31,16 +31,16 @@ struct server {
 	u16 flags;
 	u32 block, maximum;
 	bool structured;
-	u32 error;     /* of every request */
-	u64 cut_at;    /* it ends after so many bytes that it said */
-	u64 change_at; /* this byte is wrong, by: */
+	_Atomic u32 error; /* of every request */
+	u64 cut_at;	   /* it ends after so many bytes that it said */
+	u64 change_at;	   /* this byte is wrong, by: */
 	u8 change;
-	u64 silent_at;		   /* it says nothing more after so many */
+	_Atomic u64 silent_at;	   /* it says nothing more after so many */
 	unsigned requests_at_most; /* it ends at the next */
 
 	int socket;
 	pthread_t thread;
-	u64 said;
+	_Atomic u64 said;
 	unsigned requests, reads, writes, flushes, trims, zeros, fuas;
 	u64 largest;
 	u8 data[SIZE];
@@ -56,7 +56,7 @@ static bool hear(struct server *s, void *to, size_t size)
 
 static bool say(struct server *s, const void *from, size_t size)
 {
-	AUTO_FREE u8 *copy = malloc(size ? size : 1);
+	AUTO_FREE u8 *copy = malloc(size);
 	size_t n = size;
 
 	if (!copy)
@@ -96,7 +96,7 @@ static bool answer_option(struct server *s, u32 option, u32 type, const u8 *data
 	u8 head[20], *p = put(head, 0x3e889045565a9, 8);
 
 	put(put(put(p, option, 4), type, 4), size, 4);
-	return say(s, head, sizeof head) && say(s, data, size);
+	return say(s, head, sizeof head) && (size == 0 || say(s, data, size));
 }
 
 static bool describe(struct server *s, u32 option)
