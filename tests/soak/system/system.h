@@ -271,6 +271,9 @@ enum {
 	 * differs where it is in no memory (SDM volume 3, 7.3, leaves it open), and to the CS in it after
 	 * DS, ES, FS and GS (SDM volume 3, table 7-1: before them). */
 	AVOID_TASK_FAULT,
+	/* Bochs 2.7: with DR7.GD a MOV of debug registers is #DB in every ring; ours, as KVM's emulator, looks
+	 * for ring 0 first. SDM volume 2, MOV: both exceptions, no order. */
+	AVOID_GENERAL_DETECT,
 };
 
 /* world.c */

@@ -888,7 +888,8 @@ static void make_start(void)
 
 		w_dr[7] |= 3u << 2 * n;
 		w_dr[7] |= (one_in(2) ? below(3) + 1 + 4 * below(4) : 0) << (16 + 4 * n);
-		if (long_mode() && one_in(10))
+		if (long_mode() && one_in(10) &&
+		    (start_cpl == 0 || !avoids(AVOID_GENERAL_DETECT)))
 			w_dr[7] |= 0x2000; /* GD */
 	}
 }
