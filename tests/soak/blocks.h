@@ -69,9 +69,16 @@ struct block {
 	struct block_state in;
 };
 
+/* How a block ended that did not come to an exception. */
+enum {
+	NATIVE_LOST = -1, /* the host's child died, or went on for ten seconds */
+	OURS_ENDED = -2,  /* by anything but HLT at a handler */
+	OURS_KICKED = -3, /* it went on for seconds */
+};
+
 struct outcome {
 	struct block_state out;
-	int vector; /* -1: never ended */
+	int vector; /* or NATIVE_LOST, OURS_... */
 	u32 error_code;
 	u64 address; /* CR2 of a #PF */
 	u8 window[WINDOW_SIZE];
@@ -144,7 +151,7 @@ struct native;
 int native_open(struct native **ret_native, struct batch **ret_batch);
 /* Execute the batch from block `first` on, while the caller does something else. */
 void native_begin(struct native *n, unsigned first);
-/* false: the child died at batch.current, whose vector is -1; begin again behind it. */
+/* false: the child died at batch.current, whose vector is NATIVE_LOST; begin again behind it. */
 bool native_finish(struct native *n);
 void native_close(struct native *n);
 

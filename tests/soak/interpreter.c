@@ -337,7 +337,7 @@ static void note(struct interpreter *t, struct outcome *o)
 	memcpy(o->window, t->window, WINDOW_SIZE);
 	o->vector = (int)((c->rip - KERNEL - HANDLERS) / 16);
 	if (c->rip - KERNEL - HANDLERS >= 512 || at > RAM_SIZE - sizeof(frame)) {
-		o->vector = -2;
+		o->vector = OURS_ENDED;
 		return;
 	}
 	memcpy(frame, t->ram + at, sizeof(frame));
@@ -369,6 +369,6 @@ void interpreter_run(struct interpreter *t)
 		x86_vector_leave(&t->cpu);
 		note(t, o);
 		if (e != X86_EXIT_HALTED)
-			o->vector = e == X86_EXIT_KICKED ? -3 : -2;
+			o->vector = e == X86_EXIT_KICKED ? OURS_KICKED : OURS_ENDED;
 	}
 }

@@ -9,6 +9,7 @@
  */
 #include "blocks.h"
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,10 +17,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 struct native {
 	struct batch *b;
@@ -158,6 +162,8 @@ static NORETURN void child_main(struct batch *b, int fd, int in, int out)
 				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* A child that replaces a lost one is forked when the translator has used GS. */
+	syscall(SYS_arch_prctl, ARCH_SET_GS, 0);
 	setrlimit(RLIMIT_CORE, &none);
 	batch = b;
 	map_at(CODE_BASE, CODE_SIZE, PROT_READ | PROT_EXEC, fd,
@@ -255,16 +261,21 @@ void native_begin(struct native *n, unsigned first)
 bool native_finish(struct native *n)
 {
 	struct pollfd p = { .fd = n->from_child, .events = POLLIN };
+	const u64 limit = host_clock.monotonic_ns(&host_clock) + 10 * NS_PER_SEC;
 	char byte;
 	int ready;
 
+	/*
+	 * The interpreter's alarm comes all the time. A block that goes on for ever is none of the
+	 * processor's: one that changes its own return address may never end.
+	 */
 	do
-		ready = poll(&p, 1, 10000);
-	while (ready < 0 && errno == EINTR); /* the interpreter's alarm */
+		ready = poll(&p, 1, 1000);
+	while (ready <= 0 && host_clock.monotonic_ns(&host_clock) < limit);
 	if (ready == 1 && read(n->from_child, &byte, 1) == 1)
 		return true;
 	end_child(n);
-	n->b->native[n->b->current].vector = -1;
+	n->b->native[n->b->current].vector = NATIVE_LOST;
 	return false;
 }
 
