@@ -278,6 +278,16 @@ static bool combine(struct x86_cpu *c, u8 second)
 	return true;
 }
 
+/* A data breakpoint that the frame was pushed over is a trap before the handler's first instruction. */
+static void trap_of_delivery(struct x86_cpu *c)
+{
+	const u32 dr6 = c->dr6_pending;
+
+	c->dr6_pending = 0;
+	if (UNLIKELY(dr6))
+		x86_raise_trap(c, dr6);
+}
+
 bool x86_deliver_fault(struct x86_cpu *c)
 {
 	if (c->event.valid && !combine(c, c->fault.vector)) {
@@ -305,6 +315,7 @@ bool x86_deliver_fault(struct x86_cpu *c)
 	if (c->fault.vector == X86_DB)
 		c->s.dr7 &= ~X86_DR7_GD;
 	deliver(c, NULL, c->rip);
+	trap_of_delivery(c);
 	return true;
 }
 
@@ -315,6 +326,7 @@ void x86_deliver_interrupt(struct x86_cpu *c, u8 vector)
 		.valid = true, .external = true, .type = VP_EVENT_EXTINT, .vector = vector
 	};
 	deliver(c, NULL, c->rip);
+	trap_of_delivery(c);
 }
 
 void x86_deliver_nmi(struct x86_cpu *c)
@@ -325,6 +337,7 @@ void x86_deliver_nmi(struct x86_cpu *c)
 		.valid = true, .external = true, .type = VP_EVENT_NMI, .vector = X86_NMI
 	};
 	deliver(c, NULL, c->rip);
+	trap_of_delivery(c);
 }
 
 void x86_software_interrupt(struct x86_cpu *c, const struct x86_insn *i, u8 vector,

@@ -389,6 +389,21 @@ TEST(a_data_breakpoint_traps_after_the_write_that_touched_it)
 	ASSERT_EQ(m->s.dr6, 0xffff4ff1);
 }
 
+/* It came behind the handler's first instruction. */
+TEST(a_data_breakpoint_that_a_frame_is_pushed_over_traps_before_the_handler)
+{
+	struct machine *m AUTO_MACHINE = rings_new(64);
+
+	ASSERT(m);
+	machine_code(m, CODE("ud2"));
+	rings_user(m);
+	m->s.dr[0] = RINGS_STACK0 - 8;
+	m->s.dr7 = 0x402 | 0xd0000; /* four bytes, writes */
+	ASSERT_EQ(rings_run(m), 1);
+	ASSERT_EQ(rings_frame(m, 0), RINGS_HANDLERS + 16 * 6);
+	ASSERT_EQ(m->s.dr6, 0xffff0ff1);
+}
+
 TEST(general_detect_faults_on_debug_registers_and_goes_off)
 {
 	struct machine *m AUTO_MACHINE = rings_new(64);
