@@ -29,6 +29,7 @@ help:
 	@echo 'make scenario   what the command line does; CASES=... for some'
 	@echo 'make bench      figures beside those of QEMU in the same run'
 	@echo 'make bench-disk a guest on its disk beside QEMU, disk convert beside qemu-img'
+	@echo '                RIG=1: on KVM beside QEMU on KVM, in a host that QEMU translates'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
 	@echo '                HOTPLUG=N: rounds of disks that come and leave beside fio;'
@@ -79,10 +80,11 @@ bench:
 soak-disk: all
 	@$(BUILD)/tests/crash/disk-crash --states $(or $(STATES),1000000) --seed $(or $(SEED),$(shell date -u +%Y%m%d))
 
+# ROWS="read4k write1m" ROUNDS=3 SCALE=4 ENGINE=soft WHO="qemu ours" RIG=1: tests/bench/disk-rows.
 bench-disk: all
-	@tests/tools/install-missing build guest test bench
+	@tests/tools/install-missing build guest test bench $(if $(RIG),kvm)
 	@tests/bench/disk-rows $(BUILD)
-	@tests/bench/disk-convert $(BUILD) $(ROUNDS)
+	@$(if $(RIG),:,tests/bench/disk-convert $(BUILD) $(ROUNDS))
 
 # HOTPLUG, FUZZ, KILLS, DEBIAN, LOCKSTEP, STRESS or SYSTEM say which.
 soak: $(firstword $(if $(HOTPLUG),soak-hotplug) $(if $(FUZZ),soak-fuzz) $(if $(KILLS),soak-kills) \
