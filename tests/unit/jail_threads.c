@@ -217,6 +217,38 @@ TEST(thread_that_frees_much_memory_is_not_killed)
 	ASSERT_EQ(WEXITSTATUS(status), 0);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	const u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* glibc asked for the host's memory at the first sort of more than a KiB, and the disk program was killed. */
+TEST(thread_that_sorts_much_is_not_killed)
+{
+	struct jail_config config = { .role = JAIL_WORKER };
+	pid_t pid = fork();
+	struct err err;
+	u64 list[512];
+	int status;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	if (pid == 0) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		for (unsigned n = 0; n < ARRAY_COUNT(list); n++)
+			list[n] = ARRAY_COUNT(list) - n;
+		if (jail_thread(&config, JAIL_THREAD_DISK, &err) < 0)
+			_exit(9);
+		qsort(list, ARRAY_COUNT(list), sizeof list[0], by_value);
+		syscall(SYS_exit_group, list[0] == 1 ? 0 : 8);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT(WIFEXITED(status));
+	ASSERT_EQ(WEXITSTATUS(status), 0);
+}
+
 TEST(calls_of_its_list_do_not_kill)
 {
 	ASSERT_EQ(try_call(JAIL_THREAD_WORKER, SYS_clock_gettime, 0, 0, 0, 0, 0), ENDED);
