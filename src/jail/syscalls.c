@@ -295,9 +295,9 @@ static int never_differs(const void *a, const void *b)
 /* At the first sort of more than a KiB glibc's qsort() asks for the host's memory, by sysinfo(2): now. */
 static void sort_once(void)
 {
-	u8 bytes[2048] = { 0 };
+	u8 items[64][32] = { 0 };
 
-	qsort(bytes, sizeof(bytes), 1, never_differs);
+	qsort(items, ARRAY_COUNT(items), sizeof(items[0]), never_differs);
 }
 
 int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)

@@ -278,11 +278,16 @@ static bool combine(struct x86_cpu *c, u8 second)
 	return true;
 }
 
-/* A data breakpoint that the frame was pushed over is a trap before the handler's first instruction. */
-static void trap_of_delivery(struct x86_cpu *c)
+/*
+ * The event comes between two instructions. A data breakpoint that its frame was pushed over is a trap before
+ * the handler's first instruction.
+ */
+static void deliver_between(struct x86_cpu *c)
 {
-	const u32 dr6 = c->dr6_pending;
+	u32 dr6;
 
+	deliver(c, NULL, c->rip);
+	dr6 = c->dr6_pending;
 	c->dr6_pending = 0;
 	if (UNLIKELY(dr6))
 		x86_raise_trap(c, dr6);
@@ -314,8 +319,7 @@ bool x86_deliver_fault(struct x86_cpu *c)
 	/* The handler may set breakpoints: access to DR7 is free again. */
 	if (c->fault.vector == X86_DB)
 		c->s.dr7 &= ~X86_DR7_GD;
-	deliver(c, NULL, c->rip);
-	trap_of_delivery(c);
+	deliver_between(c);
 	return true;
 }
 
@@ -325,8 +329,7 @@ void x86_deliver_interrupt(struct x86_cpu *c, u8 vector)
 	c->event = (struct x86_event){
 		.valid = true, .external = true, .type = VP_EVENT_EXTINT, .vector = vector
 	};
-	deliver(c, NULL, c->rip);
-	trap_of_delivery(c);
+	deliver_between(c);
 }
 
 void x86_deliver_nmi(struct x86_cpu *c)
@@ -336,8 +339,7 @@ void x86_deliver_nmi(struct x86_cpu *c)
 	c->event = (struct x86_event){
 		.valid = true, .external = true, .type = VP_EVENT_NMI, .vector = X86_NMI
 	};
-	deliver(c, NULL, c->rip);
-	trap_of_delivery(c);
+	deliver_between(c);
 }
 
 void x86_software_interrupt(struct x86_cpu *c, const struct x86_insn *i, u8 vector,

@@ -579,7 +579,7 @@ void x86_translate(struct x86_cpu *c, const struct x86_insn *i, gva_t a, unsigne
 		if (w.global)
 			c->mmu->local[n / 64] &= ~BIT64(n % 64);
 		else
-			c->mmu->local[n / 64] |= BIT64(n % 64);
+			bit_set(c->mmu->local, n);
 	}
 	if (w.shift > 12) {
 		note_large(c->mmu, a, w.shift);

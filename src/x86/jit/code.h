@@ -52,7 +52,7 @@ struct jit_region {
 	struct jit_entries stub; /* what the entries jump to when the region is dead */
 	/* Behind all that: the scratch pair is the region's own, flags are where `flags` says. */
 	u32 inner, inner_stub;
-	u8 t0, t1;
+	u8 pair[2];
 	u8 flags; /* IN_HOST, IN_SLOT, 0: the region does not read them */
 	struct x86_block *head;
 	x86_fn head_fn; /* the interpreter's first handler */
@@ -99,11 +99,13 @@ u64 jit_large_routine(struct x86_cpu *c, unsigned t0, unsigned t1, bool write);
 /* The address in reg becomes the offset of its entry in a part of `large`. */
 void jit_large_offset(struct jit_code *k, unsigned reg);
 
-/*
- * From the scratch pair t0, t1 to another one: the guest's registers that are in the one come back, those of the
- * other go to c->r.
- */
 extern const u8 jit_usual_pair[2]; /* between regions: R10, R11 */
+bool jit_pair_is_usual(const u8 pair[2]);
+
+/*
+ * From one scratch pair to another: the guest's registers that made up the one come back from c->r, those that
+ * are to make up the other go there.
+ */
 void jit_change_pair(struct jit_code *k, const u8 from[2], const u8 to[2]);
 
 /* The host's flags into c->flags; AX is lost. */

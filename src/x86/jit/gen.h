@@ -94,8 +94,6 @@ static inline s32 jit_rip_after(const struct jit_op *o)
 
 /* ---- glue.c ---- */
 
-/* Is the scratch pair R10 and R11, as between regions? */
-bool gen_pair_is_usual(const struct gen *g);
 /* From the pair between regions to ours, or back. */
 void gen_swap_pair(struct gen *g, bool enter);
 /* Save the host's flags in c->flags; nothing but `scratch` changes. */

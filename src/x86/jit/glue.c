@@ -5,9 +5,11 @@
  */
 #include "x86/jit/gen.h"
 
-bool gen_pair_is_usual(const struct gen *g)
+const u8 jit_usual_pair[2] = { 10, 11 };
+
+bool jit_pair_is_usual(const u8 pair[2])
 {
-	return g->t0 == 10 && g->t1 == 11;
+	return pair[0] == jit_usual_pair[0] && pair[1] == jit_usual_pair[1];
 }
 
 static bool is_one_of(const u8 pair[2], unsigned reg)
@@ -27,17 +29,12 @@ void jit_change_pair(struct jit_code *k, const u8 from[2], const u8 to[2])
 	}
 }
 
-const u8 jit_usual_pair[2] = { 10, 11 };
-
-/* From the pair between regions to ours, or back. */
 void gen_swap_pair(struct gen *g, bool enter)
 {
-	const u8 ours[2] = { (u8)g->t0, (u8)g->t1 };
-
 	if (enter)
-		jit_change_pair(&g->k, jit_usual_pair, ours);
+		jit_change_pair(&g->k, jit_usual_pair, g->r->pair);
 	else
-		jit_change_pair(&g->k, ours, jit_usual_pair);
+		jit_change_pair(&g->k, g->r->pair, jit_usual_pair);
 }
 
 void jit_flags_to_slot(struct jit_code *k)

@@ -322,8 +322,7 @@ static struct jit_mem entry_field(unsigned base, size_t table, size_t member)
 void jit_large_offset(struct jit_code *k, unsigned reg)
 {
 	_Static_assert(sizeof(struct x86_tlb_large) == 64, "the shift below");
-	_Static_assert(X86_TLB_LARGE_COUNT * 64 == BIT64(X86_TLB_LARGE_PART_BITS), "par"
-										   "t");
+	_Static_assert(X86_TLB_LARGE_COUNT << 6 == 1 << X86_TLB_LARGE_PART_BITS, "same");
 	jit_shift(k, 5, false, reg, 21 - 6);
 	jit_alu_imm(k, 4, false, reg, (X86_TLB_LARGE_COUNT - 1) << 6);
 }
@@ -571,7 +570,6 @@ static u32 bridge(struct x86_cpu *c, const struct jit_site *s,
 {
 	struct x86_jit *j = c->jit.own;
 	struct jit_code k = routine_begin(j);
-	const u8 ours[2] = { from->t0, from->t1 }, theirs[2] = { to->t0, to->t1 };
 	const struct jit_mem attention = JIT_FIELD(attention);
 	const bool straight =
 		!to->flags ||
@@ -581,7 +579,7 @@ static u32 bridge(struct x86_cpu *c, const struct jit_site *s,
 		jit_test_mem32(&k, &attention);
 		jit_jump(&k, 5, run_address(j, s->patch + 4));
 	}
-	jit_change_pair(&k, ours, straight ? theirs : jit_usual_pair);
+	jit_change_pair(&k, from->pair, straight ? to->pair : jit_usual_pair);
 	jit_jump(&k, JIT_ALWAYS, run_address(j, straight ? to->inner : target));
 	return routine_end(j, &k);
 }
@@ -603,10 +601,9 @@ static void link_jump(struct x86_cpu *c, const struct jit_region *to)
 		return;
 	const struct jit_entries *e = to->head->gpa > from->head->gpa ? &to->forward
 								      : &to->entry;
-
 	const u32 target = s->flags_in_host ? e->host : e->slot;
 
-	if (from->t0 == jit_usual_pair[0] && from->t1 == jit_usual_pair[1])
+	if (jit_pair_is_usual(from->pair))
 		patch_jump(j, s->patch, target);
 	else
 		patch_jump(j, s->patch,
@@ -656,11 +653,12 @@ static void redo_branch(struct x86_cpu *c, const struct jit_site *s)
 /* The look-up that missed was for more than the access, and that may have been why. */
 static bool overreached(const struct x86_cpu *c, const struct jit_site *s)
 {
+	if (!s->size)
+		return false;
+
 	const gva_t a = c->r[s->reg] + (u64)(s64)s->disp;
 	const struct x86_tlb_entry *e = x86_tlb_at(c, a);
 
-	if (!s->size)
-		return false;
 	return (a ^ (a + s->size - 1)) >> 12 ||
 	       (s->ahead && e->read_tag == x86_tlb_tag(c, a, s->size));
 }
@@ -685,8 +683,7 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 	const struct jit_region *new = &j->regions[b->region];
 
 	/* An entry that took flags in either place cannot stand for one that wants them in a certain one. */
-	if (!b->region ||
-	    (old->entry.slot == old->entry.host && new->entry.slot != new->entry.host))
+	if (!b->region || (!old->flags && new->flags))
 		return;
 	entries_to(j, &old->entry, &new->entry);
 	entries_to(j, &old->forward, &new->forward);

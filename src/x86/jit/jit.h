@@ -37,9 +37,9 @@
  *	An access looks its page up in the interpreter's TLB (c->tlb): nine instructions, which leave in
  *	T0 the addend from linear to host address. Accesses of the same region through a base that has only
  *	been moved by constants are covered by one look-up of the whole range ("fact"), for writing if one
- *	of them writes; a range that crosses a page misses. A store is followed by a look at the page's byte in the code map. A miss
- *	first looks into c->large, pages of 2 MiB, and fills the TLB from there without leaving
- *	(jit_large_routine). Other ways to look up: region.h, "How a region looks pages up".
+ *	of them writes; a range that crosses a page misses. A store is followed by a look at the page's byte
+ *	in the code map. A miss first looks into c->large, pages of 2 MiB, and fills the TLB from there
+ *	without leaving (jit_large_routine). Other ways to look up: region.h, "How a region looks pages up".
  *
  * Worked example: "mov 8(%rdi), %rax; add $1, 16(%rdi)" with T0 = R10, T1 = R11, flags dead
  *	lea 8(%rdi), %r11			first byte of the range 8..23, to be written to

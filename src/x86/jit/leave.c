@@ -93,7 +93,7 @@ void gen_exit_lookup(struct gen *g, unsigned n, s32 popped)
 	jit_load(k, g->t0, &m);
 	jit_op_mem(k, 0x3b, true, g->t0, &key);
 	miss[1] = jit_jump_forward(k, 5);
-	if (gen_pair_is_usual(g)) {
+	if (jit_pair_is_usual(g->r->pair)) {
 		jit_jump_mem(k, &code);
 	} else {
 		m = JIT_FIELD(jit.ret);

@@ -239,8 +239,7 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 		.start = (u32)j->used,
 		.head = p->head,
 		.first_site = j->site_count,
-		.t0 = p->t0,
-		.t1 = p->t1,
+		.pair = { p->t0, p->t1 },
 		.flags = (u8)flags_at_start(p),
 	};
 	g->sticky_host = 0;
