@@ -665,24 +665,26 @@ static int wait_for(struct storage *s, struct storage_request request)
 	return w.r;
 }
 
-static int export_read(struct storage *s, const struct iovec *iov, unsigned count,
-		       u64 offset)
+static int transfer(struct storage *s, enum storage_op op, const struct iovec *iov,
+		    unsigned count, u64 offset)
 {
-	return wait_for(s, (struct storage_request){ .op = STORAGE_READ,
+	return wait_for(s, (struct storage_request){ .op = op,
 						     .iov = iov,
 						     .iov_count = count,
 						     .size = iov_size(iov, count),
 						     .offset = offset });
 }
 
+static int export_read(struct storage *s, const struct iovec *iov, unsigned count,
+		       u64 offset)
+{
+	return transfer(s, STORAGE_READ, iov, count, offset);
+}
+
 static int export_write(struct storage *s, const struct iovec *iov, unsigned count,
 			u64 offset)
 {
-	return wait_for(s, (struct storage_request){ .op = STORAGE_WRITE,
-						     .iov = iov,
-						     .iov_count = count,
-						     .size = iov_size(iov, count),
-						     .offset = offset });
+	return transfer(s, STORAGE_WRITE, iov, count, offset);
 }
 
 static int export_flush(struct storage *s)

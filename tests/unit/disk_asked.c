@@ -50,6 +50,24 @@ int asked_wait(struct asked_disk *a)
 	return a->waiting > 0 && loop_run(a->loop) < 0 ? -1 : a->last;
 }
 
+int asked_write_at_once(struct asked_disk *a, u8 (*data)[512], unsigned count, u64 stride)
+{
+	static struct disk_request request[ASKED_AT_ONCE];
+	static struct iovec iov[ASKED_AT_ONCE];
+
+	for (unsigned n = 0; n < count; n++) {
+		memset(data[n], (int)n, sizeof data[n]);
+		iov[n] = (struct iovec){ .iov_base = data[n], .iov_len = 512 };
+		request[n] = (struct disk_request){ .op = DISK_WRITE,
+						    .iov = &iov[n],
+						    .iov_count = 1,
+						    .size = 512,
+						    .offset = n * stride };
+		asked_submit(a, &request[n]);
+	}
+	return asked_wait(a);
+}
+
 int asked_do(struct asked_disk *a, struct disk_request request)
 {
 	asked_submit(a, &request);

@@ -29,6 +29,14 @@ void asked_submit(struct asked_disk *a, struct disk_request *request);
 /* Until nothing is under way: what the first that failed ended with, or 0. */
 int asked_wait(struct asked_disk *a);
 
+/*
+ * Write 512 bytes of data[n], all of them n, every `stride` bytes for each n below count, all at once;
+ * what asked_wait says. Up to ASKED_AT_ONCE.
+ */
+#define ASKED_AT_ONCE 500
+int asked_write_at_once(struct asked_disk *a, u8 (*data)[512], unsigned count,
+			u64 stride);
+
 /* A request from begin to end. */
 int asked_do(struct asked_disk *a, struct disk_request request);
 int asked_transfer(struct asked_disk *a, enum disk_op op, void *data, u64 size,

@@ -45,23 +45,11 @@ TEST(what_was_written_is_read)
 TEST(five_hundred_requests_at_once_all_come_back)
 {
 	struct asked_disk a;
-	static struct disk_request request[500];
-	static struct iovec iov[500];
 	static u8 data[500][512];
 	u8 out[512];
 
 	ASSERT_OK(build(&a, MIB, false));
-	for (unsigned i = 0; i < 500; i++) {
-		memset(data[i], (int)i, sizeof data[i]);
-		iov[i] = (struct iovec){ .iov_base = data[i], .iov_len = 512 };
-		request[i] = (struct disk_request){ .op = DISK_WRITE,
-						    .iov = &iov[i],
-						    .iov_count = 1,
-						    .size = 512,
-						    .offset = i * 512 };
-		asked_submit(&a, &request[i]);
-	}
-	ASSERT_ERR(asked_wait(&a), 0);
+	ASSERT_ERR(asked_write_at_once(&a, data, 500, 512), 0);
 	ASSERT_EQ(disk_in_flight(a.disk), 0);
 	ASSERT_ERR(asked_transfer(&a, DISK_READ, out, 512, 333 * 512), 0);
 	ASSERT_MEM(out, data[333], 512);

@@ -333,23 +333,11 @@ TEST(requests_in_many_small_pieces_reach_the_server_whole)
 TEST(three_hundred_requests_at_once_to_a_server_all_come_back)
 {
 	struct fixture f;
-	static struct disk_request request[300];
-	static struct iovec iov[300];
 	static u8 data[300][512];
 
 	NEEDS_LIBNBD();
 	ASSERT_ERR(build(&f, false, 0), 0);
-	for (unsigned i = 0; i < 300; i++) {
-		memset(data[i], (int)i, sizeof data[i]);
-		iov[i] = (struct iovec){ .iov_base = data[i], .iov_len = 512 };
-		request[i] = (struct disk_request){ .op = DISK_WRITE,
-						    .iov = &iov[i],
-						    .iov_count = 1,
-						    .size = 512,
-						    .offset = i * 1024 };
-		asked_submit(&f.a, &request[i]);
-	}
-	ASSERT_ERR(asked_wait(&f.a), 0);
+	ASSERT_ERR(asked_write_at_once(&f.a, data, 300, 1024), 0);
 	for (unsigned i = 0; i < 300; i++)
 		ASSERT_MEM(server.data + i * 1024, data[i], 512);
 	ASSERT_ERR(tear_down(&f), 0);
