@@ -27,6 +27,7 @@ struct direct {
 	struct vp_state first; /* as the loader left it */
 	struct test_devices *test_devices;
 	bool opened; /* the images */
+	bool stands; /* as direct_save or direct_pause left it */
 	struct synthetic *synthetic;
 	/* a reset that waits for the devices */
 	void (*reset_done)(void *owner, int r, const struct err *err);
@@ -123,6 +124,11 @@ void direct_reset(struct direct *m,
 
 	if (m->reset_done)
 		return;
+	if (m->save_done) {
+		err_set(&err, -EBUSY, "the machine is being saved");
+		done(owner, err.code, &err);
+		return;
+	}
 	r = worker_stop(m->parts.end, &err);
 	if (r < 0) {
 		done(owner, r, &err);
@@ -130,6 +136,10 @@ void direct_reset(struct direct *m,
 	}
 	m->reset_done = done;
 	m->reset_owner = owner;
+	if (m->stands) {
+		m->stands = false;
+		synthetic_resume(m->synthetic);
+	}
 	synthetic_stop(m->synthetic, on_quiet, m);
 }
 
@@ -144,17 +154,18 @@ static void on_rest(void *owner)
 	void (*done)(void *owner, int r, const struct err *err) = m->save_done;
 	struct state_writer devices = { 0 };
 	struct err err = { 0 };
-	int r = synthetic_save(m->synthetic, &devices, &err);
+	int r = m->blocks ? synthetic_save(m->synthetic, &devices, &err) : 0;
 
 	/* What the devices said last is in hv's blocks. */
-	if (r == 0)
+	if (r == 0 && m->blocks)
 		r = machine_blocks_take(m->parts.end, m->parts.config->vp_count,
 					m->blocks, &err);
-	if (r == 0)
+	if (r == 0 && m->blocks)
 		m->blocks->devices = devices;
 	else
 		free(devices.bytes);
 	m->save_done = NULL;
+	m->stands = true;
 	done(m->save_owner, r, &err);
 }
 
@@ -162,10 +173,13 @@ void direct_save(struct direct *m, struct machine_blocks *ret_blocks,
 		 void (*done)(void *owner, int r, const struct err *err), void *owner)
 {
 	struct err err = { 0 };
-	int r = m->save_done || m->reset_done
-			? err_set(&err, -EBUSY, "the machine is being saved or reset")
-			: worker_stop(m->parts.end, &err);
+	bool busy = m->save_done || m->reset_done || m->stands;
+	int r = busy ? err_set(&err, -EBUSY,
+			       "the machine stands already, or is being reset")
+		     : worker_stop(m->parts.end, &err);
 
+	if (busy)
+		err_fix(&err, "let it go on first: tabique vm resume");
 	if (r < 0) {
 		done(owner, r, &err);
 		return;
@@ -178,8 +192,16 @@ void direct_save(struct direct *m, struct machine_blocks *ret_blocks,
 
 int direct_resume(struct direct *m, struct err *err)
 {
-	synthetic_resume(m->synthetic);
-	return worker_run(m->parts.end, err);
+	int r;
+
+	if (!m->stands)
+		return err_set(err, -EALREADY, "the machine does not stand");
+	r = worker_run(m->parts.end, err);
+	if (r == 0) {
+		m->stands = false;
+		synthetic_resume(m->synthetic);
+	}
+	return r;
 }
 
 int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct err *err)
@@ -190,6 +212,7 @@ int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct
 		r = connect_parts(m, err);
 	if (r == 0)
 		r = machine_blocks_give(m->parts.end, blocks, err);
+	m->stands = true;
 	return r < 0 ? r
 		     : synthetic_restore(m->synthetic, blocks->devices.bytes,
 					 blocks->devices.used, err);
@@ -243,6 +266,11 @@ void direct_change_disk(struct direct *m, const struct worker_disk_order *order,
 			int *image_fd, disks_done_fn done, void *owner)
 {
 	synthetic_change_disk(m->synthetic, order, image_fd, done, owner);
+}
+
+struct components *direct_components(struct direct *m)
+{
+	return synthetic_components(m->synthetic);
 }
 
 void direct_inspect(const struct direct *m, struct inspect *out)

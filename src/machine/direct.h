@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The machine that starts a kernel without firmware: RAM, hv's chips, ACPI, fw_cfg, the VMBus with
- * its SCSI controllers, and test devices where they are asked for.
+ * integration components and SCSI controllers, and test devices where they are asked for.
  *
  *	1. direct_new		makes the parts; outside the jail
  *	2. direct_start		inside, before the loop's thread takes its list of system calls
@@ -11,7 +11,8 @@
  *	6. direct_quiet		no device reaches for guest memory or a disk any more
  *	7. direct_free		closes the disks
  *
- * A guest that goes on elsewhere: direct_save; there direct_restore in place of 3 and 4.
+ * A guest that goes on elsewhere: direct_save; there direct_restore and direct_resume in place of 3
+ * and 4. One that only stands for a while: direct_pause and direct_resume.
  *
  * Thread: loop thread.
  */
@@ -20,6 +21,7 @@
 #include "base/err.h"
 #include "machine/disks.h"
 
+struct components;
 struct direct;
 struct guest_memory;
 struct loop;
@@ -59,13 +61,20 @@ void direct_quiet(struct direct *machine, void (*done)(void *owner), void *owner
 
 /*
  * Stop the guest where it is and take all that it is (blocks.h). done is called once, perhaps from
- * inside; r < 0: nothing was taken. direct_resume: it goes on here after all.
+ * inside; r < 0: nothing was taken. ret_blocks NULL: it only stands (direct_pause). direct_resume: it
+ * goes on, and is told what time it is.
  */
 struct machine_blocks;
 void direct_save(struct direct *machine, struct machine_blocks *ret_blocks,
 		 void (*done)(void *owner, int r, const struct err *err), void *owner);
 int direct_resume(struct direct *machine, struct err *err) MUST_CHECK;
-/* In place of load and power_on. The guest stands: worker_run. */
+static inline void direct_pause(struct direct *machine,
+				void (*done)(void *owner, int r, const struct err *err),
+				void *owner)
+{
+	direct_save(machine, NULL, done, owner);
+}
+/* In place of load and power_on. The guest stands until direct_resume. */
 int direct_restore(struct direct *machine, const struct machine_blocks *blocks,
 		   struct err *err) MUST_CHECK;
 
@@ -74,6 +83,8 @@ void direct_flush(struct direct *machine);
 /* A disk comes, grows or leaves (disks.h), from direct_load on. */
 void direct_change_disk(struct direct *machine, const struct worker_disk_order *order,
 			int *image_fd, disks_done_fn done, void *owner);
+/* What the guest can be asked for; see vsp/ic/components.h. */
+struct components *direct_components(struct direct *machine);
 void direct_inspect(const struct direct *machine, struct inspect *out);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */

@@ -4,10 +4,14 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
+#include "base/loop.h"
 #include "disk/disk.h"
 #include "vmbus/server.h"
 #include "vmbus/wall_host.h"
+#include "vsp/ic/components.h"
 #include "wall/worker_config.h"
+#include "wall/worker_end.h"
 
 struct synthetic {
 	struct synthetic_parts parts;
@@ -15,11 +19,62 @@ struct synthetic {
 	struct vmbus_server *server;
 	struct disk_pool *pool;
 	struct disks *disks;
+	struct components *components;
+	struct loop_alarm alarm;	 /* of the components */
 	int image_fd[WORKER_MAX_IMAGES]; /* -1: a disk's */
 	/* the end, that waits for channels and then for disks */
 	void (*quiet)(void *owner);
 	void *quiet_owner;
 };
+
+/* ---- integration components ---- */
+
+static void on_alarm(void *owner)
+{
+	struct synthetic *s = owner;
+
+	components_due(s->components);
+}
+
+static void wake_components_at(void *owner, u64 when_ns)
+{
+	struct synthetic *s = owner;
+
+	loop_alarm_set(&s->alarm, when_ns);
+}
+
+static bool reference_time(void *owner, u64 *ret_time)
+{
+	struct synthetic *s = owner;
+	struct worker_clock clock;
+	struct err err = { 0 };
+
+	if (worker_get_clock(s->parts.end, &clock, &err) < 0)
+		return false;
+	*ret_time = clock.reference_ns / 100;
+	return true;
+}
+
+static int new_components(struct synthetic *s)
+{
+	loop_alarm_init(s->parts.loop, &s->alarm, on_alarm, s);
+	return components_new(
+		&(struct components_config){
+			.server = s->server,
+			.clock = &host_clock,
+			.wake_at = wake_components_at,
+			.reference_time = reference_time,
+			.owner = s,
+		},
+		&s->components);
+}
+
+struct components *synthetic_components(struct synthetic *s)
+{
+	return s->components;
+}
+
+/* ---- life ---- */
 
 int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
 		  struct err *err)
@@ -43,6 +98,9 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 				.host = s->host,
 			},
 			&s->server);
+	/* Before the disks, of which more may come: channels keep their numbers. */
+	if (r == 0)
+		r = new_components(s);
 	if (r == 0)
 		r = disks_new(
 			&(struct disks_config){
@@ -136,6 +194,7 @@ static void on_no_changes(void *owner)
 {
 	struct synthetic *s = owner;
 
+	components_pause(s->components);
 	vmbus_server_pause(s->server, s->quiet, s->quiet_owner);
 }
 
@@ -149,6 +208,7 @@ void synthetic_pause(struct synthetic *s, void (*done)(void *owner), void *owner
 void synthetic_resume(struct synthetic *s)
 {
 	vmbus_server_resume(s->server);
+	components_resume(s->components);
 }
 
 int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err *err)
@@ -157,15 +217,23 @@ int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err
 
 	if (r == 0)
 		r = disks_save(s->disks, w);
+	if (r == 0)
+		components_save(s->components, w);
+	if (r == 0 && w->failed)
+		r = -ENOMEM;
 	return r < 0 ? err_set(err, r, "save devices: %s", err_words(r)) : 0;
 }
 
 int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct err *err)
 {
-	int r = vmbus_server_restore(s->server, bytes, size);
+	int r;
 
+	components_pause(s->components);
+	r = vmbus_server_restore(s->server, bytes, size);
 	if (r == 0)
 		r = disks_restore(s->disks, bytes, size);
+	if (r == 0)
+		r = components_restore(s->components, bytes, size);
 	return r < 0 ? err_set(err, r, "restore devices: %s", err_words(r)) : 0;
 }
 
@@ -179,6 +247,9 @@ void synthetic_free(struct synthetic *s)
 	if (!s)
 		return;
 	disks_free(s->disks);
+	if (s->components)
+		loop_alarm_set(&s->alarm, UINT64_MAX);
+	components_free(s->components);
 	vmbus_server_free(s->server);
 	vmbus_wall_host_free(s->host);
 	if (s->pool)
@@ -192,5 +263,6 @@ void synthetic_free(struct synthetic *s)
 void synthetic_inspect(const struct synthetic *s, struct inspect *out)
 {
 	vmbus_server_inspect(s->server, out);
+	components_inspect(s->components, out);
 	disks_inspect(s->disks, out);
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine's VMBus with what hangs on it: SCSI controllers and their disks.
+ * The machine's VMBus with what hangs on it: integration components, SCSI controllers and their disks.
  *
  *	1. synthetic_new	outside the jail: descriptors of its own
  *	2. synthetic_start	inside, before the loop's thread filters itself: the disks' threads
  *	3. synthetic_open	the images are parsed
  *	4. synthetic_connect	hv is there, the guest does not run yet
  *	5. synthetic_change_disk	any time; see disks.h
+ *	   synthetic_components	what the guest is asked for; see vsp/ic/components.h
  *	6. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
- *	   or synthetic_pause, synthetic_save; then elsewhere 1 to 4 and synthetic_restore
+ *	   or synthetic_pause, synthetic_save; then elsewhere 1 to 4, synthetic_restore and _resume
  *	7. synthetic_quiet, synthetic_free: closes the disks
  *
  * Thread: the loop's.
@@ -18,6 +19,7 @@
 #include "base/err.h"
 #include "machine/disks.h"
 
+struct components;
 struct guest_memory;
 struct loop;
 struct state_writer;
@@ -58,7 +60,8 @@ void synthetic_change_disk(struct synthetic *synthetic,
 
 /*
  * The guest stands and shall go on elsewhere, or here: done is called when nothing is under way any
- * more, perhaps from inside; then its state may be saved. resume: it goes on here.
+ * more, perhaps from inside; then its state may be saved. resume: it goes on, and has just been told
+ * to, so that the time that it is sent is its own.
  */
 void synthetic_pause(struct synthetic *synthetic, void (*done)(void *owner), void *owner);
 void synthetic_resume(struct synthetic *synthetic);
@@ -67,6 +70,8 @@ int synthetic_save(const struct synthetic *synthetic, struct state_writer *write
 /* After synthetic_connect, hv's blocks are given, and nothing of the guest has run. */
 int synthetic_restore(struct synthetic *synthetic, const u8 *bytes, size_t size,
 		      struct err *err) MUST_CHECK;
+
+struct components *synthetic_components(struct synthetic *synthetic);
 
 /* hv has room for messages again, perhaps. */
 void synthetic_flush(struct synthetic *synthetic);

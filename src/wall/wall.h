@@ -326,6 +326,9 @@ enum owner_kind {
 	OWNER_GUEST_RESET,	/* hv -> owner and stops: the guest asked for a reset */
 	OWNER_DISK,		/* owner -> worker: struct worker_disk_order, see worker_config.h */
 	OWNER_DISK_DONE,	/* worker -> owner: u.disk_done */
+	OWNER_GUEST,		/* owner -> worker: struct worker_guest_order, see worker_config.h */
+	OWNER_GUEST_PAIR,	/* worker -> owner: u.guest_pair, any number before the answer */
+	OWNER_GUEST_DONE,	/* worker -> owner: u.guest_done: the answer */
 };
 
 enum hv_fd { HV_FD_RAM, HV_FD_VRAM, HV_FD_ROM, HV_FD_DIRTY, HV_FD_CODE, HV_FD_CONTROL, HV_FD_VERBS,
@@ -370,6 +373,9 @@ struct hv_stats {
 #define OWNER_FD 3
 
 #define OWNER_TEXT_SIZE 1024
+/* Keys and values of a guest's, in UTF-8: 256 and 1,024 units of UTF-16 at most. */
+#define OWNER_KEY_SIZE 772
+#define OWNER_VALUE_SIZE 3076
 
 struct owner_message {
 	u32 kind; /* enum owner_kind */
@@ -381,6 +387,8 @@ struct owner_message {
 		struct { u32 end; u32 code; char text[256]; } ended;
 		/* code 0 or a negative errno with its words; is the disk there now, and how large? */
 		struct { u32 id; s32 code; u32 there, reserved; u64 size; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } disk_done;
+		struct { u32 id; u32 pool; char key[OWNER_KEY_SIZE]; char value[OWNER_VALUE_SIZE]; } guest_pair;
+		struct { u32 id; s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } guest_done;
 		struct hv_stats stats;
 		char path[256];
 		char text[OWNER_TEXT_SIZE];

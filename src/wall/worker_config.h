@@ -68,6 +68,23 @@ struct worker_config {
 };
 
 /*
+ * What the guest shall do or be asked for, or what it shall have: owner -> worker. Answered by
+ * OWNER_GUEST_DONE with the same id, when the guest has answered or has had its time.
+ */
+enum worker_guest_op {
+	WORKER_GUEST_PAUSE, WORKER_GUEST_RESUME, /* no words of the guest's own */
+	WORKER_GUEST_STOP, WORKER_GUEST_REBOOT,
+	WORKER_GUEST_OPS,
+};
+
+struct worker_guest_order {
+	u32 kind; /* OWNER_GUEST */
+	u32 op;	  /* enum worker_guest_op */
+	u32 id;
+	u32 reserved;
+};
+
+/*
  * A disk of a VM that runs: owner -> worker, with a descriptor for each image. Answered by
  * OWNER_DISK_DONE with the same id. At most WORKER_MAX_DISKS orders wait for their answers.
  */

@@ -11,8 +11,8 @@ debian_do <<'EOF'
 systemctl is-system-running --wait
 systemctl --failed --no-legend --plain
 cat /sys/devices/system/clocksource/clocksource0/current_clocksource
-cat /sys/bus/vmbus/devices/*/class_id
-readlink /sys/bus/vmbus/devices/*/driver | sed 's|.*/||'
+cat /sys/bus/vmbus/devices/*/class_id | sort
+readlink /sys/bus/vmbus/devices/*/driver | sed 's|.*/||' | sort
 findmnt -no SOURCE,FSTYPE /
 cat /sys/class/block/sda/device/model | sed 's/ *$//'
 # What the kernel holds for an error, but that this machine has no PCI bus.
@@ -27,8 +27,14 @@ sed -i '$d' output
 cat >want <<'EOF'
 running
 hyperv_clocksource_tsc_page
+{0e0b6031-5213-4934-818b-38d90ced39db}
+{57164f39-9115-4e78-ab55-382f3bd5422d}
+{9527e630-d0ae-497b-adce-e80ab0175caf}
 {ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}
 hv_storvsc
+hv_utils
+hv_utils
+hv_utils
 /dev/sda1 ext4
 Virtual Disk
 0

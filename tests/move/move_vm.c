@@ -229,7 +229,7 @@ static int finish_move(struct vm *vm, struct err *err)
 	if (r == 0)
 		r = direct_restore(vm->machine, &vm->blocks, err);
 	if (r == 0)
-		r = worker_run(vm->end, err);
+		r = direct_resume(vm->machine, err);
 	machine_blocks_done(&vm->blocks);
 	vm->moving = vm->saved = false;
 	if (r < 0)

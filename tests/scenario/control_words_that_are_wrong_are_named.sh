@@ -9,7 +9,7 @@ named() {
 }
 named 2 "which VM?" vm stop
 named 2 "which VM?" disk attach a.img
-named 2 "'vm pause' is not part" vm pause --control ctl
+named 2 "'vm save' is not part" vm save --control ctl
 named 2 "unknown option '--force'" vm show --control ctl --force
 named 2 "'--control' needs a value" vm show --control
 named 2 "one word too many" vm stop --control ctl web1

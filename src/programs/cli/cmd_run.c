@@ -243,6 +243,8 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 		return;
 	case OWNER_INSPECT:
 	case OWNER_DISK_DONE:
+	case OWNER_GUEST_PAIR:
+	case OWNER_GUEST_DONE:
 		if (!run->control)
 			break;
 		run_control_hear(run->control, side, m);
@@ -255,6 +257,7 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 	case OWNER_STATS_ASK:
 	case OWNER_INSPECT_ASK:
 	case OWNER_DISK:
+	case OWNER_GUEST:
 		break; /* not for us */
 	}
 	log_warn("message %u from a VM process ignored", m->kind);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tabique vm show|inspect|stop|reset: a VM that runs, by its control socket.
+ * tabique vm show|inspect|stop|reset|reboot|pause|resume: a VM that runs, by its control socket.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -147,16 +147,39 @@ static int stop(const struct vm_words *w, struct err *err)
 	return r;
 }
 
-static int reset(const struct vm_words *w, struct err *err)
+/* What needs nothing but its name. */
+static int act(const struct vm_words *w, const char *action, struct err *err)
 {
 	json_t *state = NULL;
 	int r = need_words(w, 0, err);
 
 	if (r == 0)
-		r = vm_ask(w, "PUT", "/state", json_pack("{s:s}", "action", "reset"),
+		r = vm_ask(w, "PUT", "/state", json_pack("{s:s}", "action", action),
 			   &state, err);
+	if (r == 0 && w->json)
+		print_json(state);
 	json_decref(state);
 	return r;
+}
+
+static int reset(const struct vm_words *w, struct err *err)
+{
+	return act(w, "reset", err);
+}
+
+static int reboot(const struct vm_words *w, struct err *err)
+{
+	return act(w, "reboot", err);
+}
+
+static int pause_vm(const struct vm_words *w, struct err *err)
+{
+	return act(w, "pause", err);
+}
+
+static int resume(const struct vm_words *w, struct err *err)
+{
+	return act(w, "resume", err);
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */
@@ -166,6 +189,9 @@ static const struct vm_verb verbs[] = {
 	{ "inspect", inspect, { NULL } },
 	{ "stop", stop, { "--force", "--no-wait", "timeout=", NULL } },
 	{ "reset", reset, { NULL } },
+	{ "reboot", reboot, { NULL } },
+	{ "pause", pause_vm, { NULL } },
+	{ "resume", resume, { NULL } },
 };
 
 static void print_help(FILE *to)
@@ -174,11 +200,14 @@ static void print_help(FILE *to)
 	      "       tabique vm inspect --control SOCKET [PATH] [-o json]\n"
 	      "       tabique vm stop --control SOCKET [timeout=60] [--no-wait] "
 	      "[--force]\n"
-	      "       tabique vm reset --control SOCKET\n\n"
+	      "       tabique vm reset|reboot|pause|resume --control SOCKET\n\n"
 	      "SOCKET is the one that the VM was started with: tabique run --control "
 	      "SOCKET.\n"
-	      "stop asks the guest, by its power button, and waits; stop --force pulls "
-	      "the plug.\n"
+	      "stop asks the guest to power off and waits; stop --force pulls the "
+	      "plug.\n"
+	      "reboot asks it to restart; reset does not ask.\n"
+	      "pause lets the guest stand where it is; when it goes on it is told what "
+	      "time it is.\n"
 	      "inspect shows the live state of both processes; PATH is a branch of it: "
 	      "hv/vp/0.\n",
 	      to);
@@ -205,6 +234,6 @@ static int run(int argc, char **argv)
 
 const struct verb verb_vm = {
 	.name = "vm",
-	.summary = "look at, stop and reset a VM that runs",
+	.summary = "look at a VM that runs, stop, pause and reset it",
 	.run = run,
 };

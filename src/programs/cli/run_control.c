@@ -9,6 +9,7 @@
 #include "control/inspect_tree.h"
 #include "control/server.h"
 #include "programs/cli/live_disks.h"
+#include "programs/cli/live_guest.h"
 #include "programs/cli/words.h"
 
 #define VM "/1.0/vms/self"
@@ -34,9 +35,11 @@ struct run_control {
 	struct control_server *server;
 	struct run_inspect *inspect;
 	struct live_disks *disks;
+	struct live_guest *guest;
 	struct stopping *stopping;
 	u64 start_ns;
-	bool button; /* the guest was asked to end */
+	bool asked; /* the guest was, to end */
+	bool paused;
 };
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -64,7 +67,10 @@ static void body_is_wrong(struct control_call *call, const json_error_t *where)
 
 static json_t *state(const struct run_control *rc)
 {
-	return json_pack("{s:s}", "state", rc->button ? "stopping" : "running");
+	return json_pack("{s:s}", "state",
+			 rc->paused  ? "paused"
+			 : rc->asked ? "stopping"
+				     : "running");
 }
 
 static void get_root(struct run_control *rc, struct control_call *call, const char *rest,
@@ -168,8 +174,9 @@ static void on_patience(void *owner)
 	stopping_end(s);
 }
 
-/* seconds 0: as long as it takes. */
-static void wait_for_end(struct run_control *rc, struct control_call *call, u32 seconds)
+/* seconds 0: as long as it takes; else they count from that time. */
+static void wait_for_end(struct run_control *rc, struct control_call *call, u32 seconds,
+			 u64 since_ns)
 {
 	struct stopping *s = calloc(1, sizeof *s);
 
@@ -183,8 +190,64 @@ static void wait_for_end(struct run_control *rc, struct control_call *call, u32 
 	rc->stopping = s;
 	loop_alarm_init(rc->config.loop, &s->alarm, on_patience, s);
 	if (seconds > 0)
-		loop_alarm_set(&s->alarm, host_clock.monotonic_ns(&host_clock) +
-						  (u64)seconds * NS_PER_SEC);
+		loop_alarm_set(&s->alarm, since_ns + (u64)seconds * NS_PER_SEC);
+}
+
+/* An order about the guest, until its answer. */
+struct asking {
+	struct run_control *control;
+	struct control_call *call;
+	u32 op; /* enum worker_guest_op */
+	u32 seconds;
+	u64 since_ns;
+};
+
+/* It does so, or nobody has told it yet. */
+static void guest_stops(struct asking *a, bool told)
+{
+	struct run_control *rc = a->control;
+
+	if (!told)
+		rc->config.power_button(rc->config.owner);
+	rc->asked = true;
+	if (a->seconds == 0)
+		control_reply(a->call, state(rc));
+	else
+		wait_for_end(rc, a->call, a->seconds, a->since_ns);
+}
+
+static void on_guest_answered(void *owner, int r, const struct err *err)
+{
+	AUTO_FREE struct asking *a = owner;
+
+	if (a->op == WORKER_GUEST_STOP && (r == 0 || r == -ENOTCONN)) {
+		guest_stops(a, r == 0);
+		return;
+	}
+	if (r < 0) {
+		control_reply_err(a->call, err);
+		return;
+	}
+	if (a->op == WORKER_GUEST_PAUSE || a->op == WORKER_GUEST_RESUME)
+		a->control->paused = a->op == WORKER_GUEST_PAUSE;
+	control_reply(a->call, state(a->control));
+}
+
+static void ask_guest(struct run_control *rc, struct control_call *call,
+		      struct worker_guest_order *order, u32 seconds)
+{
+	struct asking *a = calloc(1, sizeof *a);
+
+	if (!a) {
+		refuse(call, -ENOMEM, err_words(-ENOMEM), "try again");
+		return;
+	}
+	*a = (struct asking){ .control = rc,
+			      .call = call,
+			      .op = order->op,
+			      .seconds = seconds,
+			      .since_ns = host_clock.monotonic_ns(&host_clock) };
+	live_guest_ask(rc->guest, order, on_guest_answered, a);
 }
 
 static void stop(struct run_control *rc, struct control_call *call, bool force,
@@ -196,16 +259,35 @@ static void stop(struct run_control *rc, struct control_call *call, bool force,
 		return;
 	}
 	if (force) {
-		wait_for_end(rc, call, 0);
+		wait_for_end(rc, call, 0, 0);
 		rc->config.power_off(rc->config.owner);
 		return;
 	}
-	rc->button = true;
-	rc->config.power_button(rc->config.owner);
-	if (seconds == 0)
-		control_reply(call, state(rc));
-	else
-		wait_for_end(rc, call, (u32)seconds);
+	ask_guest(rc, call, &(struct worker_guest_order){ .op = WORKER_GUEST_STOP },
+		  (u32)seconds);
+}
+
+static const struct {
+	const char *name;
+	enum worker_guest_op op;
+} guest_actions[] = {
+	{ "reboot", WORKER_GUEST_REBOOT },
+	{ "pause", WORKER_GUEST_PAUSE },
+	{ "resume", WORKER_GUEST_RESUME },
+};
+
+/* False: it is none of these. */
+static bool guest_action(struct run_control *rc, struct control_call *call,
+			 const char *action)
+{
+	for (size_t k = 0; k < ARRAY_COUNT(guest_actions); k++) {
+		if (strcmp(action, guest_actions[k].name) != 0)
+			continue;
+		ask_guest(rc, call,
+			  &(struct worker_guest_order){ .op = guest_actions[k].op }, 0);
+		return true;
+	}
+	return false;
 }
 
 static void put_state(struct run_control *rc, struct control_call *call, const char *rest,
@@ -223,9 +305,11 @@ static void put_state(struct run_control *rc, struct control_call *call, const c
 		stop(rc, call, force, seconds);
 	} else if (strcmp(action, "reset") == 0) {
 		rc->config.reset(rc->config.owner);
+		rc->paused = false;
 		control_reply(call, state(rc));
-	} else {
-		refuse(call, -EINVAL, "no such action", "\"stop\" or \"reset\"");
+	} else if (!guest_action(rc, call, action)) {
+		refuse(call, -EINVAL, "no such action",
+		       "\"stop\", \"reset\", \"reboot\", \"pause\" or \"resume\"");
 	}
 }
 
@@ -448,6 +532,8 @@ int run_control_new(const struct run_control_config *config,
 		r = live_disks_new(config->loop, config->worker_socket,
 				   &config->options->disks, &rc->disks);
 	if (r == 0)
+		r = live_guest_new(config->worker_socket, &rc->guest);
+	if (r == 0)
 		r = control_server_new(
 			&(struct control_server_config){
 				.loop = config->loop,
@@ -470,6 +556,7 @@ void run_control_free(struct run_control *rc)
 		return;
 	while (rc->stopping)
 		stopping_end(rc->stopping);
+	live_guest_free(rc->guest);
 	live_disks_free(rc->disks);
 	run_inspect_free(rc->inspect);
 	control_server_free(rc->server);
@@ -481,8 +568,10 @@ void run_control_hear(struct run_control *rc, enum run_side side,
 {
 	if (m->kind == OWNER_INSPECT)
 		run_inspect_hear(rc->inspect, side, m);
-	else if (side == RUN_WORKER)
+	else if (side == RUN_WORKER && m->kind == OWNER_DISK_DONE)
 		live_disks_hear(rc->disks, m);
+	else if (side == RUN_WORKER)
+		live_guest_hear(rc->guest, m);
 }
 
 void run_control_ended(struct run_control *rc, const char *end, int code)

@@ -7,7 +7,8 @@
  *	GET    /1.0/vms/self				state, size, disks
  *	GET    /1.0/vms/self/state
  *	PUT    /1.0/vms/self/state			{"action": "stop", "force": bool, "wait": seconds}
- *							or {"action": "reset"}
+ *							or {"action": "reset"}, or "reboot", "pause",
+ *							"resume"
  *	GET    /1.0/vms/self/inspect[/PATH]		live state of both processes
  *	GET    /1.0/vms/self/disks
  *	POST   /1.0/vms/self/disks			{"file": PATH, "controller": N, "lun": N, "format": NAME,
@@ -16,7 +17,8 @@
  *	DELETE /1.0/vms/self/disks/scsi0:3
  *	PATCH  /1.0/vms/self/disks/scsi0:3		{"size": bytes} or {"grow": bytes} or {}
  *
- * A stop with "wait" or "force" is answered when the VM has ended and its disks are closed, or
+ * A stop asks the guest by its shutdown component, or presses the power button where it has no driver
+ * for that. With "wait" or "force" it is answered when the VM has ended and its disks are closed, or
  * when the seconds are over. Paths are
  * opened with our rights: who may connect to the socket could as well have started the VM.
  *
@@ -46,7 +48,7 @@ int run_control_new(const struct run_control_config *config,
 		    struct run_control **ret_control) MUST_CHECK;
 void run_control_free(struct run_control *control);
 
-/* OWNER_INSPECT and OWNER_DISK_DONE go here. */
+/* OWNER_INSPECT, OWNER_DISK_DONE and OWNER_GUEST_... go here. */
 void run_control_hear(struct run_control *control, enum run_side side,
 		      const struct owner_message *message);
 /* The VM is over, its processes are gone: who waits for that hears it. end: a word, as in --stats. NULL is fine. */

@@ -151,6 +151,9 @@ static void handle(struct owner *o, struct owner_message *m)
 	case OWNER_GUEST_RESET:
 	case OWNER_DISK:
 	case OWNER_DISK_DONE:
+	case OWNER_GUEST:
+	case OWNER_GUEST_PAIR:
+	case OWNER_GUEST_DONE:
 		break; /* not for us */
 	}
 	log_warn("message %u of the owner ignored", m->kind);

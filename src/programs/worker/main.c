@@ -18,6 +18,7 @@
 #include "disk/nbd_library.h"
 #include "jail/jail.h"
 #include "machine/direct.h"
+#include "programs/worker/guest.h"
 #include "programs/worker/owner.h"
 #include "wall/guest_memory.h"
 #include "wall/worker_end.h"
@@ -339,6 +340,8 @@ static void on_owner(void *owner, unsigned events)
 		inspect(w);
 	else if (news.message.kind == OWNER_DISK)
 		direct_change_disk(w->machine, &news.disk, fd, on_disk_changed, w);
+	else if (news.message.kind == OWNER_GUEST)
+		guest_order(OWNER_FD, w->machine, &news.guest);
 	else
 		log_warn("message %u of the owner is ignored", news.message.kind);
 }

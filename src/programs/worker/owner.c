@@ -128,6 +128,12 @@ static bool order_is_good(const struct worker_disk_order *o, size_t size,
 					   : d->level_count > 0 || d->dvd;
 }
 
+static bool guest_order_is_good(const struct worker_guest_order *o, size_t size,
+				unsigned fd_count)
+{
+	return size == sizeof *o && o->op < WORKER_GUEST_OPS && fd_count == 0;
+}
+
 int owner_receive_news(int owner, union owner_news *ret_news,
 		       int ret_fd[WORKER_MAX_IMAGES])
 {
@@ -144,6 +150,8 @@ int owner_receive_news(int owner, union owner_news *ret_news,
 	good = size >= sizeof ret_news->message.kind &&
 	       (ret_news->message.kind == OWNER_DISK
 			? order_is_good(&ret_news->disk, size, count)
+		: ret_news->message.kind == OWNER_GUEST
+			? guest_order_is_good(&ret_news->guest, size, count)
 			: size == sizeof ret_news->message && count == 0);
 	if (good)
 		return 0;
@@ -196,6 +204,22 @@ void owner_say_disk(int owner, u32 id, int r, bool there, u64 size, const struct
 		memcpy(message.u.disk_done.text, err->text,
 		       sizeof message.u.disk_done.text);
 		memcpy(message.u.disk_done.fix, err->fix, sizeof message.u.disk_done.fix);
+	}
+	say(owner, &message);
+}
+
+void owner_say_guest(int owner, u32 id, int r, const struct err *err)
+{
+	struct owner_message message = { .kind = OWNER_GUEST_DONE,
+					 .size = sizeof message.u.guest_done };
+
+	message.u.guest_done.id = id;
+	message.u.guest_done.code = r;
+	if (r < 0) {
+		memcpy(message.u.guest_done.text, err->text,
+		       sizeof message.u.guest_done.text);
+		memcpy(message.u.guest_done.fix, err->fix,
+		       sizeof message.u.guest_done.fix);
 	}
 	say(owner, &message);
 }

@@ -22,10 +22,11 @@ int owner_receive_order(int owner, struct start_order *ret_order, struct err *er
 union owner_news {
 	struct owner_message message;
 	struct worker_disk_order disk;
+	struct worker_guest_order guest;
 };
 /*
- * One message. kind OWNER_DISK: an order that was checked, and its images' descriptors in ret_fd, the
- * caller's; -1 elsewhere. -EAGAIN; -EPROTO: it is none, or no good order; anything else: the owner
+ * One message. kind OWNER_DISK or OWNER_GUEST: an order that was checked, and its descriptors in ret_fd,
+ * the caller's; -1 elsewhere. -EAGAIN; -EPROTO: it is none, or no good order; anything else: the owner
  * is gone.
  */
 int owner_receive_news(int owner, union owner_news *ret_news,
@@ -37,3 +38,5 @@ void owner_say_failed(int owner, const struct err *err);
 /* What became of a disk order; err counts where r is negative. */
 void owner_say_disk(int owner, u32 id, int r, bool there, u64 size,
 		    const struct err *err);
+/* What became of an order about the guest. */
+void owner_say_guest(int owner, u32 id, int r, const struct err *err);
