@@ -106,6 +106,19 @@ static bool work_on_leaf(struct work *w)
 	return true;
 }
 
+/* As on one file system; on a host that ceases to copy; on two file systems. */
+static u32 copies_of_host(struct work *w)
+{
+	switch (draw(w, 4)) {
+	case 0:
+		return 0;
+	case 1:
+		return (u32)draw(w, 20);
+	default:
+		return UINT32_MAX;
+	}
+}
+
 /* The leaf goes into its parent, whose file is the one that may lose power. */
 static bool merge_leaf(struct work *w)
 {
@@ -120,6 +133,8 @@ static bool merge_leaf(struct work *w)
 	below.levels--;
 	w->recorded = 1;
 	power_record(record(w));
+	record(w)->lie = w->run->control == CRASH_LOST_FLUSH;
+	record(w)->copies = copies_of_host(w);
 	note_flush(w);
 	CHECK_ERR(model_open_files(&below, &w->m.power[1], false, &parent, &err), 0);
 	CHECK_ERR(image_open(w->m.kind->format, &w->m.power[0].storage, true, &leaf,

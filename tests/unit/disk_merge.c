@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * image_merge on files, whose bytes the kernel copies; the crash harness (disk_crash_states.c) merges
- * on storages in memory, where they are read and written.
+ * image_merge on files, whose bytes the kernel copies. The crash harness (disk_crash_states.c) merges on
+ * storages in memory that copy, or cease to, or never did.
  */
 #include <sys/mman.h>
 

@@ -43,6 +43,7 @@ struct power {
 	int fail_with;
 	bool fail_sticky;
 	bool lie; /* flushes do nothing, though they say so: a negative control */
+	u32 copies; /* it does from other such storages; the last one by half, and refuses it */
 };
 
 /* The file becomes the storage's (copy it first). storage_close does not free p. */
