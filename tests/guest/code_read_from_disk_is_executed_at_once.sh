@@ -5,7 +5,7 @@
 . "$HERE/tests/tools/case.sh"
 rounds=${ROUNDS:-20000}
 run --kernel "$kernels/disk_code.elf" --append "rounds=$rounds" --memory 64M --cpus 2 --debug-exit \
-	--test-devices --timeout 170 </dev/null
+	--test-devices --timeout $vm_limit </dev/null
 cat >want <<EOF2
 polled $(printf %08x "$rounds")
 by interrupt $(printf %08x "$rounds")

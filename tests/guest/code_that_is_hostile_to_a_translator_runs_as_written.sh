@@ -20,7 +20,7 @@ for cpus in 1 2; do
 		sed 's/$/ 00000000/' rows
 	done >want
 	run --kernel "$kernels/hostile_code.elf" --memory 64M --cpus $cpus --debug-exit \
-		--timeout 80 </dev/null
+		--timeout $vm_limit </dev/null
 	tr -d '\r' <console | diff want - || fail "code runs otherwise with $cpus processors"
 	expect_status 1
 done

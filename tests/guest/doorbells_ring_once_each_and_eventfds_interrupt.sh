@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
 run --kernel "$kernels/doorbell.elf" --memory 64M --cpus 1 --debug-exit --test-devices \
-	--stats stats --timeout 50 </dev/null
+	--stats stats --timeout $vm_limit </dev/null
 cat >want <<'EOF2'
 rings 00004e20
 others 0000001e

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
 # What is expected is the manual's; QEMU's TCG differs in five of these.
-run --kernel "$kernels/exceptions.elf" --memory 64M --cpus 1 --debug-exit --timeout 50 </dev/null
+run --kernel "$kernels/exceptions.elf" --memory 64M --cpus 1 --debug-exit --timeout $vm_limit </dev/null
 cat >want <<'EOF'
 divide by zero vector 00000000 code 00000000 at 00000002
 divide overflow vector 00000000 code 00000000 at 0000000a

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
 run --kernel "$kernels/synic.elf" --memory 64M --cpus 1 --debug-exit --test-devices \
-	--timeout 50 </dev/null
+	--timeout $vm_limit </dev/null
 cat >want <<'EOF2'
 unknown call 00000002
 unknown connection 00000012

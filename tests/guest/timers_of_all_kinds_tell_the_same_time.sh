@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
-run --kernel "$kernels/timers.elf" --memory 64M --cpus 1 --debug-exit --timeout 50 </dev/null
+run --kernel "$kernels/timers.elf" --memory 64M --cpus 1 --debug-exit --timeout $vm_limit </dev/null
 cat >want <<'EOF'
 pit against pm timer ok
 tsc goes on ok

@@ -8,7 +8,7 @@
 engine=lockstep
 
 for kernel in exceptions hostile_code; do
-	run --kernel "$kernels/$kernel.elf" --memory 64M --debug-exit --timeout 80 </dev/null
+	run --kernel "$kernels/$kernel.elf" --memory 64M --debug-exit --timeout $vm_limit </dev/null
 	[ "$status" -eq 1 ] || fail "$kernel: exit status $status"
 done
 

@@ -3,7 +3,7 @@
 # limit: 200
 . "$HERE/tests/tools/case.sh"
 start --kernel "$vmlinuz" --initrd "$demo" --append "console=ttyS0 panic=-1 ${append:-}" --memory 256M \
-	--cpus 2 --timeout 180
+	--cpus 2 --timeout $vm_limit
 wait_for "guest#"
 echo 'echo $((6 * 7)) processors: $(nproc)' >&8
 wait_for "42 processors: 2"

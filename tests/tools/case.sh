@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the cases of tests/guest and tests/scenario are made of. They source it:
 #	. "$HERE/tests/tools/case.sh"
-# run-cases sets HERE (the project), BUILD (a build folder) and DIR (the case's own folder).
+# run-cases sets HERE (the project), BUILD (a build folder), DIR (the case's own folder) and LIMIT (the
+# seconds that it may take).
 set -u
 tabique=$BUILD/bin/tabique
 kernels=$BUILD/tests/guest/kernels
 vmlinuz=$HERE/out/guests/vmlinuz
 demo=$HERE/out/guests/demo.img
 engine=${ENGINE:-soft}
+# For --timeout: a VM that hangs ends with its words shortly before the case is ended without.
+vm_limit=$((${LIMIT:-60} * 9 / 10))
 cd "$DIR" || exit 2
 
 fail() {
@@ -32,6 +35,20 @@ skip() {
 run() {
 	status=0
 	"$tabique" run --engine "$engine" "$@" >console 2>errors || status=$?
+}
+
+# times_out TEXT OPTION...: a VM that says TEXT and never ends is ended by --timeout. It has ten times as
+# long where a slow host did not let it come to its words.
+times_out() {
+	text=$1
+	shift
+	for seconds in 2 20 200; do
+		[ $seconds -lt "$vm_limit" ] || break
+		run "$@" --timeout $seconds </dev/null
+		expect_status 124
+		! grep -aqF -e "$text" console || return 0
+	done
+	expect "$text"
 }
 
 # start OPTION...: the same in the background; its process is $vm. Input: the FIFO input, which

@@ -127,6 +127,14 @@ static int run_here(const struct test_case *test)
 }
 
 /* Returns the wait status of the case's process, or -1 when it ran out of time. */
+static unsigned limit_of(const struct test_case *test)
+{
+	const char *patience = getenv("PATIENCE");
+	unsigned times = patience ? (unsigned)atoi(patience) : 1;
+
+	return test->timeout_seconds * (times ? times : 1);
+}
+
 static int run_in_process(const struct test_case *test)
 {
 	struct pollfd end = { .events = POLLIN };
@@ -151,7 +159,7 @@ static int run_in_process(const struct test_case *test)
 		exit(2);
 	}
 	do
-		in_time = poll(&end, 1, (int)test->timeout_seconds * 1000);
+		in_time = poll(&end, 1, (int)limit_of(test) * 1000);
 	while ((int)in_time < 0 && errno == EINTR);
 	close(end.fd);
 	kill(-pid, SIGKILL);
@@ -211,7 +219,7 @@ int main(int argc, char **argv)
 			failed_count++;
 			if (status == -1)
 				printf("%s:%d: %s: not done after %u s\n", test->file,
-				       test->line, test->name, test->timeout_seconds);
+				       test->line, test->name, limit_of(test));
 			else if (WIFSIGNALED(status))
 				printf("%s:%d: %s: killed by signal %d (%s)\n",
 				       test->file, test->line, test->name,
