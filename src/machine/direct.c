@@ -241,6 +241,7 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.image_fd = parts->image_fd,
 				.enter_thread = parts->enter_thread,
 				.enter_nbd_thread = parts->enter_nbd_thread,
+				.ejected = parts->ejected,
 				.owner = parts->owner,
 			},
 			&m->synthetic, err);

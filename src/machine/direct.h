@@ -41,6 +41,7 @@ struct direct_parts {
 	/* What each thread of the disks does first. */
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
+	void (*ejected)(void *owner, u32 controller, u32 lun); /* disks.h; NULL is fine */
 	void *owner;
 };
 

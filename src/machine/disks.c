@@ -495,8 +495,11 @@ static int start_medium(struct place *p, const struct worker_disk_order *o, int 
 static void on_ejected(void *owner, int r)
 {
 	struct place *p = owner;
+	const struct disks_config *config = &p->disks->config;
 
 	p->state = THERE;
+	if (config->ejected)
+		config->ejected(config->owner, p->where.controller, p->where.lun);
 	tell_quiet(p->disks);
 }
 

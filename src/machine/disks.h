@@ -38,6 +38,9 @@ struct disks_config {
 	struct vmbus_server *server;
 	struct guest_memory *gm;
 	u32 vp_count;
+	/* What the guest has ejected is closed now; the loop's thread. NULL: nobody wants to know. */
+	void (*ejected)(void *owner, u32 controller, u32 lun);
+	void *owner;
 };
 int disks_new(const struct disks_config *config, struct disks **ret_disks) MUST_CHECK;
 /* Once, before any disk comes. */

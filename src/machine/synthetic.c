@@ -108,6 +108,8 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 				.server = s->server,
 				.gm = parts->gm,
 				.vp_count = parts->config->vp_count,
+				.ejected = parts->ejected,
+				.owner = parts->owner,
 			},
 			&s->disks);
 	if (r < 0) {

@@ -36,6 +36,7 @@ struct synthetic_parts {
 	/* Each thread of the disks, before its first work. */
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
+	void (*ejected)(void *owner, u32 controller, u32 lun); /* disks.h; NULL is fine */
 	void *owner;
 };
 

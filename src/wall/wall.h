@@ -329,6 +329,7 @@ enum owner_kind {
 	OWNER_GUEST,		/* owner -> worker: struct worker_guest_order, see worker_config.h */
 	OWNER_GUEST_PAIR,	/* worker -> owner: u.guest_pair, any number before the answer */
 	OWNER_GUEST_DONE,	/* worker -> owner: u.guest_done: the answer */
+	OWNER_DISK_EJECTED,	/* worker -> owner: u.ejected: by the guest, and its image is closed */
 };
 
 enum hv_fd { HV_FD_RAM, HV_FD_VRAM, HV_FD_ROM, HV_FD_DIRTY, HV_FD_CODE, HV_FD_CONTROL, HV_FD_VERBS,
@@ -389,6 +390,7 @@ struct owner_message {
 		struct { u32 id; s32 code; u32 there, reserved; u64 size; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } disk_done;
 		struct { u32 id; u32 pool; char key[OWNER_KEY_SIZE]; char value[OWNER_VALUE_SIZE]; } guest_pair;
 		struct { u32 id; s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } guest_done;
+		struct { u32 controller, lun; } ejected;
 		struct hv_stats stats;
 		char path[256];
 		char text[OWNER_TEXT_SIZE];

@@ -65,6 +65,8 @@ expect "eject: 0"
 expect "ejected: no disc, "
 "$tabique" vm inspect --control ctl worker/scsi/0/lun/0/format >said || fail "inspect"
 expect "empty" said
+"$tabique" vm show --control ctl >said || fail "show"
+expect "disk: scsi0:0 iso - (read-only)" said
 # It is nobody's: another program may write it.
 "$tabique" disk resize c.img 8M >said 2>complaints || fail "c.iso: $(cat complaints)"
 change insert scsi0:0 a.iso || fail "insert into the empty drive: $(cat complaints)"

@@ -15,6 +15,7 @@ struct fixture {
 	struct disk_pool *pool;
 	struct disks *disks;
 	bool quiet;
+	u32 ejected; /* controller and lun of the last one */
 	/* the last answer, and how many there were */
 	unsigned answers, wanted;
 	u32 id;
@@ -23,6 +24,13 @@ struct fixture {
 	u64 size;
 	struct err err;
 };
+
+static void on_ejected(void *owner, u32 controller, u32 lun)
+{
+	struct fixture *f = owner;
+
+	f->ejected = controller << 8 | lun;
+}
 
 static bool build(struct fixture *f)
 {
@@ -35,7 +43,9 @@ static bool build(struct fixture *f)
 	CHECK_ERR(disks_new(&(struct disks_config){ .loop = f->mini->loop,
 						    .server = f->mini->server,
 						    .gm = f->mini->gm,
-						    .vp_count = 1 },
+						    .vp_count = 1,
+						    .ejected = on_ejected,
+						    .owner = f },
 			    &f->disks),
 		  0);
 	disks_set_pool(f->disks, f->pool);
@@ -344,6 +354,7 @@ TEST(medium_that_the_guest_ejects_is_closed_and_another_one_may_come)
 	ASSERT_EQ(ministor_command(&guest, 3, eject, 6, STORVSP_NO_DATA, 0).srb_status,
 		  SRB_SUCCESS);
 	ASSERT(mini_until(f.mini, is_empty, &f));
+	ASSERT_EQ(f.ejected, 0x103);
 	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(MIB), 0, MIB));
 	ASSERT(close_guest(&f));
 	tear_down(&f);

@@ -245,6 +245,7 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 	case OWNER_DISK_DONE:
 	case OWNER_GUEST_PAIR:
 	case OWNER_GUEST_DONE:
+	case OWNER_DISK_EJECTED:
 		if (!run->control)
 			break;
 		run_control_hear(run->control, side, m);

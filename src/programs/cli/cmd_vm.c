@@ -56,6 +56,17 @@ static void print(const struct vm_words *w, const char *branch, const json_t *tr
 		print_tree(branch, tree);
 }
 
+/* A drive without a medium: "-". */
+static void print_disk(const json_t *disk)
+{
+	const char *file = json_string_value(json_object_get(disk, "file"));
+	bool read_only = json_is_true(json_object_get(disk, "read_only"));
+
+	printf("disk: %s %s %s%s\n", json_string_value(json_object_get(disk, "id")),
+	       json_string_value(json_object_get(disk, "format")),
+	       file && *file ? file : "-", read_only ? " (read-only)" : "");
+}
+
 /* ---- verbs ----------------------------------------------------------------------------------- */
 
 static int need_words(const struct vm_words *w, unsigned most, struct err *err)
@@ -83,15 +94,7 @@ static int show(const struct vm_words *w, struct err *err)
 
 		json_object_del(vm, "disks");
 		print_tree("", vm);
-		json_array_foreach(disks, k, disk)
-			printf("disk: %s %s %s%s\n",
-			       json_string_value(json_object_get(disk, "id")),
-			       json_string_value(json_object_get(disk, "format")),
-			       json_string_value(json_object_get(disk, "file")),
-			       json_is_true(json_object_get(disk, "read_only")) ? " ("
-										  "read-"
-										  "only)"
-										: "");
+		json_array_foreach(disks, k, disk) print_disk(disk);
 		json_decref(disks);
 	}
 	json_decref(vm);

@@ -45,6 +45,10 @@ struct live_disks {
 	struct loop_watch *watch;
 };
 
+static const struct run_disk empty_drive = { .dvd = true,
+					     .read_only = true,
+					     .format = DISK_ISO };
+
 /* ---- places ---------------------------------------------------------------------------------- */
 
 static struct live_disk *find(const struct live_disks *d, u32 controller, u32 lun)
@@ -176,6 +180,16 @@ void live_disks_hear(struct live_disks *d, const struct owner_message *m)
 		return;
 	}
 	log_warn("the worker speaks of a disk that it was not asked about");
+}
+
+void live_disks_hear_ejected(struct live_disks *d, const struct owner_message *m)
+{
+	struct live_disk *p = find(d, m->u.ejected.controller, m->u.ejected.lun);
+
+	if (p && p->disk.dvd)
+		p->disk = empty_drive;
+	else
+		log_warn("the worker speaks of a drive that there is not");
 }
 
 /* ---- images: a thread, one at a time --------------------------------------------------------- */
@@ -389,8 +403,7 @@ void live_disks_set_medium(struct live_disks *d, u32 controller, u32 lun,
 	if (!p)
 		return;
 	p->force = force;
-	p->medium =
-		(struct run_disk){ .dvd = true, .read_only = true, .format = DISK_ISO };
+	p->medium = empty_drive;
 	if (path) {
 		snprintf(p->medium.path, sizeof p->medium.path, "%s", path);
 		p->state = WAITS;

@@ -8,6 +8,7 @@
  *	attach: place taken -> images opened -> worker asked -> there, or gone
  *	detach, resize: worker asked -> gone, or there
  *	medium: image opened -> worker asked -> there
+ *	the guest ejects: there, empty
  *
  * Thread: the loop's.
  */
@@ -45,13 +46,16 @@ void live_disks_resize(struct live_disks *disks, u32 controller, u32 lun, u64 si
 
 /*
  * Another medium for a DVD drive; path: absolute, NULL: none. force: though the guest has locked the
- * drive. What the guest ejects itself is not told here.
+ * drive.
  */
 void live_disks_set_medium(struct live_disks *disks, u32 controller, u32 lun,
 			   const char *path, bool force, live_disks_fn done, void *owner);
 
 /* An OWNER_DISK_DONE has come. */
 void live_disks_hear(struct live_disks *disks, const struct owner_message *message);
+/* An OWNER_DISK_EJECTED has come: the drive is empty, whatever shall come into it. */
+void live_disks_hear_ejected(struct live_disks *disks,
+			     const struct owner_message *message);
 
 /* One disk, NULL: there is none; or a list of all. The caller's. */
 json_t *live_disks_show(const struct live_disks *disks, u32 controller, u32 lun);

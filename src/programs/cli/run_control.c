@@ -570,6 +570,8 @@ void run_control_hear(struct run_control *rc, enum run_side side,
 		run_inspect_hear(rc->inspect, side, m);
 	else if (side == RUN_WORKER && m->kind == OWNER_DISK_DONE)
 		live_disks_hear(rc->disks, m);
+	else if (side == RUN_WORKER && m->kind == OWNER_DISK_EJECTED)
+		live_disks_hear_ejected(rc->disks, m);
 	else if (side == RUN_WORKER)
 		live_guest_hear(rc->guest, m);
 }

@@ -48,7 +48,7 @@ int run_control_new(const struct run_control_config *config,
 		    struct run_control **ret_control) MUST_CHECK;
 void run_control_free(struct run_control *control);
 
-/* OWNER_INSPECT, OWNER_DISK_DONE and OWNER_GUEST_... go here. */
+/* OWNER_INSPECT, OWNER_DISK_DONE, OWNER_DISK_EJECTED and OWNER_GUEST_... go here. */
 void run_control_hear(struct run_control *control, enum run_side side,
 		      const struct owner_message *message);
 /* The VM is over, its processes are gone: who waits for that hears it. end: a word, as in --stats. NULL is fine. */

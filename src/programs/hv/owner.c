@@ -154,6 +154,7 @@ static void handle(struct owner *o, struct owner_message *m)
 	case OWNER_GUEST:
 	case OWNER_GUEST_PAIR:
 	case OWNER_GUEST_DONE:
+	case OWNER_DISK_EJECTED:
 		break; /* not for us */
 	}
 	log_warn("message %u of the owner ignored", m->kind);

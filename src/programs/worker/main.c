@@ -145,6 +145,7 @@ static void on_owner(void *owner, unsigned events);
 static void on_access(void *owner, unsigned events);
 static void on_verbs(void *owner, unsigned events);
 static int enter_disk_thread(void *owner);
+static void on_ejected(void *owner, u32 controller, u32 lun);
 static int enter_nbd_thread(void *owner);
 
 /* What disks over NBD need must be loaded now; a disk that comes later says why it cannot. */
@@ -198,6 +199,7 @@ static int make_parts(struct worker *w, struct err *err)
 		.image_fd = w->order.image_fd,
 		.enter_thread = enter_disk_thread,
 		.enter_nbd_thread = enter_nbd_thread,
+		.ejected = c->hot_disks ? on_ejected : NULL,
 		.owner = w,
 	};
 	r = load_libraries(c, err);
@@ -314,6 +316,11 @@ static void on_disk_changed(void *owner, u32 id, int r, bool there, u64 size,
 			    const struct err *err)
 {
 	owner_say_disk(OWNER_FD, id, r, there, size, err);
+}
+
+static void on_ejected(void *owner, u32 controller, u32 lun)
+{
+	owner_say_ejected(OWNER_FD, controller, lun);
 }
 
 static void on_owner(void *owner, unsigned events)

@@ -223,3 +223,13 @@ void owner_say_guest(int owner, u32 id, int r, const struct err *err)
 	}
 	say(owner, &message);
 }
+
+void owner_say_ejected(int owner, u32 controller, u32 lun)
+{
+	struct owner_message message = { .kind = OWNER_DISK_EJECTED,
+					 .size = sizeof message.u.ejected };
+
+	message.u.ejected.controller = controller;
+	message.u.ejected.lun = lun;
+	say(owner, &message);
+}

@@ -40,3 +40,5 @@ void owner_say_disk(int owner, u32 id, int r, bool there, u64 size,
 		    const struct err *err);
 /* What became of an order about the guest. */
 void owner_say_guest(int owner, u32 id, int r, const struct err *err);
+/* The guest has ejected what was in that drive. */
+void owner_say_ejected(int owner, u32 controller, u32 lun);
