@@ -237,10 +237,14 @@ struct x86_event {
 
 struct x86_jit;
 
-/* A page that a look-up in a loop met last: x86/jit/gen.h. */
+/*
+ * A page that a look-up in a loop met last: x86/jit/gen.h. Those of a region lie in a row, behind one whose
+ * `page` is the epoch in which they were met: c->key | c->flushes.
+ */
 struct x86_jit_sticky {
 	u64 page, addend, code;
 };
+#define X86_JIT_STICKY_COUNT 32768u
 
 /* The translator's part of a processor, reached by translated code through the GS base; jit.h. */
 struct x86_jit_state {
@@ -251,7 +255,6 @@ struct x86_jit_state {
 	u64 host_sp;  /* the stack that was left */
 	u64 no_code;  /* jump[].code of blocks without a translation */
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
-	struct x86_jit_sticky sticky[16];
 	u64 fill[4];	      /* what the look-up in `large` works with */
 	/* Look-ups of a kind that may still be done before we see how much time they take: x86/jit/region.h. */
 	s32 sticky_credit, large_credit;
@@ -267,6 +270,7 @@ struct x86_jit_state {
 	u64 made;	      /* counter: regions */
 	u64 given_back;	      /* counter: times that the guest was idle and all went */
 	struct x86_jit *own;
+	struct x86_jit_sticky sticky[X86_JIT_STICKY_COUNT];
 };
 
 struct x86_cpu {
@@ -282,6 +286,7 @@ struct x86_cpu {
 	u16 pad;
 	u32 eflags; /* RFLAGS without the six arithmetic flags; bit 1 set */
 	u64 key;    /* TLB key now in force: x86_key_set() */
+	u64 flushes; /* counts, in steps of 4096, whenever an entry of the TLB that held is taken out */
 	u32 tlb_base; /* and its part of tlb[]: offset in bytes */
 	_Atomic u32 attention;
 	u32 mode;   /* X86_MODE_... */

@@ -276,6 +276,12 @@ static void new_space(struct x86_cpu *c)
 	m->space = m->next_space++;
 }
 
+/* What remembers a page of the TLB by itself, a translated loop, must forget it. */
+static void entries_taken_out(struct x86_cpu *c)
+{
+	c->flushes += 4096;
+}
+
 static void entry_empty(struct x86_tlb_entry *e)
 {
 	e->read_tag = e->write_tag = X86_TAG_NONE;
@@ -304,6 +310,7 @@ static void forget_local(struct x86_cpu *c)
 {
 	struct x86_mmu *m = c->mmu;
 
+	entries_taken_out(c);
 	for (unsigned word = 0; word < ARRAY_COUNT(m->local); word++) {
 		for (; m->local[word]; m->local[word] &= m->local[word] - 1) {
 			unsigned n =
@@ -319,6 +326,7 @@ static void forget_translations(struct x86_cpu *c)
 {
 	struct x86_mmu *m = c->mmu;
 
+	entries_taken_out(c);
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
 		for (unsigned n = 0; n < X86_TLB_COUNT; n++)
 			entry_empty(&c->tlb[part][n]);
@@ -444,6 +452,7 @@ void x86_tlb_flush_page(struct x86_cpu *c, gva_t a)
 	}
 	u64 count = last - first + 1;
 
+	entries_taken_out(c);
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++) {
 		part_forget(c->tlb[part], first, last);
 		c->large[part][large_index(a)] = no_large;
@@ -484,6 +493,7 @@ void x86_mmu_map_changed(struct x86_cpu *c)
 
 void x86_tlb_drop_write_rights(struct x86_cpu *c)
 {
+	entries_taken_out(c);
 	for (unsigned part = 0; part < X86_TLB_PARTS; part++)
 		for (unsigned n = 0; n < X86_TLB_COUNT; n++)
 			c->tlb[part][n].write_tag = X86_TAG_NONE;

@@ -260,8 +260,9 @@ static void probe_sticky(struct gen *g, const struct look *l, unsigned which,
 			 unsigned place)
 {
 	struct jit_code *k = &g->k;
-	const struct jit_mem page = JIT_FIELD(jit.sticky[which].page);
-	const struct jit_mem addend = JIT_FIELD(jit.sticky[which].addend);
+	const u32 at = gen_sticky(g, which);
+	const struct jit_mem page = JIT_FIELD(jit.sticky[at].page);
+	const struct jit_mem addend = JIT_FIELD(jit.sticky[at].addend);
 
 	/* How far into that page; from there to the host's page, or to the addend. */
 	const unsigned reg = is_simple(l->a) ? g->t1 : g->t0;
@@ -286,10 +287,10 @@ void gen_fill_emit(struct gen *g, const struct cold *cold)
 {
 	struct jit_code *k = &g->k;
 	const struct look l = look_of(g, cold);
-	const unsigned which = (unsigned)cold->sticky;
-	const struct jit_mem page = JIT_FIELD(jit.sticky[which].page);
-	const struct jit_mem addend = JIT_FIELD(jit.sticky[which].addend);
-	const struct jit_mem code = JIT_FIELD(jit.sticky[which].code);
+	const u32 at = gen_sticky(g, (unsigned)cold->sticky);
+	const struct jit_mem page = JIT_FIELD(jit.sticky[at].page);
+	const struct jit_mem addend = JIT_FIELD(jit.sticky[at].addend);
+	const struct jit_mem code = JIT_FIELD(jit.sticky[at].code);
 	const struct jit_mem credit = JIT_FIELD(jit.sticky_credit);
 	const u8 place = cold->place;
 
@@ -308,6 +309,50 @@ void gen_fill_emit(struct gen *g, const struct cold *cold)
 		jit_store(k, &addend, g->t0);
 		linear_address(g, g->t0, l.a, l.disp);
 		jit_op_reg(k, 0x2b, true, g->t0, g->t1);
+	}
+	jit_jump(k, JIT_ALWAYS, k->origin + cold->back);
+}
+
+void gen_epoch_check(struct gen *g)
+{
+	struct jit_code *k = &g->k;
+	const struct jit_mem key = JIT_FIELD(key), flushes = JIT_FIELD(flushes);
+	const u32 at = gen_sticky(g, 0);
+	const struct jit_mem epoch = JIT_FIELD(jit.sticky[at].page);
+
+	if (!g->sticky_forgotten)
+		return;
+	jit_load(k, g->t1, &key);
+	jit_op_mem(k, 0x0b, true, g->t1, &flushes);
+	jit_op_mem(k, 0x3b, true, g->t1, &epoch);
+
+	struct cold *cold = gen_cold_new(g, jit_jump_forward(k, 5), GEN_COLD_EPOCH, 0);
+
+	cold->back = jit_offset(k);
+}
+
+/* Sticky look-ups begin with a page that no good address lies in: gen.h. T1 is the epoch. */
+void gen_epoch_emit(struct gen *g, const struct cold *cold)
+{
+	struct jit_code *k = &g->k;
+	const u64 nowhere = BIT64(63);
+	const u32 first = gen_sticky(g, 0);
+	const struct jit_mem epoch = JIT_FIELD(jit.sticky[first].page);
+
+	jit_store(k, &epoch, g->t1);
+	jit_u8(k, 0x48 | (g->t1 & 8 ? 1 : 0));
+	jit_u8(k, 0xb8 | (g->t1 & 7));
+	jit_bytes(k, &nowhere, 8);
+	for (unsigned n = 1; n <= g->sticky_forgotten; n++) {
+		const u32 at = gen_sticky(g, n);
+		const struct jit_mem page = JIT_FIELD(jit.sticky[at].page);
+		const struct jit_mem addend = JIT_FIELD(jit.sticky[at].addend);
+
+		jit_store(k, &page, g->t1);
+		if (g->sticky_host >> n & 1)
+			jit_store(k, &addend, g->t1);
+		else
+			jit_store_imm32(k, &addend, 0, true);
 	}
 	jit_jump(k, JIT_ALWAYS, k->origin + cold->back);
 }
@@ -364,17 +409,18 @@ void gen_small_emit(struct gen *g, const struct cold *cold)
 	jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
 }
 
-/* The place of a look-up in a loop; its number of a sticky one, or -1. */
+/* The place of a look-up in a loop; its number of a sticky one, or 0. */
 static int sticky_new(struct gen *g, const struct jit_op *o, unsigned *ret_place)
 {
 	const struct x86_block *head = g->p->head;
 
-	if (!o->in_loop || head->wide || g->place_count == GEN_PLACES)
-		return -1;
+	if (!o->in_loop || head->wide || g->p->changes_key ||
+	    g->place_count == JIT_PLACES_MAX)
+		return 0;
 	*ret_place = g->place_count++;
 	if (head->restless >> *ret_place & 1)
-		return -1;
-	return (int)g->sticky_count++;
+		return 0;
+	return (int)++g->sticky_count;
 }
 
 /* Look the page up: a new fact, in T0; for a write the code-map pointer may be in T1. */
@@ -404,7 +450,7 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 	f.sticky = (s8)sticky_new(g, o, &place);
 	gen_flags_clobber(g, o->live_in);
 	g->code_t1 = -1;
-	if (f.sticky >= 0) {
+	if (f.sticky) {
 		probe_sticky(g, &l, (unsigned)f.sticky, place);
 		f.code_saved = f.write;
 	} else {
@@ -508,8 +554,9 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip)
 {
 	const struct jit_op *o = &g->p->op[n];
 	const struct fact *f = &g->fact[at];
-	const struct jit_mem code = f->sticky >= 0 ? JIT_FIELD(jit.sticky[f->sticky].code)
-						   : JIT_FIELD(jit.code[at]);
+	const u32 sticky = gen_sticky(g, (unsigned)f->sticky);
+	const struct jit_mem code = f->sticky ? JIT_FIELD(jit.sticky[sticky].code)
+					      : JIT_FIELD(jit.code[at]);
 	struct jit_mem m;
 
 	gen_flags_clobber(g, o->live_out);
@@ -556,7 +603,7 @@ void gen_stored(struct gen *g, unsigned n, int at)
 void gen_fault_point(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
-	const bool sticky = g->in_t0 >= 0 && g->fact[g->in_t0].sticky >= 0;
+	const bool sticky = g->in_t0 >= 0 && g->fact[g->in_t0].sticky;
 	const struct jit_site site = {
 		.kind = JIT_SITE_FAULT,
 		.block = o->block,

@@ -9,18 +9,17 @@
 #include "x86/jit/code.h"
 
 #define GEN_FACTS ARRAY_COUNT(((struct x86_cpu *)0)->jit.slot)
-#define GEN_STICKY ARRAY_COUNT(((struct x86_cpu *)0)->jit.sticky)
 #define GEN_COLD_MAX 512
 #define GEN_RANGE_MAX 256 /* bytes that one look-up covers */
-#define GEN_PLACES 16	  /* bits of x86_block.restless */
 
 /*
  * A page that was looked up. T0 is the addend, or the host address of `lo` where the address is
  * not just a register and a displacement.
  *
- * Sticky: the look-up lies in a loop. It first compares with the page that the same place met in the
- * last round (jit.sticky), and goes to the TLB only if it is another one. `addend` is that, or where
- * the address is not just a register and a displacement the host's page. Before the first round
+ * Sticky: the look-up lies in a loop. It first compares with the page that the same place met the last
+ * time (jit.sticky), and goes to the TLB only if it is another one. `addend` is that, or where
+ * the address is not just a register and a displacement the host's page. A region forgets all of its
+ * pages when it is entered in another epoch (cpu.h) than the last time. In the beginning
  * page and addend are such that what hits nevertheless, an address that is not canonical, is not
  * canonical for the host either: it faults, and the interpreter does the instruction.
  */
@@ -30,13 +29,14 @@ struct fact {
 	bool write;
 	bool saved;	 /* in jit.slot */
 	bool code_saved; /* in jit.code, or in jit.sticky */
-	s8 sticky;	 /* which one, -1 */
+	s8 sticky;	 /* which one of the region's, from 1; 0: none */
 };
 
 /* What a cold piece is; the first ones are sites. */
 enum {
 	GEN_COLD_FILL = 16, /* sticky: another page than in the last round */
 	GEN_COLD_SMALL,	    /* wide: not in `large` */
+	GEN_COLD_EPOCH,	    /* the pages of the last time are no longer right */
 };
 
 struct cold {
@@ -55,7 +55,7 @@ struct cold {
 	s8 sticky;	/* FILL */
 	u8 place;	/* FILL, and the RECORD behind it: jit_site */
 	u8 which;	/* FILL, SMALL: the access of the instruction */
-	u32 back;	/* FILL, SMALL, LOOKUP: where it goes on */
+	u32 back;	/* FILL, SMALL, EPOCH, LOOKUP: where it goes on */
 };
 
 struct gen {
@@ -69,8 +69,9 @@ struct gen {
 	unsigned fact_count;
 	unsigned sticky_count;
 	unsigned place_count;  /* look-ups in loops */
-	unsigned sticky_ready; /* so many are made ready at the entry */
-	u32 sticky_host;       /* bit n: addend of the n-th is the host's page */
+	unsigned sticky_forgotten; /* so many are when the epoch is another */
+	u32 sticky_host;	   /* bit n: addend of the n-th is the host's page */
+	u32 sticky_first;	   /* their epoch, in jit.sticky */
 	int in_t0;	       /* the fact whose addend T0 holds, -1 */
 	int code_t1;	       /* the fact whose code-map pointer T1 holds, -1 */
 	int pending; /* a store through this fact is still to be followed by the look at the code map */
@@ -132,9 +133,17 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip);
 void gen_stored(struct gen *g, unsigned n, int at);
 void gen_flush_pending(struct gen *g);
 bool gen_continues_run(const struct gen *g, const struct jit_op *o);
+/* One of the region's sticky pages; 0: its `page` is the epoch. */
+static inline u32 gen_sticky(const struct gen *g, unsigned which)
+{
+	return g->sticky_first + which;
+}
 /* The cold parts of a sticky look-up and of a wide one. */
 void gen_fill_emit(struct gen *g, const struct cold *cold);
 void gen_small_emit(struct gen *g, const struct cold *cold);
+/* At the entry: are the sticky pages of this epoch? Takes T1 and the host's flags. */
+void gen_epoch_check(struct gen *g);
+void gen_epoch_emit(struct gen *g, const struct cold *cold);
 /* First byte's address in T1, last byte's in T0, less than 4 MiB apart. T1 becomes the entry of the TLB (its
  * offset from gen_tlb_field's), T0 the tag that it must have; the displacement of the jump if it has not. */
 u32 gen_tlb_compare_last(struct gen *g, bool write);

@@ -446,6 +446,7 @@ static void routines_write(struct x86_cpu *c)
 
 	j->used = 0;
 	j->region_count = 1;
+	j->sticky_used = 0;
 	j->site_count = 1; /* [0]: a jump whose target is in jit.target */
 	j->sites[0] = (struct jit_site){ .kind = JIT_SITE_LOOKUP, .stack = JIT_NO_REDO };
 	j->full = false;
@@ -479,6 +480,7 @@ static bool nearly_full(const struct x86_jit *j)
 {
 	return j->full || j->used + sizeof(j->staging) > j->size ||
 	       j->site_count + 4096 > JIT_SITES_MAX ||
+	       j->sticky_used + 1 + JIT_PLACES_MAX > X86_JIT_STICKY_COUNT ||
 	       j->region_count + 1 == JIT_REGIONS_MAX;
 }
 

@@ -580,7 +580,7 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 	p->block_count = 0;
 	p->count = 0;
 	p->uses = 0;
-	p->vector = false;
+	p->vector = p->changes_key = false;
 	p->end = -1;
 	p->end_op = -1;
 	if (!(head->mode & X86_MODE_LONG) || head->mode & X86_MODE_STEP || head->once ||
@@ -640,6 +640,7 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 		}
 		p->uses |= o->uses;
 		p->vector |= o->vector;
+		p->changes_key |= o->kind == JIT_STAC || o->kind == JIT_CLAC;
 		p->count++;
 		switch (o->kind) {
 		case JIT_JUMP:

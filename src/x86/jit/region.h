@@ -13,6 +13,7 @@
 
 #define JIT_OPS_MAX 128
 #define JIT_BLOCKS_MAX 16
+#define JIT_PLACES_MAX 16 /* look-ups in loops: bits of x86_block.restless */
 
 enum jit_kind {
 	JIT_STOP,    /* not translated: the interpreter's */
@@ -97,7 +98,7 @@ struct jit_op {
 
 /*
  * How a region looks pages up. A look-up covers the accesses that follow through the same base, and is one
- * for writing if one of them writes; in a loop it first looks at the page of its last round (sticky). By what was
+ * for writing if one of them writes; in a loop it first looks at the page of the last time (sticky). By what was
  * seen of it (struct x86_block has these bits):
  *	narrow		each access by itself: look-ups that covered several met pages' ends too often, or
  *			looked for the right to write where nothing was written
@@ -119,6 +120,7 @@ struct jit_plan {
 	s16 end_op; /* end is this instruction of the region, or -1 */
 	u16 uses;
 	bool vector;
+	bool changes_key; /* of the TLB: the same place may be allowed more or less from time to time */
 	u8 t0, t1;
 	struct jit_op op[JIT_OPS_MAX];
 };

@@ -7,6 +7,8 @@
 #include "x86/jit/gen.h"
 #include "x86/jit/jit.h"
 
+#define NO_EPOCH (~0ull)
+
 static void look_at_attention(struct gen *g, unsigned n)
 {
 	const struct jit_mem m = JIT_FIELD(attention);
@@ -36,28 +38,6 @@ static void label_emit(struct gen *g, unsigned n)
 		look_at_attention(g, n);
 }
 
-/* Sticky look-ups begin with a page that no good address lies in: gen.h. */
-static void sticky_ready(struct gen *g)
-{
-	const u64 nowhere = BIT64(63);
-
-	if (!g->sticky_ready)
-		return;
-	jit_u8(&g->k, 0x48 | (g->t1 & 8 ? 1 : 0));
-	jit_u8(&g->k, 0xb8 | (g->t1 & 7));
-	jit_bytes(&g->k, &nowhere, 8);
-	for (unsigned n = 0; n < g->sticky_ready; n++) {
-		const struct jit_mem page = JIT_FIELD(jit.sticky[n].page);
-		const struct jit_mem addend = JIT_FIELD(jit.sticky[n].addend);
-
-		jit_store(&g->k, &page, g->t1);
-		if (g->sticky_host >> n & 1)
-			jit_store(&g->k, &addend, g->t1);
-		else
-			jit_store_imm32(&g->k, &addend, 0, true);
-	}
-}
-
 /* The look at c->attention between the entries: out by what a dead region has for it. */
 static u32 look_at_entry(struct gen *g)
 {
@@ -73,14 +53,14 @@ static u32 here(const struct gen *g)
 }
 
 /*
- * Flags that the region reads are the host's when it begins, but with vectors, whose loading
- * destroys them.
+ * Flags that the region reads are the host's when it begins, but where what is done at its beginning
+ * destroys them: vectors are loaded, pages of the last time are forgotten.
  */
-static unsigned flags_at_start(const struct jit_plan *p)
+static unsigned flags_at_start(const struct jit_plan *p, unsigned sticky)
 {
 	if (!p->op[0].live_in)
 		return 0;
-	return p->vector ? IN_SLOT : IN_HOST;
+	return p->vector || sticky ? IN_SLOT : IN_HOST;
 }
 
 /* Returns the jump to stub.slot. */
@@ -120,7 +100,7 @@ static u32 entries_emit(struct gen *g)
 		jit_land(&g->k, distance);
 		jit_land(&g->k, over);
 	}
-	sticky_ready(g);
+	gen_epoch_check(g);
 	return out;
 }
 
@@ -169,8 +149,8 @@ static void end_emit(struct gen *g)
 	gen_leave_by(g, &site, false, g->flags);
 }
 
-/* All of it, into the staging buffer; so many sticky look-ups are made ready at the entry. */
-static void write_region(struct gen *g, unsigned ready)
+/* All of it, into the staging buffer; it has so many sticky look-ups. */
+static void write_region(struct gen *g, unsigned sticky)
 {
 	struct x86_jit *j = g->c->jit.own;
 	const struct jit_plan *p = g->p;
@@ -182,12 +162,13 @@ static void write_region(struct gen *g, unsigned ready)
 		.end = j->staging + sizeof(j->staging),
 		.origin = (u64)(uintptr_t)j->run_view + j->used,
 	};
-	g->sticky_ready = ready;
+	g->sticky_forgotten = sticky;
 	g->fact_count = g->cold_count = g->fix_count = g->sticky_count = 0;
 	g->place_count = 0;
 	g->in_t0 = g->code_t1 = g->pending = -1;
 	g->failed = false;
-	g->flags = flags_at_start(p);
+	g->flags = flags_at_start(p, sticky);
+	g->r->flags = (u8)g->flags;
 
 	const u32 out = entries_emit(g);
 
@@ -240,9 +221,9 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 		.head = p->head,
 		.first_site = j->site_count,
 		.pair = { p->t0, p->t1 },
-		.flags = (u8)flags_at_start(p),
 	};
 	g->sticky_host = 0;
+	g->sticky_first = j->sticky_used;
 	write_region(g, 0);
 	if (g->sticky_count)
 		write_region(g, g->sticky_count);
@@ -255,5 +236,9 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 	g->r->end = (u32)j->used;
 	g->r->site_count = j->site_count - g->r->first_site;
 	j->region_count++;
+	if (g->sticky_count) {
+		c->jit.sticky[g->sticky_first].page = NO_EPOCH;
+		j->sticky_used += 1 + g->sticky_count;
+	}
 	return g->r;
 }
