@@ -251,10 +251,11 @@ struct x86_jit_state {
 	u64 rip_page; /* RIP of the first byte of the page being executed */
 	u64 target;   /* of the indirect branch under way */
 	u64 ret;      /* a host address to go on at */
-	u64 t1;	      /* a scratch register's value, for C */
+	u64 t0, t1;   /* scratch registers' values, for C */
 	u64 host_sp;  /* the stack that was left */
 	u64 no_code;  /* jump[].code of blocks without a translation */
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
+	u64 limit; /* of the rounds of a loop: x86/jit/rounds.c */
 	u64 fill[4];	      /* what the look-up in `large` works with */
 	/* Look-ups of a kind that may still be done before we see how much time they take: x86/jit/region.h. */
 	s32 sticky_credit, large_credit;

@@ -16,7 +16,7 @@ struct look {
 
 void gen_forget_facts(struct gen *g)
 {
-	g->fact_count = 0;
+	g->fact_count = g->loop >= 0 ? g->p->loop[g->loop].group_count : 0;
 	g->in_t0 = g->code_t1 = -1;
 }
 
@@ -278,7 +278,7 @@ static void probe_sticky(struct gen *g, const struct look *l, unsigned which,
 	if (is_simple(l->a)) {
 		jit_load(k, g->t0, &addend);
 	} else {
-		g->sticky_host |= BIT(which);
+		g->sticky_host |= BIT64(which);
 		jit_op_mem(k, 0x03, true, g->t0, &addend);
 	}
 }
@@ -414,7 +414,7 @@ static int sticky_new(struct gen *g, const struct jit_op *o, unsigned *ret_place
 {
 	const struct x86_block *head = g->p->head;
 
-	if (!o->in_loop || head->wide || g->p->changes_key ||
+	if (!o->in_loop || g->in_single || head->wide || g->p->changes_key ||
 	    g->place_count == JIT_PLACES_MAX)
 		return 0;
 	*ret_place = g->place_count++;
@@ -494,10 +494,50 @@ void gen_access_keep(struct gen *g, int at)
 	g->fact[at].saved = true;
 }
 
+/* An access whose page is known for all rounds: the host's operand; the fact's number. */
+static int group_access(struct gen *g, const struct jit_op *o, const struct jit_access *a,
+			struct jit_mem *ret_mem)
+{
+	const int at = a->group - 1;
+	const u32 sticky = gen_sticky(g, (unsigned)g->fact[at].sticky);
+	const struct jit_mem addend = JIT_FIELD(jit.sticky[sticky].addend);
+	const s32 disp = (s32)(a->rip ? a->offset : a->disp);
+
+	if (is_simple(a)) {
+		if (g->in_t0 != at)
+			jit_load(&g->k, g->t0, &addend);
+		g->in_t0 = at;
+		*ret_mem = (struct jit_mem){ .base = a->base,
+					     .index = (u8)g->t0,
+					     .disp = a->disp };
+		return at;
+	}
+	if (g->in_t0 != GEN_ADDRESS || !jit_same_key(g->address, a)) {
+		if (o->live_in && !a->rip) {
+			/* ADD would take the flags with it. */
+			jit_load(&g->k, g->t0, &addend);
+			finish_address(g, a, disp);
+		} else {
+			gen_flags_clobber(g, o->live_in);
+			linear_address(g, g->t0, a, disp);
+			jit_op_mem(&g->k, 0x03, true, g->t0, &addend);
+		}
+		g->in_t0 = GEN_ADDRESS;
+		g->address = a;
+	}
+	*ret_mem = (struct jit_mem){ .base = (u8)g->t0,
+				     .index = JIT_NONE,
+				     .disp = (s32)(a->offset - g->address->offset) };
+	return at;
+}
+
 /* T0 is right for the access; the host's operand. */
 int gen_access_begin(struct gen *g, unsigned n, const struct jit_access *a,
 		     struct jit_mem *ret_mem)
 {
+	if (g->loop >= 0 && a->group)
+		return group_access(g, &g->p->op[n], a, ret_mem);
+
 	int at = find_fact(g, a);
 
 	if (at >= 0 && at != g->in_t0 && !g->fact[at].saved)
@@ -529,6 +569,20 @@ static void written_range(const struct gen *g, unsigned n, const struct fact *f,
 	const struct jit_op *o = &g->p->op[n];
 
 	cold->size = 0;
+	if (g->loop >= 0 && o->access[0].group) {
+		const struct jit_access *a = &o->access[0];
+
+		if (g->in_t0 == GEN_ADDRESS) {
+			cold->reg = JIT_IN_T0;
+			cold->disp = (s32)(a->offset - g->address->offset);
+			cold->size = a->size;
+		} else if (is_simple(a) && !(o->writes >> a->base & 1)) {
+			cold->reg = a->base;
+			cold->disp = a->disp;
+			cold->size = a->size;
+		}
+		return;
+	}
 	if (f->key.rip) {
 		cold->reg = JIT_NONE;
 		cold->disp = (s32)f->lo & 0xfff;
@@ -603,7 +657,8 @@ void gen_stored(struct gen *g, unsigned n, int at)
 void gen_fault_point(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
-	const bool sticky = g->in_t0 >= 0 && g->fact[g->in_t0].sticky;
+	const bool sticky = g->in_t0 == GEN_ADDRESS ||
+			    (g->in_t0 >= 0 && g->fact[g->in_t0].sticky);
 	const struct jit_site site = {
 		.kind = JIT_SITE_FAULT,
 		.block = o->block,

@@ -27,13 +27,16 @@ struct jit_site {
 	u8 flags_in_host; /* FAULT; JUMP: at the entry that is jumped to */
 	u8 ahead;	  /* RECORD: a read looked for the right to write */
 	u8 place;	  /* RECORD: the look-up in a loop that used up the credit */
-	s32 disp; /* WRITTEN: where, reg + disp, or in the page without reg; size 0: anywhere in it.
+	s32 disp; /* WRITTEN: where, reg + disp, or in the page without reg; size 0: anywhere in it;
+		    * reg JIT_IN_T0: the host's page, from the address in jit.t0.
 		    * RECORD: the range of a look-up that covered more than the access; else size 0 */
 	u16 size;
 	u8 reg;
 	u8 t0, t1; /* FAULT: the scratch registers */
 	s32 stack; /* LOOKUP: bytes that RET has popped (CALL: -8), or JIT_NO_REDO */
 };
+
+#define JIT_IN_T0 0xfeu
 
 #define IN_HOST 1u /* the flags are right in the host's register */
 #define IN_SLOT 2u /* in c->flags */

@@ -10,6 +10,7 @@
 
 #define GEN_FACTS ARRAY_COUNT(((struct x86_cpu *)0)->jit.slot)
 #define GEN_COLD_MAX 512
+#define GEN_ADDRESS 100
 #define GEN_RANGE_MAX 256 /* bytes that one look-up covers */
 
 /*
@@ -37,6 +38,8 @@ enum {
 	GEN_COLD_FILL = 16, /* sticky: another page than in the last round */
 	GEN_COLD_SMALL,	    /* wide: not in `large` */
 	GEN_COLD_EPOCH,	    /* the pages of the last time are no longer right */
+	GEN_COLD_GROUP,	    /* another page than the last time for the rounds of a loop */
+	GEN_COLD_DONE,
 };
 
 struct cold {
@@ -54,8 +57,9 @@ struct cold {
 	bool ahead;	/* RECORD: as jit_site */
 	s8 sticky;	/* FILL */
 	u8 place;	/* FILL, and the RECORD behind it: jit_site */
-	u8 which;	/* FILL, SMALL: the access of the instruction */
-	u32 back;	/* FILL, SMALL, EPOCH, LOOKUP: where it goes on */
+	u8 which;	/* FILL, SMALL: the access of the instruction; GROUP: which one */
+	u8 loop;	/* GROUP */
+	u32 back;	/* FILL, SMALL, EPOCH, GROUP, LOOKUP: where it goes on */
 };
 
 struct gen {
@@ -70,9 +74,18 @@ struct gen {
 	unsigned sticky_count;
 	unsigned place_count;  /* look-ups in loops */
 	unsigned sticky_forgotten; /* so many are when the epoch is another */
-	u32 sticky_host;	   /* bit n: addend of the n-th is the host's page */
+	u64 sticky_host;	   /* bit n: addend of the n-th is the host's page */
 	u32 sticky_first;	   /* their epoch, in jit.sticky */
-	int in_t0;	       /* the fact whose addend T0 holds, -1 */
+	int in_t0; /* the fact whose addend T0 holds, -1, GEN_ADDRESS */
+	const struct jit_access *address; /* whose host address T0 holds then */
+	s8 loop;			  /* that we are in, several rounds at a time; -1 */
+	bool in_single;			  /* in one round of a loop */
+	u8 group_sticky[JIT_GROUPS_MAX];
+	struct {
+		u32 jump[JIT_GROUPS_MAX]; /* to it */
+		u8 count, place, flags;
+		bool written; /* the loop is */
+	} single[JIT_LOOPS_MAX];
 	int code_t1;	       /* the fact whose code-map pointer T1 holds, -1 */
 	int pending; /* a store through this fact is still to be followed by the look at the code map */
 	unsigned pending_op;
@@ -148,6 +161,20 @@ void gen_epoch_emit(struct gen *g, const struct cold *cold);
  * offset from gen_tlb_field's), T0 the tag that it must have; the displacement of the jump if it has not. */
 u32 gen_tlb_compare_last(struct gen *g, bool write);
 struct jit_mem gen_tlb_field(const struct gen *g, size_t member);
+
+/* ---- rounds.c ---- */
+
+/* Behind label n: was the loop that begins there written? */
+bool gen_loop_emit(struct gen *g, unsigned n);
+const struct jit_loop *gen_loop_at(const struct gen *g, unsigned n);
+/* Its cold parts. */
+void gen_single_emit(struct gen *g, unsigned index);
+
+/* ---- translate.c ---- */
+
+void gen_look_at_attention(struct gen *g, unsigned n);
+/* Instruction n, the last of a loop, has not jumped: to the one behind it. */
+void gen_end_of_loop(struct gen *g, unsigned n);
 
 /* ---- ops.c, system.c ---- */
 

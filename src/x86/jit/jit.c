@@ -480,7 +480,7 @@ static bool nearly_full(const struct x86_jit *j)
 {
 	return j->full || j->used + sizeof(j->staging) > j->size ||
 	       j->site_count + 4096 > JIT_SITES_MAX ||
-	       j->sticky_used + 1 + JIT_PLACES_MAX > X86_JIT_STICKY_COUNT ||
+	       j->sticky_used + JIT_STICKY_MAX > X86_JIT_STICKY_COUNT ||
 	       j->region_count + 1 == JIT_REGIONS_MAX;
 }
 
@@ -630,7 +630,9 @@ static void handle_written(struct x86_cpu *c, const struct jit_site *s)
 	if (x86_is_any_code(c->vm, code)) {
 		x86_large_written(c, code);
 	} else if (s->size) {
-		const gva_t base = s->reg == JIT_NONE ? 0 : c->r[s->reg];
+		const gva_t base = s->reg == JIT_NONE	 ? 0
+				   : s->reg == JIT_IN_T0 ? c->jit.t0
+							 : c->r[s->reg];
 		const gva_t a = base + (u64)(s64)s->disp;
 
 		x86_code_hit(c, code, (unsigned)a & 0xfff, s->size);

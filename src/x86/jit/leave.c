@@ -131,6 +131,8 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 {
 	const struct jit_op *o = &g->p->op[cold->op];
 
+	if (cold->kind == GEN_COLD_DONE)
+		return;
 	jit_land(&g->k, cold->jump);
 	g->flags = cold->flags;
 	if (cold->kind == GEN_COLD_FILL) {
@@ -172,9 +174,11 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		site.disp = cold->disp;
 		site.size = cold->size;
 		{
-			const struct jit_mem m = JIT_FIELD(jit.t1);
+			const struct jit_mem t0 = JIT_FIELD(jit.t0), t1 = JIT_FIELD(jit.t1);
 
-			jit_store(&g->k, &m, g->t1);
+			jit_store(&g->k, &t1, g->t1);
+			if (cold->reg == JIT_IN_T0)
+				jit_store(&g->k, &t0, g->t0);
 		}
 		break;
 	case JIT_SITE_RECORD:

@@ -606,6 +606,7 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 	if (p->count == 0 || !choose_scratch(p->uses, &p->t0, &p->t1))
 		return false;
 	link_targets(p);
+	jit_find_rounds(p);
 	flags_liveness(p);
 	origins(p);
 	return true;

@@ -9,6 +9,7 @@
 #include <Zydis/Zydis.h>
 
 #include "x86/cache.h"
+#include "x86/decode.h"
 #include "x86/jit/emit.h"
 
 #define JIT_OPS_MAX 128
@@ -63,6 +64,7 @@ struct jit_access {
 	s64 offset;	/* from the origins' sum; RIP: from the page's start */
 	u8 base, index; /* guest registers, JIT_NONE */
 	s32 disp;
+	u8 group; /* of its loop, from 1; 0: none */
 };
 
 struct jit_op {
@@ -103,10 +105,39 @@ struct jit_op {
  *	narrow		each access by itself: look-ups that covered several met pages' ends too often, or
  *			looked for the right to write where nothing was written
  *	restless	a bit for each place in a loop that looks in the TLB at once: the page of its last
- *			round was seldom that of this one
+ *			round was seldom that of this one; and for each inner loop that seldom could do
+ *			several rounds at a time
  *	wide		pages of 2 MiB first: those of 4 KiB were seldom in the TLB, and fetched from there.
  *			For user mode. Stores rely on quiet_tag
  */
+
+/*
+ * Rounds: an inner loop whose addresses move by the same few bytes in each round does several at a time. At
+ * its head it is seen whether all that a group of accesses will meet in so many rounds lies in one page;
+ * then nothing is looked up in these. A group: addresses that are the same sum of registers, as these are at
+ * the head, but for a constant. Found by affine.c, written by rounds.c.
+ */
+#define JIT_LOOPS_MAX 4
+#define JIT_GROUPS_MAX 4
+/* struct x86_jit_sticky of a region. */
+#define JIT_STICKY_MAX (1 + JIT_PLACES_MAX + JIT_LOOPS_MAX * JIT_GROUPS_MAX)
+
+struct jit_group {
+	s8 times[16]; /* of each register: 0, 1, 2, 4, 8 */
+	bool rip;     /* and where the page of the code is */
+	bool write;
+	s64 lo, hi; /* constants of the first round, first byte and behind the last */
+	s64 step;
+};
+
+struct jit_loop {
+	u16 first, last; /* instructions; the last one jumps to the first */
+	u8 rounds;	 /* at a time */
+	u8 group_count;
+	u8 counter; /* a register that moves in each round by counter_step; JIT_NONE: no address moves */
+	s32 counter_step;
+	struct jit_group group[JIT_GROUPS_MAX];
+};
 
 struct jit_plan {
 	struct x86_block *head;
@@ -122,11 +153,19 @@ struct jit_plan {
 	bool vector;
 	bool changes_key; /* of the TLB: the same place may be allowed more or less from time to time */
 	u8 t0, t1;
+	unsigned loop_count;
+	struct jit_loop loop[JIT_LOOPS_MAX];
 	struct jit_op op[JIT_OPS_MAX];
 };
 
 /* false: nothing to gain from a region at head. */
 bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *plan);
+
+/* The part of it that finds the loops of `plan`; its instructions and labels stand. */
+void jit_find_rounds(struct jit_plan *plan);
+
+/* The part of it that finds the loops of `plan`; its instructions and labels stand. */
+void jit_find_rounds(struct jit_plan *plan);
 
 static inline bool jit_same_key(const struct jit_access *a, const struct jit_access *b)
 {

@@ -9,7 +9,7 @@
 
 #define NO_EPOCH (~0ull)
 
-static void look_at_attention(struct gen *g, unsigned n)
+void gen_look_at_attention(struct gen *g, unsigned n)
 {
 	const struct jit_mem m = JIT_FIELD(attention);
 
@@ -35,7 +35,7 @@ static void label_emit(struct gen *g, unsigned n)
 	g->flags = o->live_in ? where : 0;
 	gen_forget_facts(g);
 	if (o->loop_head)
-		look_at_attention(g, n);
+		gen_look_at_attention(g, n);
 }
 
 /* The look at c->attention between the entries: out by what a dead region has for it. */
@@ -149,6 +149,23 @@ static void end_emit(struct gen *g)
 	gen_leave_by(g, &site, false, g->flags);
 }
 
+void gen_end_of_loop(struct gen *g, unsigned n)
+{
+	const struct jit_op *next = &g->p->op[n + 1];
+
+	if (n + 1 == g->p->count) {
+		end_emit(g);
+		return;
+	}
+	/* As label_emit() has them. */
+	if (next->live_in && next->loop_head)
+		gen_flags_save(g);
+	else if (next->live_in)
+		gen_flags_restore(g);
+	g->fix[g->fix_count].op = (u16)(n + 1);
+	g->fix[g->fix_count++].jump = jit_jump_forward(&g->k, JIT_ALWAYS);
+}
+
 /* All of it, into the staging buffer; it has so many sticky look-ups. */
 static void write_region(struct gen *g, unsigned sticky)
 {
@@ -165,6 +182,9 @@ static void write_region(struct gen *g, unsigned sticky)
 	g->sticky_forgotten = sticky;
 	g->fact_count = g->cold_count = g->fix_count = g->sticky_count = 0;
 	g->place_count = 0;
+	g->loop = -1;
+	g->in_single = false;
+	memset(g->single, 0, sizeof(g->single));
 	g->in_t0 = g->code_t1 = g->pending = -1;
 	g->failed = false;
 	g->flags = flags_at_start(p, sticky);
@@ -181,11 +201,17 @@ static void write_region(struct gen *g, unsigned sticky)
 			gen_forget_facts(g);
 		if (o->label)
 			label_emit(g, n);
+		if (o->label && gen_loop_emit(g, n)) {
+			n = gen_loop_at(g, n)->last;
+			continue;
+		}
 		gen_op_emit(g, n);
 		if (o->barrier)
 			gen_forget_facts(g);
 	}
 	end_emit(g);
+	for (unsigned n = 0; n < p->loop_count; n++)
+		gen_single_emit(g, n);
 	for (unsigned n = 0; n < g->cold_count; n++) {
 		const struct cold cold = g->cold[n];
 
