@@ -7,6 +7,7 @@
  *	a piece		what it is made of
  *	straight	random instructions
  *	loop		MOV R12D, count; body; DEC R12B; JNZ
+ *	walk		a loop whose addresses move by the same distance in each round
  *	skip		Jcc, short or near, over random instructions
  *	jump		JMP over bytes that are no instruction, short, near, or through a register or memory
  *	overlap		JMP into the immediate of an instruction
@@ -20,6 +21,12 @@
 #include "blocks.h"
 
 enum { SUBROUTINES = 2, LOOPS = 40, RETURNS = 32 };
+
+enum {
+	WALK_BYTES = 150,
+	TAIL_BYTES =
+		SUBROUTINES * (2 * 15 + 7) + 1, /* of two instructions each; the INT3 */
+};
 
 struct flow {
 	struct block *k;
@@ -143,6 +150,98 @@ static void loop(struct flow *f)
 	}
 }
 
+/* An instruction with REX.W and [base + (index << scale) + disp]; index 4: none. */
+static void with_memory(struct flow *f, unsigned opcode, unsigned reg, unsigned base,
+			unsigned index, unsigned scale, unsigned disp)
+{
+	begin_insn(f);
+	byte(f, 0x48 | (reg & 8) >> 1 | (index & 8) >> 2 | base >> 3);
+	if (opcode > 0xff)
+		byte(f, opcode >> 8);
+	byte(f, opcode & 0xff);
+	byte(f, 0x44 | (reg & 7) << 3);
+	byte(f, scale << 6 | (index & 7) << 3 | (base & 7));
+	byte(f, disp);
+}
+
+static void set_register(struct flow *f, unsigned reg, u64 v)
+{
+	begin_insn(f);
+	byte(f, 0x48 | reg >> 3);
+	byte(f, 0xb8 | (reg & 7));
+	memcpy(f->k->code + f->k->size, &v, 8);
+	f->k->size += 8;
+}
+
+/* ADD reg, imm8 or LEA reg, [reg + disp8]. */
+static void move_register(struct flow *f, unsigned reg, unsigned by)
+{
+	if (rng_one_in(f->r, 3)) {
+		with_memory(f, 0x8d, reg, reg, 4, 0, by);
+		return;
+	}
+	begin_insn(f);
+	byte(f, 0x48 | reg >> 3);
+	byte(f, 0x83);
+	byte(f, 0xc0 | (reg & 7));
+	byte(f, by);
+}
+
+/*
+ * Through the window with a pointer, and an index: loads, stores, additions, some of them through a sum of the two
+ * that LEA made. Steps of both signs; from the window's ends into what is not mapped.
+ */
+static void walk(struct flow *f)
+{
+	static const u16 access[] = { 0x8b,   0x8b, 0x89, 0x01, 0x03,
+				      0x0fb6, 0x88, 0x3b, 0x13 };
+	/* The last one reads a flag. */
+	const u64 kinds = ARRAY_COUNT(access) - !f->p->no_undefined;
+	static const u8 steps[] = { 1, 8, 8, 4, 24, 0, 64, 0xf8, 0xff, 72 };
+	const unsigned pointer = rng_one_in(f->r, 2) ? 6 : 13, index = 9, sum = 11;
+	const unsigned scale = (unsigned)rng_below(f->r, 4);
+	const u64 start = WINDOW_BASE + rng_below(f->r, WINDOW_SIZE);
+	unsigned head;
+
+	set_register(f, index, rng_below(f->r, 64));
+	set_register(f, pointer, start - (start & rng_next(f->r) & 7));
+	begin_insn(f);
+	byte(f, 0x41);
+	byte(f, 0xbc);
+	imm32(f, 1 + (u32)rng_below(f->r, rng_one_in(f->r, 3) ? 6 : 120));
+	head = f->k->size;
+	label(f);
+	for (unsigned n = 1 + (unsigned)rng_below(f->r, 4); n; n--) {
+		const unsigned by = rng_one_in(f->r, 3) ? index : 4;
+		const unsigned disp = (unsigned)rng_below(f->r, 128);
+		const unsigned reg = rng_one_in(f->r, 8) ? pointer
+							 : (unsigned)rng_below(f->r, 4);
+
+		if (rng_one_in(f->r, 4)) {
+			with_memory(f, 0x8d, sum, pointer, index, scale, 0);
+			with_memory(f, access[rng_below(f->r, 5)], 1, sum, 4, 0, disp);
+		} else if (rng_one_in(f->r, 6)) {
+			move_register(f, pointer, 8);
+		} else {
+			with_memory(f, access[rng_below(f->r, kinds)], reg, pointer, by,
+				    by == 4 ? 0 : scale, disp);
+			label(f);
+		}
+	}
+	if (rng_one_in(f->r, 8))
+		straight(f, 1);
+	move_register(f, index, steps[rng_below(f->r, 3)]);
+	move_register(f, pointer, steps[rng_below(f->r, sizeof steps)]);
+	begin_insn(f);
+	byte(f, 0x41);
+	byte(f, 0xfe);
+	byte(f, 0xcc);
+	begin_insn(f);
+	byte(f, 0x0f);
+	byte(f, 0x85);
+	imm32(f, head - (f->k->size + 4));
+}
+
 static void skip(struct flow *f)
 {
 	unsigned condition = (unsigned)rng_below(f->r, 16), at, size;
@@ -252,10 +351,14 @@ static void back(struct flow *f)
 
 static void piece(struct flow *f)
 {
-	switch (rng_below(f->r, 9)) {
+	switch (rng_below(f->r, 10)) {
 	case 0:
 	case 1:
 		loop(f);
+		break;
+	case 9:
+		if (f->k->size + WALK_BYTES + TAIL_BYTES <= f->room)
+			walk(f);
 		break;
 	case 2:
 	case 3:
@@ -280,8 +383,7 @@ void generate_flow(struct block *k, struct rng *r, unsigned isa, unsigned room,
 		   struct progress *p)
 {
 	struct flow f = { .k = k, .r = r, .p = p, .isa = isa, .room = room };
-	/* A piece and what surrounds it; two subroutines of two instructions, the INT3. */
-	const unsigned largest = 3 * 15 + 16, tail = SUBROUTINES * (2 * 15 + 7) + 1;
+	const unsigned largest = 3 * 15 + 16; /* but for walk() */
 
 	k->flow = true;
 	p->no_jumps = p->keep_counters = true;
@@ -291,7 +393,7 @@ void generate_flow(struct block *k, struct rng *r, unsigned isa, unsigned room,
 	byte(&f, 0xba);
 	imm32(&f, 1 + (u32)rng_below(r, RETURNS));
 	for (unsigned left = 1 + (unsigned)rng_below(r, 8);
-	     left && k->size + largest + 30 + tail <= room; left--) {
+	     left && k->size + largest + 30 + TAIL_BYTES <= room; left--) {
 		if (rng_one_in(r, 2))
 			straight(&f, 2);
 		piece(&f);

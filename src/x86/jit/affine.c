@@ -6,8 +6,8 @@
  */
 #include "x86/jit/region.h"
 
-#define REACH_MAX 256  /* bytes between first and last of a group in one round */
-#define STEP_MAX 64    /* bytes that an address moves in a round */
+#define REACH_MAX 256 /* bytes between first and last of a group in one round */
+#define STEP_MAX 64   /* bytes that an address moves in a round */
 #define SMALL_STEP 16
 
 /* A register's value; not known: nothing is said. */
@@ -95,10 +95,9 @@ static bool value_of(const struct loop_state *s, const struct jit_op *o,
 		return true;
 	case ZYDIS_MNEMONIC_ADD:
 	case ZYDIS_MNEMONIC_SUB: {
-		const struct form f =
-			is_imm	 ? constant(from->imm.value.s)
-			: is_reg ? s->reg[register_of(from->reg.value)]
-				 : (struct form){ 0 };
+		const struct form f = is_imm   ? constant(from->imm.value.s)
+				      : is_reg ? s->reg[register_of(from->reg.value)]
+					       : (struct form){ 0 };
 
 		*ret = sum(to, &f, o->z.mnemonic == ZYDIS_MNEMONIC_ADD ? 1 : -1);
 		return true;
@@ -121,9 +120,10 @@ static void state_step(struct loop_state *s, const struct jit_op *o)
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction z;
 	struct form value = { 0 };
-	const bool followed = o->writes && o->kind == JIT_PLAIN &&
-			      x86_decode_raw(o->block->mode, o->bytes, o->length, &z, op) &&
-			      value_of(s, o, op, &value);
+	const bool followed =
+		o->writes && o->kind == JIT_PLAIN &&
+		x86_decode_raw(o->block->mode, o->bytes, o->length, &z, op) &&
+		value_of(s, o, op, &value);
 
 	for (unsigned n = 0; n < 16; n++)
 		if (o->writes >> n & 1)
@@ -243,8 +243,8 @@ static void group_accesses(struct jit_plan *p, struct jit_loop *l,
 		struct jit_access *a = &o->access[0];
 
 		if (a->size && a->seg == SEG_FLAT) {
-			struct form f = address_form(&s, a->base, a->index, a->scale,
-						     a->disp);
+			struct form f =
+				address_form(&s, a->base, a->index, a->scale, a->disp);
 			s64 step;
 
 			if (a->rip)

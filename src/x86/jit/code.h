@@ -85,7 +85,7 @@ struct x86_jit {
 	u32 leave[16][16]
 		 [2]; /* by scratch pair and where the flags are; 0: not yet written */
 	u32 large[16][16][2]; /* by scratch pair, for reading or writing */
-	u32 sticky_used; /* of c->jit.sticky */
+	u32 sticky_used;      /* of c->jit.sticky */
 	bool full;
 	struct jit_plan plan; /* scratch */
 	u8 staging[1 << 16];

@@ -72,21 +72,21 @@ struct gen {
 	struct fact fact[GEN_FACTS];
 	unsigned fact_count;
 	unsigned sticky_count;
-	unsigned place_count;  /* look-ups in loops */
+	unsigned place_count;	   /* look-ups in loops */
 	unsigned sticky_forgotten; /* so many are when the epoch is another */
 	u64 sticky_host;	   /* bit n: addend of the n-th is the host's page */
 	u32 sticky_first;	   /* their epoch, in jit.sticky */
-	int in_t0; /* the fact whose addend T0 holds, -1, GEN_ADDRESS */
+	int in_t0;		   /* the fact whose addend T0 holds, -1, GEN_ADDRESS */
 	const struct jit_access *address; /* whose host address T0 holds then */
-	s8 loop;			  /* that we are in, several rounds at a time; -1 */
-	bool in_single;			  /* in one round of a loop */
+	s8 loop;	/* that we are in, several rounds at a time; -1 */
+	bool in_single; /* in one round of a loop */
 	u8 group_sticky[JIT_GROUPS_MAX];
 	struct {
 		u32 jump[JIT_GROUPS_MAX]; /* to it */
 		u8 count, place, flags;
 		bool written; /* the loop is */
 	} single[JIT_LOOPS_MAX];
-	int code_t1;	       /* the fact whose code-map pointer T1 holds, -1 */
+	int code_t1; /* the fact whose code-map pointer T1 holds, -1 */
 	int pending; /* a store through this fact is still to be followed by the look at the code map */
 	unsigned pending_op;
 	struct cold cold[GEN_COLD_MAX];

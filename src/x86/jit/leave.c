@@ -174,7 +174,8 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		site.disp = cold->disp;
 		site.size = cold->size;
 		{
-			const struct jit_mem t0 = JIT_FIELD(jit.t0), t1 = JIT_FIELD(jit.t1);
+			const struct jit_mem t0 = JIT_FIELD(jit.t0),
+					     t1 = JIT_FIELD(jit.t1);
 
 			jit_store(&g->k, &t1, g->t1);
 			if (cold->reg == JIT_IN_T0)

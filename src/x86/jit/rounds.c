@@ -77,7 +77,8 @@ static void group_check(struct gen *g, const struct jit_loop *l, unsigned which)
 	jit_op_mem(k, 0x2b, true, g->t1, &page);
 	jit_alu_imm(k, 7, true, g->t1, (s32)(4096 - extent(l, q)));
 
-	struct cold *cold = gen_cold_new(g, jit_jump_forward(k, 7), GEN_COLD_GROUP, l->first);
+	struct cold *cold =
+		gen_cold_new(g, jit_jump_forward(k, 7), GEN_COLD_GROUP, l->first);
 
 	cold->which = (u8)which;
 	cold->loop = (u8)(l - g->p->loop);
@@ -226,8 +227,7 @@ void gen_single_emit(struct gen *g, unsigned index)
 	g->flags = g->single[index].flags;
 	gen_forget_facts(g);
 	jit_decrement(&g->k, &credit);
-	gen_miss(g, jit_jump_forward(&g->k, 8), l->first)->place =
-		g->single[index].place;
+	gen_miss(g, jit_jump_forward(&g->k, 8), l->first)->place = g->single[index].place;
 	g->in_single = true;
 	body_emit(g, l);
 	jump_back(g, l, g->at[l->first]);
