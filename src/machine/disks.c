@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "disk/disk.h"
 #include "scsi/unit.h"
+#include "state/record.h"
 #include "vsp/storvsp.h"
 
 /* Instances of the SCSI controllers: the last byte counts. Guests know them by it for ever. */
@@ -610,6 +611,82 @@ static u32 unit_place(const struct place *p)
 	return p->where.controller << 8 | p->where.lun;
 }
 
+/*
+ * A record "medium" for each DVD drive: what the guest's medium is called, since it may have come after
+ * the start. Nothing: the drive is empty.
+ */
+enum { MEDIUM_PLACE = 1, MEDIUM_NAME };
+
+static int save_medium(const struct place *p, struct state_writer *w)
+{
+	const char *name = p->disk ? p->image[0].name : "";
+
+	state_begin(w, "medium", 1);
+	state_number(w, MEDIUM_PLACE, unit_place(p));
+	state_bytes(w, MEDIUM_NAME, name, strnlen(name, WORKER_NAME_SIZE - 1));
+	state_end(w);
+	return w->failed ? -ENOMEM : 0;
+}
+
+/* One record: whose, and the name; false: it is of another place. */
+static bool is_medium_of(struct state_record record, u32 place,
+			 char ret_name[WORKER_NAME_SIZE])
+{
+	struct state_field f;
+	bool ours = false;
+
+	ret_name[0] = '\0';
+	while (state_next_field(&record, &f) == 1) {
+		if (f.id == MEDIUM_PLACE)
+			ours = f.number == place;
+		if (f.id == MEDIUM_NAME && f.size < WORKER_NAME_SIZE) {
+			memcpy(ret_name, f.bytes, f.size);
+			ret_name[f.size] = '\0';
+		}
+	}
+	return ours;
+}
+
+int disks_saved_medium(const u8 *bytes, size_t size, u32 controller, u32 lun,
+		       char ret_name[WORKER_NAME_SIZE])
+{
+	struct state_record record;
+	int r;
+
+	while ((r = state_next_record(&bytes, &size, &record)) == 1)
+		if (strcmp(record.name, "medium") == 0 &&
+		    is_medium_of(record, controller << 8 | lun, ret_name))
+			return 0;
+	return r < 0 ? r : -ENOENT;
+}
+
+/*
+ * The unit has its state. What lies in the drive here is what the guest knows, or it hears of another one;
+ * where the guest has ejected, what was put in again is closed.
+ */
+static int restore_medium(struct place *p, const u8 *bytes, size_t size)
+{
+	char name[WORKER_NAME_SIZE];
+	int r = disks_saved_medium(bytes, size, p->where.controller, p->where.lun, name);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (p->unit->disk) {
+		if (strcmp(name, p->image[0].name) != 0)
+			scsi_unit_other_medium(p->unit);
+		return 0;
+	}
+	p->where.level_count = 0;
+	return disk_close(take_ptr(p->disk));
+}
+
+static int restore_unit(struct place *p, const u8 *bytes, size_t size)
+{
+	int r = scsi_unit_restore(p->unit, unit_place(p), bytes, size);
+
+	return r == 0 && p->where.dvd ? restore_medium(p, bytes, size) : r;
+}
+
 int disks_save(const struct disks *d, struct state_writer *w)
 {
 	int r = 0;
@@ -617,9 +694,14 @@ int disks_save(const struct disks *d, struct state_writer *w)
 	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
 		if (d->controller[n])
 			r = storvsp_save(d->controller[n], w);
-	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++)
-		if (d->place[n].state == THERE)
-			r = scsi_unit_save(d->place[n].unit, unit_place(&d->place[n]), w);
+	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++) {
+		const struct place *p = &d->place[n];
+
+		if (p->state == THERE)
+			r = scsi_unit_save(p->unit, unit_place(p), w);
+		if (r == 0 && p->state == THERE && p->where.dvd)
+			r = save_medium(p, w);
+	}
 	return r;
 }
 
@@ -632,8 +714,7 @@ int disks_restore(struct disks *d, const u8 *bytes, size_t size)
 			r = storvsp_restore(d->controller[n], bytes, size);
 	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++)
 		if (d->place[n].state == THERE)
-			r = scsi_unit_restore(d->place[n].unit, unit_place(&d->place[n]),
-					      bytes, size);
+			r = restore_unit(&d->place[n], bytes, size);
 	return r;
 }
 

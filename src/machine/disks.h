@@ -70,10 +70,15 @@ void disks_quiet(struct disks *disks, void (*done)(void *owner), void *owner);
 
 /*
  * Controllers with what hangs on them, as records; no change is under way, the server is at rest.
- * Restore: the same disks were added, and the server has its state.
+ * Restore: the same disks were added, and the server has its state. A DVD drive that had a medium must have
+ * one: what was in it when the state was saved, which disks_saved_medium tells; another one is told to
+ * the guest as such.
  */
 struct state_writer;
 int disks_save(const struct disks *disks, struct state_writer *writer) MUST_CHECK;
 int disks_restore(struct disks *disks, const u8 *bytes, size_t size) MUST_CHECK;
+/* The name of the image in that drive, "": it was empty. -ENOENT: there is no such drive. */
+int disks_saved_medium(const u8 *bytes, size_t size, u32 controller, u32 lun,
+		       char ret_name[WORKER_NAME_SIZE]) MUST_CHECK;
 
 void disks_inspect(const struct disks *disks, struct inspect *out);

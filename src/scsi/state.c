@@ -108,7 +108,11 @@ static void take(struct scsi_unit *unit, const struct restored *s)
 	unit->media_event = s->media_event <= 3 ? (u8)s->media_event : 0;
 	if (s->empty)
 		unit->disk = NULL;
-	else if (s->size != 0 && s->size != size_of(unit))
+	else if (s->size == 0 || s->size == size_of(unit))
+		return;
+	else if (unit->dvd)
+		scsi_unit_other_medium(unit);
+	else
 		scsi_unit_attention(unit, ASC_CAPACITY_CHANGED);
 }
 

@@ -360,10 +360,15 @@ static void change_medium_if_idle(struct scsi_unit *unit)
 	unit->medium_done = NULL;
 	unit->disk = unit->next_medium;
 	unit->tray_locked = false;
+	scsi_unit_other_medium(unit);
+	done(unit->medium_owner);
+}
+
+void scsi_unit_other_medium(struct scsi_unit *unit)
+{
 	unit->media_event = unit->disk ? 2 : 3;
 	if (unit->disk)
 		scsi_unit_attention(unit, ASC_MEDIUM_CHANGED);
-	done(unit->medium_owner);
 }
 
 void scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk,

@@ -93,12 +93,15 @@ int scsi_unit_resize(struct scsi_unit *unit, u64 size, void (*done)(void *owner,
  */
 void scsi_unit_set_medium(struct scsi_unit *unit, struct disk *disk,
 			  void (*done)(void *owner), void *owner);
+/* What lies in a DVD drive is not what the guest thinks: it hears so. */
+void scsi_unit_other_medium(struct scsi_unit *unit);
 /* Bus or unit reset by the guest: reservations of the old kind go, and it hears of it. */
 void scsi_unit_reset(struct scsi_unit *unit);
 
 /*
  * State: reservation, unit attentions, tray. place tells units apart; restore finds its own among the
- * records and leaves a unit without one alone. A disk of another size is told to the guest. -EBUSY
+ * records and leaves a unit without one alone. A disk of another size, which in a drive is another medium,
+ * is told to the guest. -EBUSY
  * while commands are under way; -EPROTO: no such state, or it had a medium and here is none.
  */
 struct state_writer;

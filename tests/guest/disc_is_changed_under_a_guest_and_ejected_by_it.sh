@@ -4,13 +4,8 @@
 # A drive that the guest has locked keeps its disc, unless forced. What the guest ejects is the
 # host's again.
 . "$HERE/tests/tools/case.sh"
+. "$HERE/tests/tools/disc.sh"
 
-# disc FILE LABEL MIB: a file with the volume descriptor that says what it is called.
-disc() {
-	truncate -s "$3M" "$1"
-	printf '\001CD001\001' | dd of="$1" bs=1 seek=32768 conv=notrunc 2>/dev/null
-	printf '%-32s' "$2" | dd of="$1" bs=1 seek=32808 conv=notrunc 2>/dev/null
-}
 cat >script <<'EOF2'
 dmesg -n 1
 exec </dev/console

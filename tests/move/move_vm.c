@@ -4,13 +4,14 @@
  * it does.
  *
  *	move-vm --hv PROGRAM --engines E,E... --at TEXT [--every N] --kernel FILE --initrd FILE
- *		[--append LINE] [--memory MIB] [--cpus N] [--disk FILE]...
+ *		[--append LINE] [--memory MIB] [--cpus N] [--disk FILE]... [--cdrom FILE [--insert FILE]]
  *
  * The first engine boots. Each time the console has shown N more lines with TEXT in them, the VM is
  * stopped where it is and all is taken of it; that tabique-hv ends, the worker's parts are freed and
  * its images closed; a tabique-hv with the next engine is started on the same memory, a worker's parts are made
  * anew, they get what was taken, and it runs. In place of an engine "=" has the VM go on where it was, after
- * all was taken. Standard input and output are the
+ * all was taken. --insert: just before the first move the drive gets that disc; which one a worker's parts made
+ * anew have to open, they learn from what was taken. Standard input and output are the
  * guest's console. Exit: 0 when the guest powered off after all moves, 1 else; the last line on
  * standard error counts the moves.
  *
@@ -46,6 +47,7 @@ struct vm {
 	struct worker_config config;
 	int kernel, initrd;
 	int image[WORKER_MAX_IMAGES]; /* a worker gets copies */
+	const char *insert;	      /* into the last drive; NULL: done, or nothing */
 	struct hv_memory memory;
 	struct loop *loop;
 	struct loop_watch *input;
@@ -84,6 +86,17 @@ static void end(struct vm *vm, int r)
 	vm->ended = true;
 	vm->result = r;
 	loop_stop(vm->loop);
+}
+
+static int open_file(const char *path, int how)
+{
+	int fd = open(path, how | O_CLOEXEC);
+
+	if (fd < 0) {
+		fprintf(stderr, "move-vm: '%s': %s\n", path, err_words(-errno));
+		exit(2);
+	}
+	return fd;
 }
 
 /* ---- the worker's parts, for one hv ------------------------------------------------------------ */
@@ -193,11 +206,69 @@ static void on_saved(void *owner, int r, const struct err *err)
 	loop_stop(vm->loop);
 }
 
+static void save(struct vm *vm)
+{
+	vm->since = ms_now();
+	direct_save(vm->machine, &vm->blocks, on_saved, vm);
+}
+
+static void on_inserted(void *owner, u32 id, int r, bool there, u64 size,
+			const struct err *err)
+{
+	struct vm *vm = owner;
+
+	if (r < 0) {
+		vm->err = *err;
+		end(vm, r);
+		return;
+	}
+	save(vm);
+}
+
+static void insert(struct vm *vm)
+{
+	static struct worker_disk_order order = { .op = WORKER_DISK_MEDIUM, .force = 1 };
+	int fd = open_file(vm->insert, O_RDONLY);
+
+	order.disk = vm->config.disk[vm->config.disk_count - 1];
+	order.image[0].format = DISK_ISO;
+	snprintf(order.image[0].name, sizeof order.image[0].name, "%s", vm->insert);
+	vm->insert = NULL;
+	direct_change_disk(vm->machine, &order, &fd, on_inserted, vm);
+}
+
 static void start_move(struct vm *vm)
 {
 	vm->moving = true;
-	vm->since = ms_now();
-	direct_save(vm->machine, &vm->blocks, on_saved, vm);
+	if (vm->insert)
+		insert(vm);
+	else
+		save(vm);
+}
+
+/* The discs that lay in the drives when all was taken. */
+static int take_media(struct vm *vm, struct err *err)
+{
+	const struct state_writer *taken = &vm->blocks.devices;
+	char name[WORKER_NAME_SIZE];
+
+	for (u32 n = 0; n < vm->config.disk_count; n++) {
+		int r;
+
+		if (!vm->config.disk[n].dvd)
+			continue;
+		r = disks_saved_medium(taken->bytes, taken->used, 0, n, name);
+		if (r < 0)
+			return err_set(err, r, "the disc is not told: %s", err_words(r));
+		/* An empty drive gives up what it is started with. */
+		if (!name[0])
+			continue;
+		close(vm->image[n]);
+		vm->image[n] = open_file(name, O_RDONLY);
+		snprintf(vm->config.image[n].name, sizeof vm->config.image[n].name, "%s",
+			 name);
+	}
+	return 0;
 }
 
 static bool read_console(struct vm *vm);
@@ -225,7 +296,9 @@ static int finish_move(struct vm *vm, struct err *err)
 	hv_process_end(&vm->hv);
 
 	vm->at++;
-	r = start_hv(vm, err);
+	r = take_media(vm, err);
+	if (r == 0)
+		r = start_hv(vm, err);
 	if (r == 0)
 		r = direct_restore(vm->machine, &vm->blocks, err);
 	if (r == 0)
@@ -405,29 +478,19 @@ static bool parse_engines(struct vm *vm, char *list)
 	return vm->engine_count > 0;
 }
 
-static int open_file(const char *path, int how)
-{
-	int fd = open(path, how | O_CLOEXEC);
-
-	if (fd < 0) {
-		fprintf(stderr, "move-vm: '%s': %s\n", path, err_words(-errno));
-		exit(2);
-	}
-	return fd;
-}
-
 /* One image each, all on the first controller. */
-static bool add_disk(struct vm *vm, const char *path)
+static bool add_disk(struct vm *vm, const char *path, bool dvd)
 {
 	u32 n = vm->config.disk_count;
 
 	if (n == WORKER_MAX_IMAGES || n == WORKER_MAX_DISKS)
 		return false;
-	vm->image[n] = open_file(path, O_RDWR);
-	vm->config.image[n].format = disk_format_of_name(path);
+	vm->image[n] = open_file(path, dvd ? O_RDONLY : O_RDWR);
+	vm->config.image[n].format = dvd ? DISK_ISO : disk_format_of_name(path);
 	snprintf(vm->config.image[n].name, sizeof vm->config.image[n].name, "%s", path);
-	vm->config.disk[n] =
-		(struct worker_disk){ .lun = n, .first_image = n, .level_count = 1 };
+	vm->config.disk[n] = (struct worker_disk){
+		.lun = n, .dvd = dvd, .read_only = dvd, .first_image = n, .level_count = 1
+	};
 	vm->config.disk_count = vm->config.image_count = n + 1;
 	return true;
 }
@@ -445,6 +508,8 @@ static bool parse(struct vm *vm, int argc, char **argv)
 		{ "memory", required_argument, NULL, 'm' },
 		{ "cpus", required_argument, NULL, 'c' },
 		{ "disk", required_argument, NULL, 'd' },
+		{ "cdrom", required_argument, NULL, 'o' },
+		{ "insert", required_argument, NULL, 'r' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int o;
@@ -481,8 +546,13 @@ static bool parse(struct vm *vm, int argc, char **argv)
 			vm->order.vp_count = (u32)strtoul(optarg, NULL, 10);
 			break;
 		case 'd':
-			if (!add_disk(vm, optarg))
+		case 'o':
+			if (!add_disk(vm, optarg, o == 'o'))
 				return false;
+			break;
+		case 'r':
+			vm->insert = optarg;
+			vm->config.hot_disks = 1;
 			break;
 		default:
 			return false;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* machine/disks.h on a VMBus without a guest: disks that come, change and leave. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "disk/disk.h"
 #include "machine/disks.h"
 #include "miniguest/ministor.h"
+#include "state/record.h"
 #include "unit/harness.h"
 
 #define MIB (1ull << 20)
@@ -358,6 +360,101 @@ TEST(medium_that_the_guest_ejects_is_closed_and_another_one_may_come)
 	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(MIB), 0, MIB));
 	ASSERT(close_guest(&f));
 	tear_down(&f);
+}
+
+/* ---- media and saved state ---- */
+
+/* A machine whose drive at scsi1:3 has that medium, and is in that state. */
+static bool build_drive(struct fixture *f, const char *name,
+			const struct state_writer *state)
+{
+	struct worker_disk_order order = attach_of(3, DISK_ISO);
+
+	CHECK_OK(build(f));
+	order.disk.dvd = order.disk.read_only = 1;
+	snprintf(order.image[0].name, sizeof order.image[0].name, "%s", name);
+	ask(f, order, image(MIB));
+	CHECK(mini_until(f->mini, is_answered, f));
+	CHECK_EQ(f->r, 0);
+	if (state)
+		CHECK_EQ(disks_restore(f->disks, state->bytes, state->used), 0);
+	return true;
+}
+
+/* What the guest hears with its first command, a TEST UNIT READY: 0: that all is well. */
+static bool first_word_is(struct fixture *f, u16 want)
+{
+	const u8 test_unit_ready[16] = { SCSI_TEST_UNIT_READY };
+	struct ministor guest = { .mini = f->mini };
+	struct ministor_result heard;
+
+	CHECK(ministor_start(&guest));
+	heard = ministor_command(&guest, 3, test_unit_ready, 6, STORVSP_NO_DATA, 0);
+	CHECK_EQ(heard.additional, want);
+	return close_guest(f);
+}
+
+TEST(medium_that_came_at_run_time_is_named_in_the_state)
+{
+	struct state_writer before = { 0 }, after = { 0 }, emptied = { 0 };
+	struct worker_disk_order second = medium_of(3, 1);
+	char name[WORKER_NAME_SIZE];
+	struct fixture f;
+
+	snprintf(second.image[0].name, sizeof second.image[0].name, "second.iso");
+	ASSERT_OK(build_drive(&f, "first.iso", NULL));
+	ASSERT_EQ(disks_save(f.disks, &before), 0);
+	ASSERT_OK(change_medium(&f, second, image(MIB), 0, MIB));
+	ASSERT_EQ(disks_save(f.disks, &after), 0);
+	ASSERT_OK(change_medium(&f, medium_of(3, 0), -1, 0, 0));
+	ASSERT_EQ(disks_save(f.disks, &emptied), 0);
+	tear_down(&f);
+	ASSERT_EQ(disks_saved_medium(before.bytes, before.used, 1, 3, name), 0);
+	ASSERT_STR(name, "first.iso");
+	ASSERT_EQ(disks_saved_medium(after.bytes, after.used, 1, 3, name), 0);
+	ASSERT_STR(name, "second.iso");
+	ASSERT_EQ(disks_saved_medium(emptied.bytes, emptied.used, 1, 3, name), 0);
+	ASSERT_STR(name, "");
+	ASSERT_ERR(disks_saved_medium(after.bytes, after.used, 1, 4, name), ENOENT);
+	/* Any piece of it: an answer. */
+	for (size_t size = 0; size < after.used; size++)
+		(void)!disks_saved_medium(after.bytes, size, 1, 3, name);
+	free(before.bytes);
+	free(after.bytes);
+	free(emptied.bytes);
+}
+
+TEST(guest_hears_of_another_medium_than_the_state_has_and_of_the_same_one_not)
+{
+	struct state_writer state = { 0 };
+	struct fixture f;
+
+	ASSERT_OK(build_drive(&f, "first.iso", NULL));
+	ASSERT_EQ(disks_save(f.disks, &state), 0);
+	tear_down(&f);
+	ASSERT_OK(build_drive(&f, "first.iso", &state));
+	ASSERT_OK(first_word_is(&f, 0));
+	tear_down(&f);
+	ASSERT_OK(build_drive(&f, "second.iso", &state));
+	ASSERT_OK(first_word_is(&f, ASC_MEDIUM_CHANGED));
+	tear_down(&f);
+	free(state.bytes);
+}
+
+TEST(drive_that_was_empty_in_the_state_gives_up_what_was_put_in)
+{
+	struct state_writer state = { 0 };
+	struct fixture f;
+
+	ASSERT_OK(build(&f));
+	ASSERT_OK(empty_drive(&f));
+	ASSERT_EQ(disks_save(f.disks, &state), 0);
+	tear_down(&f);
+	ASSERT_OK(build_drive(&f, "first.iso", &state));
+	ASSERT(is_empty(&f));
+	ASSERT_OK(change_medium(&f, medium_of(3, 1), image(2 * MIB), 0, 2 * MIB));
+	tear_down(&f);
+	free(state.bytes);
 }
 
 TEST(image_that_is_none_leaves_nothing_behind)
