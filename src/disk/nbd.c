@@ -542,6 +542,16 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+/* Without the thread itself. */
+static void give_up(struct nbd_thread *t)
+{
+	if (t->event >= 0)
+		close(t->event);
+	pthread_cond_destroy(&t->moved);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
 int nbd_thread_new(int (*enter)(void *owner), void *owner, unsigned patience,
 		   struct nbd_thread **ret_thread)
 {
@@ -566,9 +576,7 @@ int nbd_thread_new(int (*enter)(void *owner), void *owner, unsigned patience,
 	if (r == 0)
 		r = -pthread_create(&t->thread, NULL, thread_main, t);
 	if (r < 0) {
-		if (t->event >= 0)
-			close(t->event);
-		free(t);
+		give_up(t);
 		return r;
 	}
 	pthread_mutex_lock(&t->lock);
@@ -592,10 +600,7 @@ void nbd_thread_free(struct nbd_thread *t)
 	pthread_mutex_unlock(&t->lock);
 	ipc_event_ring(t->event);
 	pthread_join(t->thread, NULL);
-	close(t->event);
-	pthread_cond_destroy(&t->moved);
-	pthread_mutex_destroy(&t->lock);
-	free(t);
+	give_up(t);
 }
 
 /* ---- the storage --------------------------------------------------------------------------------- */

@@ -4,17 +4,18 @@
  * build/tests/fuzz/fuzz-<name>. Inputs are made from the target's seeds (tests/fuzz/seeds/<name>)
  * by small random changes, and from nothing where there are none.
  *
- *	fuzz-verbs [--seconds N] [--runs N] [--seed N] [FILE...]
+ *	fuzz-verbs [--seconds N] [--runs N] [--seed N] [--keep FOLDER] [FILE...]
  *
  * With FILEs it runs those alone, once each: that is how a finding is looked at again. The input
- * under test always stands in fuzz-<name>.input in the current folder, so it is there after a
- * crash. A run that takes more than ten seconds is a hang. The same seed gives the same inputs.
+ * under test always stands in FOLDER/fuzz-<name>.input, so it is there after a crash; FOLDER is out/fuzz of
+ * the project unless told otherwise, and is made. A run that takes more than ten seconds is a hang. The same seed gives the same inputs.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/types.h"
@@ -209,12 +210,27 @@ static void on_alarm(int signal)
 	abort();
 }
 
-static int open_current(const char *name)
+/* With what is above it, as mkdir -p does. */
+static void make_folder(const char *folder)
 {
-	char path[256];
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s", folder);
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		mkdir(path, 0755);
+		*p = '/';
+	}
+	mkdir(path, 0755);
+}
+
+static int open_current(const char *folder, const char *name)
+{
+	char path[4096 + 256];
 	int fd;
 
-	snprintf(path, sizeof path, "%s.input", name);
+	make_folder(folder);
+	snprintf(path, sizeof path, "%s/%s.input", folder, name);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0) {
 		perror(path);
@@ -258,6 +274,7 @@ int main(int argc, char **argv)
 {
 	const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
 	u64 seconds = 10, runs = UINT64_MAX, seed = (u64)time(NULL), count = 0, start;
+	const char *keep = FUZZ_KEEP;
 	static u8 data[MAX_SIZE];
 	char folder[4096];
 	int i = 1, fd;
@@ -267,6 +284,10 @@ int main(int argc, char **argv)
 			      : !strcmp(argv[i], "--runs")  ? &runs
 			      : !strcmp(argv[i], "--seed")  ? &seed
 							    : NULL;
+		if (!strcmp(argv[i], "--keep")) {
+			keep = argv[i + 1];
+			continue;
+		}
 		if (!option)
 			break;
 		*option = strtoull(argv[i + 1], NULL, 0);
@@ -275,7 +296,8 @@ int main(int argc, char **argv)
 	}
 	if (i < argc && !strncmp(argv[i], "--", 2)) {
 		fprintf(stderr,
-			"usage: %s [--seconds N] [--runs N] [--seed N] [FILE...]\n",
+			"usage: %s [--seconds N] [--runs N] [--seed N] [--keep FOLDER] "
+			"[FILE...]\n",
 			name);
 		return 2;
 	}
@@ -298,7 +320,7 @@ int main(int argc, char **argv)
 		 strncmp(name, "fuzz-", 5) ? name : name + 5);
 	read_seeds(folder);
 	state = seed * 0x9e3779b97f4a7c15ull + 1;
-	fd = open_current(name);
+	fd = open_current(keep, name);
 	start = seconds_now();
 	while (count < runs && seconds_now() - start < seconds) {
 		for (int batch = 0; batch < 16 && count < runs; batch++, count++) {
