@@ -345,13 +345,23 @@ static bool refused(const struct row *row)
 	return true;
 }
 
+static bool cause_is_new(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].cause, rows[n].cause) == 0)
+			return false;
+	return true;
+}
+
 TEST_TIMEOUT(image_that_is_wrong_in_one_thing_is_refused_with_that_cause, 60)
 {
-	unsigned bad = 0;
+	unsigned bad = 0, causes = 0;
 
-	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		bad += !refused(&rows[i]);
-	ASSERT(ARRAY_COUNT(rows) >= 70);
+		causes += cause_is_new(i);
+	}
+	ASSERT(causes >= 70);
 	ASSERT_EQ(bad, 0);
 }
 

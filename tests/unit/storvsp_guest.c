@@ -36,6 +36,27 @@ static bool open_only(struct ministor *s)
 		mini_open(s->mini, le32_get(offer.relid), 32, 32, &s->channel));
 }
 
+/* A guest that has taken all steps, with a disk of that size as unit 0. */
+static struct ministor *started(u16 sub_channels, u64 size)
+{
+	struct ministor *s = ministor_new(sub_channels);
+
+	ministor_add(s, 0, size);
+	EXPECT(ministor_start(s));
+	return s;
+}
+
+/* Reads that take a while, numbered from 0. */
+static bool send_large_reads(struct ministor *s, unsigned count)
+{
+	const u8 cdb[16] = { SCSI_READ_10, [8] = 255 };
+
+	for (unsigned k = 0; k < count; k++)
+		CHECK(ministor_send(&s->channel, k, 0, cdb, 10, STORVSP_READ,
+				    s->data_page, 255 * 512));
+	return true;
+}
+
 TEST(steps_are_taken_in_their_order_only)
 {
 	STOR s = ministor_new(2);
@@ -73,11 +94,9 @@ TEST(properties_tell_sub_channels_and_the_largest_transfer)
 
 TEST(data_goes_to_the_disk_and_comes_back_up_to_the_largest_transfer)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, 64 * MIB);
 	u8 *data = ministor_data(s);
 
-	ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
 	for (u32 size = 512; size <= MIB; size = size * 3 / 512 * 512) {
 		for (u32 k = 0; k < size; k++)
 			data[k] = (u8)(k * 7 + size);
@@ -128,11 +147,9 @@ TEST(absent_units_are_no_phantoms)
 
 TEST(requests_that_make_no_sense_are_answered_as_invalid)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, MIB);
 	u64 page = s->data_page;
 
-	ministor_add(s, 0, MIB);
-	ASSERT(ministor_start(s));
 	const u8 cdb[16] = { SCSI_READ_10, [8] = 1 };
 	ASSERT_EQ(ministor_command(s, 0, cdb, 0, STORVSP_NO_DATA, 0).srb_status,
 		  SRB_INVALID_REQUEST);
@@ -181,12 +198,10 @@ static u8 send_ranges(struct ministor *s, u32 count, const u64 *word, u32 words,
 
 TEST(ranges_of_any_shape_are_checked_before_a_byte_moves)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, MIB);
 	u64 p = s->data_page;
 	u8 *data = ministor_data(s);
 
-	ministor_add(s, 0, MIB);
-	ASSERT(ministor_start(s));
 	memset(data, 0xee, 16384);
 	/* Two ranges with offsets: 512 bytes at the end of one page, 512 within the next. */
 	ASSERT_EQ(send_ranges(s, 2,
@@ -216,14 +231,12 @@ TEST(ranges_of_any_shape_are_checked_before_a_byte_moves)
 
 TEST(many_requests_at_once_are_all_answered_once)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, 64 * MIB);
 	const u8 cdb[16] = { SCSI_READ_10, [8] = 8 };
 	bool seen[2000] = { 0 };
 	unsigned sent = 0, got = 0;
 	u8 bytes[128];
 
-	ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
 	while (got < 2000) {
 		while (sent < 2000 && ministor_send(&s->channel, sent, 0, cdb, 10,
 						    STORVSP_READ, s->data_page, 4096))
@@ -260,12 +273,10 @@ static unsigned send_until_full(struct ministor *s, unsigned sent, unsigned most
 
 TEST(guest_that_reads_no_answers_costs_a_bounded_number_of_requests)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, 64 * MIB);
 	unsigned sent, got = 0;
 	u8 bytes[128];
 
-	ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
 	/* As long as the host takes some: its ring of answers fills, then it stops reading. */
 	sent = send_until_full(s, 0, UINT32_MAX);
 	/* More than both rings hold: the host has the others, at most one answer too many each. */
@@ -281,13 +292,11 @@ TEST(guest_that_reads_no_answers_costs_a_bounded_number_of_requests)
 
 TEST(sub_channels_take_requests_and_go_with_the_primary)
 {
-	STOR s = ministor_new(2);
+	STOR s = started(2, MIB);
 	struct vmbus_offer_message offer[2];
 	struct mini_channel sub[2];
 	u8 bytes[128];
 
-	ministor_add(s, 0, MIB);
-	ASSERT(ministor_start(s));
 	ASSERT_EQ(step(s, STORVSP_CREATE_SUB_CHANNELS, 3), STORVSP_INVALID_PARAMETER);
 	ASSERT_EQ(step(s, STORVSP_CREATE_SUB_CHANNELS, 2), STORVSP_OK);
 	for (unsigned k = 0; k < 2; k++) {
@@ -342,11 +351,9 @@ static void on_detached(void *owner, struct scsi_unit *unit)
 
 TEST(unit_that_comes_or_goes_is_announced)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, MIB);
 	struct scsi_unit *gone = NULL, *unit;
 
-	ministor_add(s, 0, MIB);
-	ASSERT(ministor_start(s));
 	unit = ministor_add(s, 5, MIB);
 	ASSERT(take_enumerate(s));
 	ASSERT_EQ(ready(s, 5), SRB_SUCCESS);
@@ -387,11 +394,9 @@ static bool ask_who(struct ministor *s, u8 lun)
  */
 TEST(unit_is_not_replaced_before_the_guest_met_its_absence)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, MIB);
 	struct scsi_unit *gone = NULL, *unit;
 
-	ministor_add(s, 0, MIB);
-	ASSERT(ministor_start(s));
 	unit = ministor_add(s, 5, MIB);
 	ASSERT(take_enumerate(s));
 	/* A unit that the guest never spoke to is nobody's. */
@@ -438,10 +443,9 @@ TEST(unit_is_overlooked_until_the_guest_asks_it_who_it_is)
  */
 TEST(unit_that_replaced_one_may_be_overlooked_though_it_was_asked)
 {
-	STOR s = ministor_new(0);
-	struct scsi_unit *gone = NULL, *unit = ministor_add(s, 0, MIB);
+	STOR s = started(0, MIB);
+	struct scsi_unit *gone = NULL, *unit = storvsp_unit(s->storvsp, 0);
 
-	ASSERT(ministor_start(s));
 	ASSERT(ask_who(s, 0));
 	ASSERT_EQ(storvsp_detach(s->storvsp, 0, on_detached, &gone), 0);
 	ASSERT(take_enumerate(s));
@@ -456,17 +460,12 @@ TEST(unit_that_replaced_one_may_be_overlooked_though_it_was_asked)
 
 TEST(unit_with_requests_in_flight_leaves_after_the_last)
 {
-	STOR s = ministor_new(0);
-	struct scsi_unit *gone = NULL, *unit;
-	const u8 cdb[16] = { SCSI_READ_10, [8] = 255 };
+	STOR s = started(0, 64 * MIB);
+	struct scsi_unit *gone = NULL, *unit = storvsp_unit(s->storvsp, 0);
 	unsigned answers = 0;
 	u8 bytes[128];
 
-	unit = ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
-	for (unsigned k = 0; k < 20; k++)
-		ASSERT(ministor_send(&s->channel, k, 0, cdb, 10, STORVSP_READ,
-				     s->data_page, 255 * 512));
+	ASSERT_OK(send_large_reads(s, 20));
 	ASSERT_EQ(storvsp_detach(s->storvsp, 0, on_detached, &gone), 0);
 	ASSERT(!gone);
 	ASSERT_ERR(storvsp_attach(s->storvsp, 0, unit), EBUSY);
@@ -483,24 +482,19 @@ TEST(unit_with_requests_in_flight_leaves_after_the_last)
 
 TEST(reset_is_answered_after_everything_that_was_under_way)
 {
-	STOR s = ministor_new(0);
+	STOR s = started(0, 64 * MIB);
 	struct storvsp_packet packet = { .operation = le32_of(STORVSP_RESET_BUS) };
-	const u8 cdb[16] = { SCSI_READ_10, [8] = 255 };
 	u8 bytes[128];
 
-	ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
-	for (unsigned k = 0; k < 20; k++)
-		ASSERT(ministor_send(&s->channel, 1, 0, cdb, 10, STORVSP_READ,
-				     s->data_page, 255 * 512));
-	ASSERT(mini_send(&s->channel, VMBUS_PACKET_INBAND, 1, 2, &packet, sizeof packet,
+	ASSERT_OK(send_large_reads(s, 20));
+	ASSERT(mini_send(&s->channel, VMBUS_PACKET_INBAND, 1, 77, &packet, sizeof packet,
 			 16));
 	for (unsigned k = 0; k < 20; k++) {
 		ASSERT_EQ(mini_wait(&s->channel, bytes, sizeof bytes), 80);
-		ASSERT_EQ(bytes[8], 1);
+		ASSERT(bytes[8] < 20);
 	}
 	ASSERT_EQ(mini_wait(&s->channel, bytes, sizeof bytes), 80);
-	ASSERT_EQ(bytes[8], 2);
+	ASSERT_EQ(bytes[8], 77);
 	/* And the unit says that it was reset. */
 	ASSERT_EQ(
 		ministor_command(s, 0, test_unit_ready, 6, STORVSP_NO_DATA, 0).additional,
@@ -509,14 +503,9 @@ TEST(reset_is_answered_after_everything_that_was_under_way)
 
 TEST(channel_that_closes_under_way_waits_for_the_disk)
 {
-	STOR s = ministor_new(0);
-	const u8 cdb[16] = { SCSI_READ_10, [8] = 255 };
+	STOR s = started(0, 64 * MIB);
 
-	ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
-	for (unsigned k = 0; k < 50; k++)
-		ASSERT(ministor_send(&s->channel, k, 0, cdb, 10, STORVSP_READ,
-				     s->data_page, 255 * 512));
+	ASSERT_OK(send_large_reads(s, 50));
 	ASSERT(mini_close_and_wait(&s->channel));
 	ASSERT_EQ(storvsp_unit(s->storvsp, 0)->in_flight, 0);
 	/* The guest may do with its pages what it likes; then it opens again. */
@@ -527,19 +516,17 @@ TEST(channel_that_closes_under_way_waits_for_the_disk)
 
 TEST(ring_torn_down_under_way_is_answered_late_and_its_number_is_free_then)
 {
-	STOR s = ministor_new(0);
-	const u8 cdb[16] = { SCSI_READ_10, [8] = 255 };
+	STOR s = started(0, 64 * MIB);
 	struct vmbus_gpadl_teardown m = { 0 };
 	struct vmbus_gpadl_torndown torndown;
-	u32 relid, gpadl;
+	u32 relid = s->channel.relid, gpadl = s->channel.gpadl;
+	struct vmbus_open_message open = { .relid = le32_of(relid),
+					   .gpadl = le32_of(gpadl),
+					   .downstream = le32_of(4) };
+	struct vmbus_open_result result;
+	u64 page[8];
 
-	ministor_add(s, 0, 64 * MIB);
-	ASSERT(ministor_start(s));
-	relid = s->channel.relid;
-	gpadl = s->channel.gpadl;
-	for (unsigned k = 0; k < 50; k++)
-		ASSERT(ministor_send(&s->channel, k, 0, cdb, 10, STORVSP_READ,
-				     s->data_page, 255 * 512));
+	ASSERT_OK(send_large_reads(s, 50));
 	/* Without a close: the list is in use. */
 	m.relid = le32_of(relid);
 	m.gpadl = le32_of(gpadl);
@@ -549,7 +536,14 @@ TEST(ring_torn_down_under_way_is_answered_late_and_its_number_is_free_then)
 	ASSERT_EQ(mini_gpadl(s->mini, relid, gpadl, &s->data_page, 1), VMBUS_FAILED);
 	ASSERT(mini_close_and_wait(&s->channel));
 	ASSERT_EQ(storvsp_unit(s->storvsp, 0)->in_flight, 0);
-	ASSERT_EQ(mini_gpadl(s->mini, relid, gpadl, &s->data_page, 1), VMBUS_OK);
+	/* Under its number the channel is opened on other pages. */
+	for (unsigned k = 0; k < ARRAY_COUNT(page); k++)
+		page[k] = mini_alloc(s->mini, 1);
+	ASSERT_EQ(mini_gpadl(s->mini, relid, gpadl, page, ARRAY_COUNT(page)), VMBUS_OK);
+	mini_post(s->mini, VMBUS_OPEN, &open, sizeof open);
+	ASSERT(mini_take(s->mini, VMBUS_OPEN_RESULT, &result, sizeof result));
+	ASSERT_EQ(le32_get(result.status), VMBUS_OK);
+	ASSERT(mini_close_and_wait(&s->channel));
 }
 
 TEST(inspect_shows_steps_units_and_counts)
@@ -572,47 +566,63 @@ TEST(inspect_shows_steps_units_and_counts)
 
 /* ---- saved state ---- */
 
-/* The guest goes on under another host that was given the old one's state. */
-static bool move_guest(struct ministor *s, const u8 *bytes, size_t size, u16 sub_channels,
-		       struct scsi_unit *unit)
+/* Another host in place of this one, with the same unit: as after its start. */
+static bool another_host(struct ministor *s, u16 sub_channels, struct scsi_unit *unit)
 {
-	const struct storvsp_config config = {
+	struct storvsp_config config = {
 		.gm = s->mini->gm,
 		.instance = { { 0x5c, 0x51 } },
 		.max_sub_channels = sub_channels,
 	};
-	struct storvsp_config with_server = config;
 
 	storvsp_free(s->storvsp);
 	mini_move(s->mini);
-	with_server.server = s->mini->server;
-	CHECK_EQ(storvsp_new(&with_server, &s->storvsp), 0);
+	config.server = s->mini->server;
+	CHECK_EQ(storvsp_new(&config, &s->storvsp), 0);
 	CHECK_EQ(storvsp_attach(s->storvsp, 0, unit), 0);
-	CHECK_EQ(vmbus_server_restore(s->mini->server, bytes, size), 0);
-	CHECK_EQ(storvsp_restore(s->storvsp, bytes, size), 0);
+	return true;
+}
+
+static int restore_host(struct ministor *s, const struct state_writer *state)
+{
+	int r = vmbus_server_restore(s->mini->server, state->bytes, state->used);
+
+	return r < 0 ? r : storvsp_restore(s->storvsp, state->bytes, state->used);
+}
+
+static bool save_host(struct ministor *s, struct state_writer *state)
+{
+	CHECK_EQ(vmbus_server_save(s->mini->server, state), 0);
+	CHECK_EQ(storvsp_save(s->storvsp, state), 0);
+	return true;
+}
+
+/* The guest goes on under another host that is given this one's state. */
+static bool move_guest(struct ministor *s, u16 sub_channels, struct scsi_unit *unit)
+{
+	struct state_writer state = { 0 };
+
+	CHECK_OK(save_host(s, &state));
+	CHECK_OK(another_host(s, sub_channels, unit));
+	CHECK_EQ(restore_host(s, &state), 0);
+	free(state.bytes);
 	return true;
 }
 
 TEST(guest_goes_on_with_its_channels_under_a_host_that_was_given_the_state)
 {
-	STOR s = ministor_new(1);
-	struct state_writer w = { 0 };
+	STOR s = started(1, MIB);
 	struct vmbus_offer_message offer;
 	struct mini_channel sub;
-	struct scsi_unit *unit = ministor_add(s, 0, MIB);
+	struct scsi_unit *unit = storvsp_unit(s->storvsp, 0);
 	u8 *data = ministor_data(s), bytes[128];
 
-	ASSERT(ministor_start(s));
 	ASSERT_EQ(step(s, STORVSP_CREATE_SUB_CHANNELS, 1), STORVSP_OK);
 	ASSERT(mini_take_offer(s->mini, &offer));
 	ASSERT(mini_open(s->mini, le32_get(offer.relid), 8, 8, &sub));
 	memset(data, 0x21, 4096);
 	ASSERT(ministor_write(s, 0, 8, 4096, false));
-	ASSERT_EQ(vmbus_server_save(s->mini->server, &w), 0);
-	ASSERT_EQ(storvsp_save(s->storvsp, &w), 0);
-	u8 *saved = w.bytes;
-	ASSERT_OK(move_guest(s, saved, w.used, 1, unit));
-	free(saved);
+	ASSERT_OK(move_guest(s, 1, unit));
 	memset(data, 0, 4096);
 	ASSERT(ministor_read(s, 0, 8, 4096));
 	ASSERT_EQ(data[4095], 0x21);
@@ -644,15 +654,13 @@ static bool is_done(void *owner)
  */
 TEST(requests_that_were_anywhere_at_a_move_are_each_answered_once)
 {
-	STOR s = ministor_new(0);
-	struct scsi_unit *unit = ministor_add(s, 0, 64 * MIB);
+	STOR s = started(0, 64 * MIB);
+	struct scsi_unit *unit = storvsp_unit(s->storvsp, 0);
 	static u8 seen[8000];
 	unsigned sent = 0, got = 0, moves = 0;
 	u8 bytes[128];
 
-	ASSERT(ministor_start(s));
 	for (unsigned turn = 0; got < ARRAY_COUNT(seen); turn++) {
-		struct state_writer w = { 0 };
 		u64 transaction;
 		bool done = false;
 
@@ -672,11 +680,7 @@ TEST(requests_that_were_anywhere_at_a_move_are_each_answered_once)
 			vmbus_server_resume(s->mini->server);
 			continue;
 		}
-		ASSERT_EQ(vmbus_server_save(s->mini->server, &w), 0);
-		ASSERT_EQ(storvsp_save(s->storvsp, &w), 0);
-		u8 *saved = w.bytes;
-		ASSERT_OK(move_guest(s, saved, w.used, 0, unit));
-		free(saved);
+		ASSERT_OK(move_guest(s, 0, unit));
 		moves++;
 	}
 	ASSERT(moves > 5);
@@ -686,30 +690,19 @@ TEST(requests_that_were_anywhere_at_a_move_are_each_answered_once)
 
 TEST_TIMEOUT(state_with_any_byte_changed_is_refused_or_taken_and_never_worse, 120)
 {
-	STOR s = ministor_new(1);
+	STOR s = started(1, MIB);
 	struct state_writer w = { 0 };
-	struct scsi_unit *unit = ministor_add(s, 0, MIB);
+	struct scsi_unit *unit = storvsp_unit(s->storvsp, 0);
 	unsigned taken = 0, refused = 0;
 
-	ASSERT(ministor_start(s));
-	ASSERT_EQ(vmbus_server_save(s->mini->server, &w), 0);
-	ASSERT_EQ(storvsp_save(s->storvsp, &w), 0);
+	ASSERT_OK(save_host(s, &w));
 	for (size_t at = 0; at < w.used; at++) {
-		struct storvsp_config config = { .gm = s->mini->gm,
-						 .instance = { { 0x5c, 0x51 } },
-						 .max_sub_channels = 1 };
 		u8 was = w.bytes[at];
 		int r;
 
 		w.bytes[at] ^= (u8)(1 + at * 37);
-		storvsp_free(s->storvsp);
-		mini_move(s->mini);
-		config.server = s->mini->server;
-		ASSERT_EQ(storvsp_new(&config, &s->storvsp), 0);
-		ASSERT_EQ(storvsp_attach(s->storvsp, 0, unit), 0);
-		r = vmbus_server_restore(s->mini->server, w.bytes, w.used);
-		if (r == 0)
-			r = storvsp_restore(s->storvsp, w.bytes, w.used);
+		ASSERT_OK(another_host(s, 1, unit));
+		r = restore_host(s, &w);
 		taken += r == 0;
 		refused += r != 0;
 		w.bytes[at] = was;
@@ -722,12 +715,6 @@ TEST_TIMEOUT(state_with_any_byte_changed_is_refused_or_taken_and_never_worse, 12
 		ASSERT(r == 0 || r == -EPROTO);
 	}
 	ASSERT(taken > 0 && refused > 100);
-	storvsp_free(s->storvsp);
-	mini_move(s->mini);
-	struct storvsp_config config = { .server = s->mini->server,
-					 .gm = s->mini->gm,
-					 .instance = { { 0x5c, 0x51 } } };
-	ASSERT_EQ(storvsp_new(&config, &s->storvsp), 0);
-	ASSERT_EQ(storvsp_attach(s->storvsp, 0, unit), 0);
+	ASSERT_OK(another_host(s, 0, unit));
 	free(w.bytes);
 }
