@@ -94,8 +94,9 @@ struct engine_doorbell {
 	u64 match; /* the value that rings, else */
 };
 
-/* Eventfds that send a message-signalled interrupt, by number. */
-#define ENGINE_MSI_EVENTS WALL_MAX_MSI_EVENTS
+/* Eventfds that send a message-signalled interrupt, by number: the worker's devices', then the VPs'. */
+#define ENGINE_VP_EVENT WALL_MAX_MSI_EVENTS
+#define ENGINE_MSI_EVENTS (WALL_MAX_MSI_EVENTS + WALL_MAX_VPS)
 
 struct engine_ops {
 	const char *name;
@@ -191,6 +192,13 @@ struct engine_ops {
 	/* own_lapic: the APIC's register page, ENGINE_LAPIC_PAGE bytes. VP stands. */
 	int (*lapic_get)(struct engine_vp *vp, u8 *ret_page);
 	int (*lapic_set)(struct engine_vp *vp, const u8 *page);
+	/*
+	 * own_lapic: does it answer HV_MSR_EOI, _ICR and _TPR itself, and let a guest end an interrupt in
+	 * its VP assist page, without an exit? Never with the portable profile. Then vp_assist_page tells it of each change of
+	 * HV_MSR_VP_ASSIST_PAGE, whose value nobody has checked. VP's thread, or any while the VP stands.
+	 */
+	bool (*apic_msrs)(const struct engine_vm *vm);
+	void (*vp_assist_page)(struct engine_vp *vp, u64 value);
 
 	/*
 	 * What the engine can do without a VP's coming back, or without a thread of ours: NULL where
@@ -202,10 +210,13 @@ struct engine_ops {
 			    int event);
 	void (*doorbell_remove)(struct engine_vm *vm,
 				const struct engine_doorbell *doorbell, int event);
-	/* number < ENGINE_MSI_EVENTS, not in use; route as deliver's message. */
+	/* number < ENGINE_MSI_EVENTS, not in use; route as deliver's message, or not valid: nothing. */
 	int (*msi_event_add)(struct engine_vm *vm, unsigned number,
 			     const struct engine_route *route, int event);
 	void (*msi_event_remove)(struct engine_vm *vm, unsigned number, int event);
+	/* Another message from now on. Any thread. */
+	int (*msi_event_route)(struct engine_vm *vm, unsigned number,
+			       const struct engine_route *route);
 
 	/* Adds what this VP counted; any thread, approximate while it runs. */
 	void (*vp_count)(struct engine_vp *vp, struct hv_stats *io_stats);

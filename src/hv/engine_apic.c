@@ -14,7 +14,7 @@ static const struct engine_ops *engine_of(const struct chipset *c)
 }
 
 /* SDM volume 3, 11.11: what a device would write to send this message. */
-static struct engine_route msi_of_message(const struct apic_message *m)
+struct engine_route engine_apic_message_route(const struct apic_message *m)
 {
 	u32 destination = m->destination;
 
@@ -30,7 +30,7 @@ static struct engine_route msi_of_message(const struct apic_message *m)
 
 unsigned engine_apic_send(struct chipset *c, const struct apic_message *message)
 {
-	struct engine_route msi = msi_of_message(message);
+	struct engine_route msi = engine_apic_message_route(message);
 	int r = engine_of(c)->deliver(c->partition->engine_vm, msi.address, msi.data);
 
 	/* 0 receivers is what a guest gets that names a processor which is not there. */
@@ -43,7 +43,7 @@ bool engine_apic_route(u64 address, u32 data, struct engine_route *ret_route)
 
 	if (!apic_message_of_msi(address, data, &message))
 		return false;
-	*ret_route = msi_of_message(&message);
+	*ret_route = engine_apic_message_route(&message);
 	return true;
 }
 
@@ -55,7 +55,7 @@ void engine_apic_routes(struct chipset *c)
 		struct apic_message m;
 
 		if (ioapic_message(&c->ioapic, pin, &m) && m.level)
-			routes[pin] = msi_of_message(&m);
+			routes[pin] = engine_apic_message_route(&m);
 	}
 	if (memcmp(routes, c->routes, sizeof routes) == 0)
 		return;

@@ -18,6 +18,8 @@ struct vp;
 /* Returns to how many it was given: 1, or 0 when the engine refused it. */
 unsigned engine_apic_send(struct chipset *chipset, const struct apic_message *message);
 
+/* A message as the engine takes it. */
+struct engine_route engine_apic_message_route(const struct apic_message *message);
 /* What a device's write sends, as the engine takes it; false: that is no interrupt. */
 bool engine_apic_route(u64 address, u32 data, struct engine_route *ret_route) MUST_CHECK;
 

@@ -26,12 +26,22 @@ static bool whole(const struct partition *p)
 	return !p->config.portable && !p->config.engine->own_lapic;
 }
 
+/* An engine with local APICs of its own may answer their synthetic registers, too. */
+static bool engine_has_apic_msrs(const struct partition *p)
+{
+	const struct engine_ops *engine = p->config.engine;
+
+	return engine->own_lapic && engine->apic_msrs(p->engine_vm);
+}
+
 static u32 privileges(const struct partition *p)
 {
 	u32 bits = HV_ACCESS_VP_RUNTIME | HV_ACCESS_TIME_REF_COUNT | HV_ACCESS_SYNIC |
 		   HV_ACCESS_HYPERCALL_MSRS | HV_ACCESS_VP_INDEX | HV_ACCESS_RESET |
 		   HV_ACCESS_REFERENCE_TSC | HV_ACCESS_FREQUENCIES;
 
+	if (engine_has_apic_msrs(p))
+		bits |= HV_ACCESS_APIC_MSRS;
 	return whole(p) ? bits | HV_ACCESS_STIMERS | HV_ACCESS_APIC_MSRS : bits;
 }
 
@@ -53,6 +63,9 @@ static u32 hints(const struct partition *p)
 {
 	u32 bits = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
 
+	/* There an EOI is an exit, of which the assist page saves most. */
+	if (engine_has_apic_msrs(p))
+		bits |= HV_HINT_APIC_MSRS;
 	if (whole(p))
 		bits |= HV_HINT_CLUSTER_IPI | HV_HINT_EX_PROCESSOR_MASKS;
 	if (whole(p) && p->config.engine->flush_tlb)
@@ -415,10 +428,10 @@ bool guest_interface_msr_write(struct vp *vp, u32 index, u64 value)
 	case HV_MSR_TPR:
 		return write_apic(vp, index, value);
 	case HV_MSR_VP_ASSIST_PAGE:
-		vp->assist_page = value;
+		vp_set_assist_page(vp, value);
 		return true;
 	case HV_MSR_SCONTROL ... HV_MSR_SINT0 + HV_SINTS - 1:
-		return synic_msr_write(&vp->synic, index, value);
+		return vp_write_synic(vp, index, value);
 	case HV_MSR_STIMER0_CONFIG ... HV_MSR_STIMER3_COUNT:
 		return whole(p) && stimer_msr_write(&vp->stimers, index, value);
 	case HV_MSR_CRASH_P0 ... HV_MSR_CRASH_P0 + HV_CRASH_PARAMETERS - 1:

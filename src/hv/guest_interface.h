@@ -4,10 +4,15 @@
  * of the partition live here and those of a VP in synic.h, stimer.h and struct vp. Hypercalls are
  * hypercall.h's.
  *
- *	profile		stimers, flush and IPI calls, APIC MSRs, AutoEOI, fast calls by XMM
- *	soft		offered
- *	KVM, portable	not: its LAPICs are the kernel's, which does timers and IPIs faster, and
- *			nothing outside of it flushes another processor's translations
+ *	profile		APIC MSRs	stimers, flush and IPI calls, AutoEOI, fast calls by XMM
+ *	soft		offered		offered
+ *	KVM		recommended	not: its LAPICs are the kernel's, which does timers and IPIs
+ *					faster, and nothing outside of it flushes another
+ *					processor's translations
+ *	portable	not		not
+ *
+ * KVM answers the APIC MSRs itself where the host's kernel can. It ends most interrupts in the VP
+ * assist page then, where writing the APIC would be an exit each time.
  *
  * Pages. The specification lays the hypercall page, the page of the time and those of the SynIC over
  * what lies at their addresses. Here they are pages of RAM, written in place, as KVM has them. What a

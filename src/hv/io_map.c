@@ -397,6 +397,13 @@ enum hv_status io_map_post_message(struct vp *vp, u32 connection, u32 type,
 	return (enum hv_status)status;
 }
 
+void io_map_ask_events_back(struct vp *vp)
+{
+	u8 nothing = 0;
+
+	ask_worker(vp, WALL_EVENTS_BACK, 0, 1, 1, &nothing);
+}
+
 static u64 ones(unsigned size)
 {
 	return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;

@@ -80,3 +80,5 @@ bool io_map_ring_connection(struct vp *vp, u64 connection);
 /* Hand the worker a message that the guest posts; the guest's status. */
 enum hv_status io_map_post_message(struct vp *vp, u32 connection, u32 type,
 				   const void *payload, u32 size);
+/* Wait until the worker is at no event flag that was lent to it. */
+void io_map_ask_events_back(struct vp *vp);

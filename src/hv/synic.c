@@ -9,6 +9,7 @@
 #include "wall/wall.h"
 
 #define SLOT_SIZE sizeof(struct hv_message)
+#define FLAGS_SIZE (HV_EVENT_FLAGS / 8)
 #define FIRST_VECTOR 16
 #define NO_PAGE UINT64_MAX
 
@@ -231,7 +232,7 @@ static enum hv_status set_flags(struct synic *s, unsigned sint, unsigned word, u
 		s->dropped_events++;
 		return HV_INVALID_SYNIC_STATE;
 	}
-	at = (_Atomic u64 *)(void *)(page + sint * (HV_EVENT_FLAGS / 8)) + word;
+	at = (_Atomic u64 *)(void *)(page + sint * FLAGS_SIZE) + word;
 	old = atomic_fetch_or(at, flags);
 	if ((old & flags) == flags)
 		return HV_SUCCESS; /* the guest knows already */
@@ -256,6 +257,21 @@ void synic_signal_word(struct synic *s, unsigned sint, unsigned word, u64 flags)
 	pthread_mutex_lock(&s->lock);
 	(void)set_flags(s, sint, word, flags);
 	pthread_mutex_unlock(&s->lock);
+}
+
+bool synic_events_at(struct synic *s, unsigned sint, gpa_t *ret_flags, u8 *ret_vector)
+{
+	bool there;
+
+	pthread_mutex_lock(&s->lock);
+	there = page_for(s, sint, s->event_page) &&
+		!(s->sint[sint] & (HV_SINT_POLLING | HV_SINT_AUTO_EOI));
+	if (there) {
+		*ret_flags = (s->event_page & HV_PAGE_GPA) + sint * FLAGS_SIZE;
+		*ret_vector = (u8)(s->sint[sint] & HV_SINT_VECTOR);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return there;
 }
 
 void synic_raise(struct synic *s, unsigned sint)

@@ -95,6 +95,13 @@ enum hv_status synic_signal(struct synic *s, unsigned sint, u32 flag);
 /* 64 flags at once, those of word * 64 on. */
 void synic_signal_word(struct synic *s, unsigned sint, unsigned word, u64 flags);
 
+/*
+ * Where a source's flags are, and its vector, if whoever sets one would only have to interrupt.
+ * False: the source, its page or the controller is off, or it does not interrupt, or its interrupts
+ * end by themselves.
+ */
+bool synic_events_at(struct synic *s, unsigned sint, gpa_t *ret_flags, u8 *ret_vector);
+
 /* Interrupt of a source without a message or an event (test device). */
 void synic_raise(struct synic *s, unsigned sint);
 

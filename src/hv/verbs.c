@@ -266,6 +266,19 @@ static int verb_msi_event(struct partition *p, const struct verb *v)
 	return r;
 }
 
+static int verb_lend_events(struct partition *p, const struct verb *v)
+{
+	u32 index = v->request->u.vp.index;
+	int r;
+
+	if (index >= p->config.vp_count)
+		return -EINVAL;
+	partition_pause(p);
+	r = event_lease_ask(p->vp[index], v->io_fd);
+	partition_unpause(p);
+	return r;
+}
+
 static int verb_post(struct partition *p, const struct verb *v)
 {
 	u32 vp = v->request->u.post.vp, sint = v->request->u.post.sint;
@@ -336,6 +349,7 @@ static int (*const verbs[WALL_VERB_COUNT])(struct partition *p, const struct ver
 	[WALL_VERB_POWER_BUTTON] = verb_power_button,
 	[WALL_VERB_NMI] = verb_nmi,
 	[WALL_VERB_MSI_EVENT] = verb_msi_event,
+	[WALL_VERB_LEND_EVENTS] = verb_lend_events,
 };
 
 /* ---- the wall's callbacks -------------------------------------------------------------------- */

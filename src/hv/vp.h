@@ -25,6 +25,7 @@
 #include "base/types.h"
 #include "hv/chips/lapic.h"
 #include "hv/engine.h"
+#include "hv/event_lease.h"
 #include "hv/stimer.h"
 #include "hv/synic.h"
 
@@ -74,8 +75,9 @@ struct vp {
 	struct lapic lapic; /* its own rules: lapic.h */
 	struct synic synic; /* its own lock */
 	/* The VP's thread, or the loop's while it stands. */
+	struct event_lease lease;
 	struct stimers stimers;
-	u64 assist_page; /* HV_MSR_VP_ASSIST_PAGE: kept, nothing is written there */
+	u64 assist_page; /* HV_MSR_VP_ASSIST_PAGE: kept, written there by the engine at most */
 };
 
 int vp_new(struct partition *p, vp_index_t index, struct vp **ret_vp, struct err *err)
@@ -109,6 +111,10 @@ enum hv_status vp_signal_event(struct vp *vp, u32 connection);
 void vp_synthetic_init(struct vp *vp);
 void vp_synthetic_done(struct vp *vp);
 void vp_synthetic_reset(struct vp *vp);
+/* A register of the SynIC, by MSR; false: #GP. The VP's thread, no lock; may block. */
+bool vp_write_synic(struct vp *vp, u32 index, u64 value);
+/* HV_MSR_VP_ASSIST_PAGE: any value. VP's thread, or any while it stands. */
+void vp_set_assist_page(struct vp *vp, u64 value);
 /* State block of WALL_CHIP_SYNIC; the VP stands. -EINVAL and nothing changed. */
 void vp_save_synthetic(struct vp *vp, void *ret_block);
 int vp_restore_synthetic(struct vp *vp, const void *block) MUST_CHECK;

@@ -82,6 +82,20 @@ static const struct synic_ops synic_ops = {
 	.now = on_now,
 };
 
+bool vp_write_synic(struct vp *vp, u32 index, u64 value)
+{
+	bool moves = index == HV_MSR_SCONTROL || index == HV_MSR_SIEFP ||
+		     index == HV_MSR_SINT0 + HV_SINT_VMBUS;
+	bool known;
+
+	if (moves)
+		event_lease_take(vp);
+	known = synic_msr_write(&vp->synic, index, value);
+	if (moves)
+		event_lease_lend(vp);
+	return known;
+}
+
 /* ---- timers ------------------------------------------------------------------------------------ */
 
 static void on_alarm(void *owner, u64 when)
@@ -154,18 +168,30 @@ void vp_synthetic_init(struct vp *vp)
 {
 	synic_init(&vp->synic, &synic_ops, vp);
 	stimer_init(&vp->stimers, &stimer_ops, vp);
+	event_lease_init(vp);
 }
 
 void vp_synthetic_done(struct vp *vp)
 {
+	event_lease_done(vp);
 	synic_done(&vp->synic);
 }
 
 void vp_synthetic_reset(struct vp *vp)
 {
+	event_lease_drop(vp);
 	synic_reset(&vp->synic);
 	stimer_reset(&vp->stimers);
-	vp->assist_page = 0;
+	vp_set_assist_page(vp, 0);
+}
+
+void vp_set_assist_page(struct vp *vp, u64 value)
+{
+	const struct engine_ops *engine = vp->partition->config.engine;
+
+	vp->assist_page = value;
+	if (engine->vp_assist_page)
+		engine->vp_assist_page(vp->engine_vp, value);
 }
 
 #define STATE_VERSION 1
@@ -195,19 +221,23 @@ int vp_restore_synthetic(struct vp *vp, const void *block)
 
 	if (!chip_state_take(block, STATE_VERSION, &state, sizeof state))
 		return -EINVAL;
+	event_lease_drop(vp);
 	r = stimer_restore(&vp->stimers, state.stimer);
 	if (r == 0)
 		r = synic_restore(&vp->synic, &state.synic);
 	if (r < 0)
 		vp->stimers = before;
 	else
-		vp->assist_page = le64_get(state.assist_page);
+		vp_set_assist_page(vp, le64_get(state.assist_page));
+	event_lease_lend(vp);
 	return r;
 }
 
 void vp_inspect_synthetic(struct vp *vp, struct inspect *out)
 {
 	synic_inspect(&vp->synic, out);
+	inspect_line(out, "event flags", "%s",
+		     vp->lease.lent ? "set by the worker" : "set by the hypervisor");
 	stimer_inspect(&vp->stimers, out);
 	inspect_line(out, "assist page", "0x%llx", (unsigned long long)vp->assist_page);
 }

@@ -68,7 +68,7 @@ static int connect_parts(struct direct *m, struct err *err)
 	if (r == 0 && config->test_devices)
 		r = test_devices_connect(m->test_devices, err);
 	if (r == 0)
-		synthetic_connect(m->synthetic);
+		r = synthetic_connect(m->synthetic, err);
 	return r;
 }
 

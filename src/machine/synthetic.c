@@ -90,6 +90,8 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 		r = vmbus_wall_host_new(parts->loop, parts->end, &s->host);
 	}
 	if (r == 0)
+		r = worker_make_vp_events(parts->end);
+	if (r == 0)
 		r = vmbus_server_new(
 			&(struct vmbus_server_config){
 				.gm = parts->gm,
@@ -159,9 +161,10 @@ void synthetic_change_disk(struct synthetic *s, const struct worker_disk_order *
 	disks_change(s->disks, order, image_fd, done, owner);
 }
 
-void synthetic_connect(struct synthetic *s)
+int synthetic_connect(struct synthetic *s, struct err *err)
 {
 	vmbus_wall_host_serve(s->host, s->server);
+	return worker_borrow_events(s->parts.end, s->parts.gm, err);
 }
 
 /* ---- resets and the end ---- */

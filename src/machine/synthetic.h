@@ -46,7 +46,7 @@ void synthetic_free(struct synthetic *synthetic);
 
 int synthetic_start(struct synthetic *synthetic, struct err *err) MUST_CHECK;
 int synthetic_open(struct synthetic *synthetic, struct err *err) MUST_CHECK;
-void synthetic_connect(struct synthetic *synthetic);
+int synthetic_connect(struct synthetic *synthetic, struct err *err) MUST_CHECK;
 
 /* done is called when no device reaches for guest memory any more; maybe from inside. */
 void synthetic_stop(struct synthetic *synthetic, void (*done)(void *owner), void *owner);

@@ -51,6 +51,8 @@ int fake_hv_new(u64 ram_size, u64 rom_size, u32 vp_count, struct fake_hv **ret_h
 	hv->access_event = ipc_event_new();
 	hv->hv_event = ipc_event_new();
 	hv->stop_event = ipc_event_new();
+	for (unsigned i = 0; i < WALL_MAX_VPS; i++)
+		hv->vp_event[i] = -1;
 	int r = ipc_pair(pair);
 	hv->verbs = pair[0];
 	hv->hv_verbs = pair[1];
@@ -90,6 +92,9 @@ void fake_hv_free(struct fake_hv *hv)
 	}
 	for (unsigned i = 0; i < atomic_load(&hv->doorbell_count); i++)
 		close(hv->doorbell[i].event);
+	for (unsigned i = 0; i < WALL_MAX_VPS; i++)
+		if (hv->vp_event[i] >= 0)
+			close(hv->vp_event[i]);
 	if (hv->ram)
 		munmap(hv->ram, hv->ram_size);
 	if (hv->dirty)
@@ -305,6 +310,12 @@ static void serve_one(struct fake_hv *hv, const union verb_message *message, siz
 		break;
 	case WALL_VERB_DOORBELL:
 		out.reply.result = keep_doorbell(hv, request, io_fd);
+		break;
+	case WALL_VERB_LEND_EVENTS:
+		if (vp >= hv->vp_count || *io_fd < 0 || hv->vp_event[vp] >= 0)
+			out.reply.result = -EINVAL;
+		else
+			hv->vp_event[vp] = take_fd(io_fd);
 		break;
 	case WALL_VERB_RUN:
 		atomic_store(&hv->running, true);

@@ -51,6 +51,9 @@ struct fake_hv {
 	} doorbell[WALL_MAX_DOORBELLS];
 	_Atomic unsigned doorbell_count;
 
+	/* of WALL_VERB_LEND_EVENTS, by VP; ours; -1: not asked */
+	int vp_event[WALL_MAX_VPS];
+
 	/* the test's side of the rings */
 	pthread_mutex_t lines_lock;
 	u64 lines_tail;

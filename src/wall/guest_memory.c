@@ -170,6 +170,18 @@ int gm_store32(struct guest_memory *gm, gpa_t gpa, u32 value, u64 *io_ticket)
 	return 0;
 }
 
+int gm_or64(struct guest_memory *gm, gpa_t gpa, u64 bits, u64 *ret_old, u64 *io_ticket)
+{
+	u64 offset;
+
+	if (gpa % sizeof(u64) != 0 ||
+	    !gm_ram_offset(gm->ram_size, gpa, sizeof(u64), &offset))
+		return -EFAULT;
+	*ret_old = atomic_fetch_or((_Atomic u64 *)(void *)(gm->ram + offset), bits);
+	note_written(gm, offset, sizeof(u64), io_ticket);
+	return 0;
+}
+
 int gm_clear(struct guest_memory *gm, u64 *io_ticket)
 {
 	if (fallocate(gm->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,

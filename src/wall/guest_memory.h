@@ -75,6 +75,10 @@ int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticke
 int gm_load32(struct guest_memory *gm, gpa_t gpa, u32 *ret_value) MUST_CHECK;
 int gm_store32(struct guest_memory *gm, gpa_t gpa, u32 value, u64 *io_ticket) MUST_CHECK;
 
+/* The same for 64 bits at an address that is aligned to 8: set some, locked; the value before. */
+int gm_or64(struct guest_memory *gm, gpa_t gpa, u64 bits, u64 *ret_old, u64 *io_ticket)
+	MUST_CHECK;
+
 /*
  * Give all of RAM back to the host: it reads as zeros from now on. The guest stands. Marks and
  * flushes as a write of everything.

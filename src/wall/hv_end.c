@@ -113,7 +113,8 @@ static void serve(struct wall_hv *end, struct verb_message *m, size_t size, int 
 		lie(end, "request %u has %zu bytes", verb, size);
 		return answer(end, &a);
 	}
-	if (*io_fd >= 0 && verb != WALL_VERB_DOORBELL && verb != WALL_VERB_MSI_EVENT) {
+	if (*io_fd >= 0 && verb != WALL_VERB_DOORBELL && verb != WALL_VERB_MSI_EVENT &&
+	    verb != WALL_VERB_LEND_EVENTS) {
 		lie(end, "request %u brought a descriptor", verb);
 		return answer(end, &a);
 	}
@@ -307,6 +308,11 @@ void wall_hv_take_vp_events(struct wall_hv *end, vp_index_t vp,
 
 	if (atomic_load(signalled) & bit && atomic_fetch_and(signalled, ~bit) & bit)
 		take_events_of(end, vp, signal, owner);
+}
+
+void wall_hv_lend_events(struct wall_hv *end, vp_index_t vp, gpa_t flags)
+{
+	atomic_store(&end->config.control->synic[vp].lent, flags);
 }
 
 bool wall_hv_park_begin(struct wall_hv *end, vp_index_t vp, _Atomic u32 **ret_word)

@@ -108,6 +108,8 @@ void wall_hv_take_vp_events(struct wall_hv *end, vp_index_t vp,
 			    void *owner);
 bool wall_hv_park_begin(struct wall_hv *end, vp_index_t vp, _Atomic u32 **ret_word);
 void wall_hv_park_end(struct wall_hv *end, vp_index_t vp);
+/* Where the worker may set the VP's event flags itself, or WALL_NOT_LENT. */
+void wall_hv_lend_events(struct wall_hv *end, vp_index_t vp, gpa_t flags);
 
 /*
  * Ask the worker and sleep until it has answered. kind and size are ours, count * size <=

@@ -56,6 +56,7 @@ enum wall_access_kind {
 	WALL_MMIO_READ,
 	WALL_MMIO_WRITE,
 	WALL_POST_MESSAGE, /* a hypercall: data is a struct wall_message, size 1, count all of it */
+	WALL_EVENTS_BACK,  /* nothing but the answer: the worker is at no event flag that was lent */
 };
 enum wall_access_state { WALL_ACCESS_IDLE, WALL_ACCESS_ASKED, WALL_ACCESS_DONE };
 
@@ -163,12 +164,21 @@ struct wall_posted {
  * A VP sets parked, then looks at signalled, then sleeps while parked is 1: one of the two sees the
  * other. Where hv's kernel cannot wait for two words at once parked stays 0. A lying worker causes
  * spurious events and wakes; hv's own signals wait on a word that it does not share.
+ *
+ * Lent flags: where the worker asked (WALL_VERB_LEND_EVENTS) and lent is not WALL_NOT_LENT, it is where
+ * the guest has the VP's flags, and the worker may set one there itself (locked) and, if it was clear,
+ * ring the eventfd that it gave. It does so on its loop's thread alone, between two answers: hv
+ * takes lent away, then asks by WALL_EVENTS_BACK, and then nobody writes at the old place any more.
+ * hv reads back neither lent nor the flags.
  */
+#define WALL_NOT_LENT 0 /* a page begins with the flags of another source */
 #define WALL_SINTS 16
 struct wall_synic {
 	_Atomic u64 pending[32]; /* event flags 0-2047 of the VP's VMBus SINT; the worker ORs */
 	_Atomic u32 parked;	 /* hv: 1 = the VP sleeps; futex word */
-	u8 pad[60];
+	u32 reserved;
+	_Atomic u64 lent; /* hv: guest-physical address of flag 0, or WALL_NOT_LENT */
+	u8 pad[48];
 };
 
 struct wall_control {
@@ -223,6 +233,7 @@ enum wall_verb {
 	WALL_VERB_POWER_BUTTON,	 /* fixed power button event of the PM block */
 	WALL_VERB_NMI,		 /* u.vp */
 	WALL_VERB_MSI_EVENT,	 /* u.msi_event + 1 eventfd (or none to remove); -EOPNOTSUPP: use the ring */
+	WALL_VERB_LEND_EVENTS,	 /* u.vp + 1 eventfd: see struct wall_synic; -EOPNOTSUPP: pending alone */
 	WALL_VERB_COUNT,
 };
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
+#include "wall/guest_memory.h"
 
 /* After an access another one often follows at once; longer would burn a processor. */
 #define POLL_NS 20000
@@ -41,6 +42,8 @@ struct worker_end {
 	struct worker_end_counts counts;
 	worker_message_fn message_fn;
 	void *message_owner;
+	struct guest_memory *gm; /* for flags that are lent */
+	int *vp_event;		 /* a VP; NULL: none are lent */
 
 	/* any thread */
 	_Atomic u64 signals;
@@ -71,10 +74,20 @@ int worker_end_open(const struct worker_end_config *config, struct worker_end **
 	return 0;
 }
 
+static void close_vp_events(struct worker_end *end)
+{
+	for (u32 vp = 0; end->vp_event && vp < end->vp_count; vp++)
+		if (end->vp_event[vp] >= 0)
+			close(end->vp_event[vp]);
+	free(end->vp_event);
+	end->vp_event = NULL;
+}
+
 void worker_end_close(struct worker_end *end)
 {
 	if (!end)
 		return;
+	close_vp_events(end);
 	pthread_mutex_destroy(&end->lines_lock);
 	free(end);
 }
@@ -110,6 +123,7 @@ static const char *verb_words(u32 verb)
 		[WALL_VERB_POWER_BUTTON] = "power button",
 		[WALL_VERB_NMI] = "nmi",
 		[WALL_VERB_MSI_EVENT] = "msi event",
+		[WALL_VERB_LEND_EVENTS] = "lend events",
 	};
 
 	return verb < WALL_VERB_COUNT && words[verb] ? words[verb] : "?";
@@ -485,6 +499,55 @@ int worker_post(struct worker_end *end, vp_index_t vp, u32 sint, u32 type,
 	return r;
 }
 
+int worker_make_vp_events(struct worker_end *end)
+{
+	int r = 0;
+
+	end->vp_event = malloc(end->vp_count * sizeof end->vp_event[0]);
+	if (!end->vp_event)
+		return -ENOMEM;
+	for (u32 vp = 0; vp < end->vp_count; vp++) {
+		end->vp_event[vp] = r < 0 ? -1 : ipc_event_new();
+		if (end->vp_event[vp] < 0 && r == 0)
+			r = end->vp_event[vp];
+	}
+	return r;
+}
+
+int worker_borrow_events(struct worker_end *end, struct guest_memory *gm, struct err *err)
+{
+	int r = 0;
+
+	end->gm = gm;
+	for (u32 vp = 0; end->vp_event && vp < end->vp_count && r == 0; vp++) {
+		struct wall_request request = { .verb = WALL_VERB_LEND_EVENTS };
+
+		request.u.vp.index = vp;
+		r = call_with_fd(end, &request, NULL, 0, end->vp_event[vp], NULL, NULL, 0,
+				 err);
+	}
+	if (r != -EOPNOTSUPP)
+		return r;
+	/* The engine cannot: hv sets all flags. */
+	close_vp_events(end);
+	return 0;
+}
+
+/* Set the flag where the guest has it. False: hv has to. */
+static bool set_lent_flag(struct worker_end *end, vp_index_t vp, u32 flag)
+{
+	gpa_t flags = atomic_load(&end->control->synic[vp].lent);
+	u64 bit = BIT64(flag % 64), old, ticket = 0;
+
+	if (!end->vp_event || flags == WALL_NOT_LENT ||
+	    gm_or64(end->gm, flags + flag / 64 * sizeof(u64), bit, &old, &ticket) < 0)
+		return false;
+	/* Whoever set it before us rings, or has rung: the guest will see it. */
+	if (!(old & bit) && gm_wait_published(end->gm, ticket) == 0)
+		ipc_event_ring(end->vp_event[vp]);
+	return true;
+}
+
 void worker_signal(struct worker_end *end, vp_index_t vp, u32 flag)
 {
 	struct wall_synic *synic = &end->control->synic[vp];
@@ -493,6 +556,8 @@ void worker_signal(struct worker_end *end, vp_index_t vp, u32 flag)
 	if (vp >= end->vp_count || flag >= 64 * ARRAY_COUNT(synic->pending))
 		return;
 	atomic_fetch_add_explicit(&end->signals, 1, memory_order_relaxed);
+	if (set_lent_flag(end, vp, flag))
+		return;
 	/*
 	 * Whoever set the bit before us woke hv, which takes it after that: a bit that is still
 	 * set is yet to be seen, with all that was written before it.
@@ -667,6 +732,9 @@ static void serve_access(struct worker_end *end, struct wall_access *access)
 		serve_message(end, access);
 		return;
 	}
+	/* Flags are set on this thread: it is at none now. */
+	if (kind == WALL_EVENTS_BACK)
+		return;
 	end->counts.accesses++;
 	if (!good_size(size) || count == 0 || count > WALL_ACCESS_DATA / size) {
 		log_warn("an access of %u elements of %u bytes is ignored", count, size);

@@ -17,6 +17,7 @@
 #include "base/types.h"
 #include "wall/wall.h"
 
+struct guest_memory;
 struct worker_end;
 
 /* The control memory must have been made for vp_count. fds stay the caller's. */
@@ -159,8 +160,16 @@ int worker_disconnect(struct worker_end *end, u32 connection, struct err *err) M
  */
 int worker_post(struct worker_end *end, vp_index_t vp, u32 sint, u32 type,
 		const void *payload, u32 size) MUST_CHECK;
-/* Set an event flag (1-2047) of a VP's VMBus interrupt source. Any thread. */
+/* Set an event flag (1-2047) of a VP's VMBus interrupt source. */
 void worker_signal(struct worker_end *end, vp_index_t vp, u32 flag);
+/*
+ * Where the engine can, flags are set in the guest's memory right there, which spares the way through
+ * hv's loop: first make an eventfd a VP (before the thread is confined), then ask, once. gm outlives
+ * the end.
+ */
+int worker_make_vp_events(struct worker_end *end) MUST_CHECK;
+int worker_borrow_events(struct worker_end *end, struct guest_memory *gm, struct err *err)
+	MUST_CHECK;
 
 struct worker_end_counts {
 	u64 accesses, posted, strings, lines, msis;

@@ -220,6 +220,34 @@ static void script_set_tsc_offset(struct engine_vp *vp, s64 offset)
 	((struct script_vp *)vp)->tsc_offset = offset;
 }
 
+/* Eventfds of the VPs alone; nobody makes an interrupt of them. */
+static int script_event_add(struct engine_vm *vm, unsigned number,
+			    const struct engine_route *route, int event)
+{
+	(void)vm;
+	(void)event;
+	if (number < ENGINE_VP_EVENT)
+		return -EOPNOTSUPP;
+	the_machine->event_route[number - ENGINE_VP_EVENT] = *route;
+	return 0;
+}
+
+static int script_event_route(struct engine_vm *vm, unsigned number,
+			      const struct engine_route *route)
+{
+	(void)vm;
+	the_machine->event_route[number - ENGINE_VP_EVENT] = *route;
+	return 0;
+}
+
+static void script_event_remove(struct engine_vm *vm, unsigned number, int event)
+{
+	static const struct engine_route none;
+
+	(void)event;
+	(void)script_event_route(vm, number, &none);
+}
+
 static const struct engine_ops script_ops = {
 	.name = "scripted",
 	.vm_new = script_vm_new,
@@ -245,6 +273,9 @@ static const struct engine_ops script_ops = {
 	.vp_tsc_offset = script_tsc_offset,
 	.vp_set_tsc_offset = script_set_tsc_offset,
 	.vp_count = script_count,
+	.msi_event_add = script_event_add,
+	.msi_event_remove = script_event_remove,
+	.msi_event_route = script_event_route,
 };
 
 /* ---- the owner ------------------------------------------------------------------------------- */

@@ -72,6 +72,7 @@ struct machine {
 	u32 end_code;
 	char end_text[256];
 	_Atomic u64 drops, dropped_first, dropped_count, maps_changed;
+	struct engine_route event_route[WALL_MAX_VPS]; /* of the VPs' eventfds */
 	_Atomic u32 flushes;
 	struct engine_flush flush; /* the last one */
 	u64 flush_vps;

@@ -173,6 +173,136 @@ TEST(event_is_never_lost_where_the_kernel_cannot_wait_for_two_words)
 	worker_end_close(end);
 }
 
+/* ---- flags that are lent to the worker ------------------------------------------------------- */
+
+#define OTHER_EVENTS 0x206000ull
+#define LENT_AT (HV_SINT_VMBUS * 256)
+
+/* A register a step, whenever the test says so. */
+static enum script_result open_then_move(struct script_vp *vp)
+{
+	unsigned step = vp->step;
+
+	if (step == 0)
+		guest_open(vp);
+	else if (step == 2)
+		guest_wrmsr(vp, HV_MSR_SIEFP, OTHER_EVENTS | 1);
+	else if (step == 4)
+		guest_wrmsr(vp, HV_MSR_SINT0 + HV_SINT_VMBUS,
+			    GUEST_VECTOR | HV_SINT_POLLING);
+	else if (step == 6)
+		guest_wrmsr(vp, HV_MSR_SINT0 + HV_SINT_VMBUS, GUEST_VECTOR + 1);
+	vp->step += step % 2 == 0;
+	return SCRIPT_AGAIN;
+}
+
+/* What the worker saw when it was asked to let the flags be. */
+struct asked_back {
+	_Atomic unsigned count;
+	bool lent, moved;
+};
+
+static void on_asked_back(void *owner, struct fake_worker *worker, vp_index_t vp,
+			  struct wall_access *slot)
+{
+	struct asked_back *seen = owner;
+
+	if (slot->kind != WALL_EVENTS_BACK)
+		return;
+	seen->lent |= worker->control->synic[vp].lent != WALL_NOT_LENT;
+	/* A page that is enabled begins as zeros. */
+	seen->moved |= worker->ram[OTHER_EVENTS] == 0;
+	seen->count++;
+}
+
+static int borrow(struct machine *m, u32 vp, int event)
+{
+	struct wall_request request = { .verb = WALL_VERB_LEND_EVENTS };
+
+	request.u.vp.index = vp;
+	return fake_worker_verb(m->worker, &request, NULL, event, NULL, NULL);
+}
+
+TEST(flags_are_lent_and_asked_back_before_the_guest_moves_them)
+{
+	AUTO_MACHINE struct machine *m = machine_new(2);
+	AUTO_CLOSE int event = ipc_event_new();
+	struct asked_back seen = { 0 };
+	_Atomic u64 *lent;
+
+	ASSERT(m);
+	lent = &m->worker->control->synic[0].lent;
+	m->worker->on_access = on_asked_back;
+	m->worker->owner = &seen;
+	m->worker->ram[OTHER_EVENTS] = 1;
+	ASSERT_EQ(fake_worker_start(m->worker), 0);
+	ASSERT_EQ(borrow(m, 0, event), 0);
+	ASSERT_EQ(*lent, WALL_NOT_LENT);
+	m->script[0] = open_then_move;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->step == 1);
+	ASSERT_EQ(*lent, GUEST_EVENTS + LENT_AT);
+	ASSERT(m->event_route[0].valid);
+	ASSERT_EQ(m->event_route[0].data, GUEST_VECTOR);
+	ASSERT_EQ(seen.count, 0);
+
+	m->vp[0]->step = 2;
+	WAIT_FOR(m->vp[0]->step == 3);
+	ASSERT_EQ(seen.count, 1);
+	ASSERT(!seen.lent);
+	ASSERT(!seen.moved);
+	ASSERT_EQ(*lent, OTHER_EVENTS + LENT_AT);
+	/* One that does not interrupt is not lent. */
+	m->vp[0]->step = 4;
+	WAIT_FOR(m->vp[0]->step == 5);
+	ASSERT_EQ(seen.count, 2);
+	ASSERT_EQ(*lent, WALL_NOT_LENT);
+	ASSERT(!m->event_route[0].valid);
+	m->vp[0]->step = 6;
+	WAIT_FOR(m->vp[0]->step == 7);
+	ASSERT_EQ(seen.count, 2);
+	ASSERT_EQ(*lent, OTHER_EVENTS + LENT_AT);
+	ASSERT_EQ(m->event_route[0].data, GUEST_VECTOR + 1);
+}
+
+/* The worker waits for the answer meanwhile: it cannot be asked anything. */
+TEST(flags_are_not_lent_after_a_reset_and_nobody_is_asked)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_CLOSE int event = ipc_event_new();
+	_Atomic u64 *lent;
+
+	ASSERT(m);
+	lent = &m->worker->control->synic[0].lent;
+	m->script[0] = open_then_move;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(m->vp[0]->step == 1);
+	ASSERT_EQ(*lent, WALL_NOT_LENT);
+	/* Late is good as well. */
+	ASSERT_EQ(borrow(m, 0, event), 0);
+	ASSERT_EQ(*lent, GUEST_EVENTS + LENT_AT);
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_STOP), 0);
+	ASSERT_EQ(fake_worker_ask(m->worker, WALL_VERB_RESET), 0);
+	ASSERT_EQ(*lent, WALL_NOT_LENT);
+	ASSERT(!m->event_route[0].valid);
+	/* And are again when the next guest has its own. */
+	m->vp[0]->step = 0;
+	ASSERT_EQ(machine_run(m), 0);
+	WAIT_FOR(*lent == GUEST_EVENTS + LENT_AT);
+}
+
+TEST(flags_of_nobody_are_not_lent)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_CLOSE int event = ipc_event_new();
+
+	ASSERT(m);
+	ASSERT_ERR(borrow(m, 1, event), EINVAL);
+	ASSERT_ERR(borrow(m, 0, -1), EINVAL);
+	ASSERT_EQ(borrow(m, 0, event), 0);
+	ASSERT_ERR(borrow(m, 0, event), EEXIST);
+}
+
 /* ---- to the worker -------------------------------------------------------------------------------- */
 
 static enum script_result signal_connection(struct script_vp *vp)

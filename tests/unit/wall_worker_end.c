@@ -6,6 +6,7 @@
 #include "base/ipc.h"
 #include "harness.h"
 #include "wall/fake_hv.h"
+#include "wall/guest_memory.h"
 #include "wall/worker_end.h"
 
 /* The worker's loop in a thread, and a device that remembers what happened to it. */
@@ -321,6 +322,56 @@ TEST(event_flag_is_set_once_and_its_vp_is_named)
 	worker_signal(f.end, 2, 1);
 	worker_signal(f.end, 1, 2048);
 	ASSERT_EQ(atomic_load(&f.hv->control->signalled[0]), 2);
+}
+
+TEST(lent_flag_is_set_where_the_guest_has_it_and_rings_once)
+{
+	FIXTURE f = { 0 };
+	struct guest_memory *gm;
+	struct err err = { 0 };
+
+	ASSERT_OK(fixture_init(&f, 2));
+	ASSERT_EQ(gm_open(f.hv->ram_fd, f.hv->ram_size, f.hv->dirty_fd, f.hv->code_fd,
+			  f.hv->control, f.hv->hv_event, &gm),
+		  0);
+	ASSERT_EQ(worker_make_vp_events(f.end), 0);
+	ASSERT_EQ(worker_borrow_events(f.end, gm, &err), 0);
+	f.hv->control->synic[1].lent = 0x4200;
+	worker_signal(f.end, 1, 70);
+	ASSERT_EQ(f.hv->ram[0x4208], 0x40);
+	ASSERT_EQ(f.hv->dirty[4], 1);
+	ASSERT(ipc_event_clear(f.hv->vp_event[1]));
+	/* The guest has not looked yet: it needs no second interrupt. */
+	worker_signal(f.end, 1, 70);
+	worker_signal(f.end, 0, 70);
+	ASSERT(!ipc_event_clear(f.hv->vp_event[1]));
+	ASSERT_EQ(atomic_load(&f.hv->control->signalled[0]), 1);
+	ASSERT(fake_hv_take_flag(f.hv, 0, 70));
+	/* Where it was taken back, or is no memory, it goes by hv. */
+	f.hv->control->synic[1].lent = WALL_NOT_LENT;
+	worker_signal(f.end, 1, 71);
+	f.hv->control->synic[1].lent = f.hv->ram_size - 8;
+	worker_signal(f.end, 1, 72);
+	ASSERT(fake_hv_take_flag(f.hv, 1, 71));
+	ASSERT(fake_hv_take_flag(f.hv, 1, 72));
+	ASSERT(!ipc_event_clear(f.hv->vp_event[1]));
+	gm_close(gm);
+}
+
+TEST(flags_go_by_hv_where_its_engine_lends_none)
+{
+	FIXTURE f = { 0 };
+	struct err err = { 0 };
+
+	ASSERT_OK(fixture_init(&f, 2));
+	ASSERT_EQ(worker_make_vp_events(f.end), 0);
+	f.hv->refuse_verb = WALL_VERB_LEND_EVENTS;
+	f.hv->refuse_with = -EOPNOTSUPP;
+	ASSERT_EQ(worker_borrow_events(f.end, NULL, &err), 0);
+	f.hv->control->synic[1].lent = 0x4200;
+	worker_signal(f.end, 1, 70);
+	ASSERT(fake_hv_take_flag(f.hv, 1, 70));
+	ASSERT_EQ(f.hv->ram[0x4208], 0);
 }
 
 TEST(connection_rings_its_event_until_it_is_taken_away)

@@ -7,7 +7,7 @@
  *	doorbell	ioeventfd: a write that KVM answers by raising an eventfd, no exit
  *	MSI event	irqfd: an eventfd that KVM answers by a message, no thread of ours
  *
- * Threads: deliver and set_routes any; the others the loop's. route_lock guards the table, is taken
+ * Threads: deliver, set_routes and msi_event_route any; the others the loop's. route_lock guards the table, is taken
  * last and held over KVM's taking it, so that the newest one wins.
  */
 #include <errno.h>
@@ -79,8 +79,8 @@ int kvm_set_routes(struct engine_vm *vm, const struct engine_route *routes,
 
 /* ---- MSI events ------------------------------------------------------------------------------- */
 
-static int set_route(struct engine_vm *vm, unsigned number,
-		     const struct engine_route *route)
+int kvm_msi_event_route(struct engine_vm *vm, unsigned number,
+			const struct engine_route *route)
 {
 	int r;
 
@@ -108,13 +108,13 @@ int kvm_msi_event_add(struct engine_vm *vm, unsigned number,
 		      const struct engine_route *route, int event)
 {
 	static const struct engine_route none;
-	int r = set_route(vm, number, route);
+	int r = kvm_msi_event_route(vm, number, route);
 
 	if (r < 0)
 		return r;
 	r = set_irqfd(vm, number, event, 0);
 	if (r < 0)
-		(void)set_route(vm, number, &none);
+		(void)kvm_msi_event_route(vm, number, &none);
 	return r;
 }
 
@@ -123,7 +123,7 @@ void kvm_msi_event_remove(struct engine_vm *vm, unsigned number, int event)
 	static const struct engine_route none;
 
 	(void)set_irqfd(vm, number, event, KVM_IRQFD_FLAG_DEASSIGN);
-	(void)set_route(vm, number, &none);
+	(void)kvm_msi_event_route(vm, number, &none);
 }
 
 /* ---- doorbells -------------------------------------------------------------------------------- */

@@ -8,8 +8,9 @@
  *	state.c	struct vp_state <-> KVM's registers
  *
  * The local APICs are KVM's (split irqchip); IOAPIC, 8259 and 8254 are the partition's, shared
- * with the software engine. Everything of Hyper-V's interface is the partition's too: the filter
- * sends the synthetic MSRs to bus->msr_*, whatever the host kernel could do itself.
+ * with the software engine. Everything of Hyper-V's interface but the APIC's registers is the
+ * partition's too: the filter sends the synthetic MSRs to bus->msr_*, whatever the host kernel could do
+ * itself.
  *
  * Specification: Documentation/virt/kvm/api.rst of Linux 5.10 and later.
  */
@@ -46,7 +47,8 @@ struct engine_vm {
 	struct kvm_cpuid2 *supported; /* what this host can show a guest */
 	struct engine_vp **vp;	      /* [config.vp_count] */
 	bool has_xsave2;
-	bool has_xcrs; /* a host without XSAVE has no XCR0 either */
+	bool has_vapic; /* answers HV_MSR_EOI, _ICR, _TPR, and knows the assist page */
+	bool has_xcrs;	/* a host without XSAVE has no XCR0 either */
 
 	/* events.c: route_lock */
 	pthread_mutex_t route_lock;
@@ -95,6 +97,8 @@ void kvm_doorbell_remove(struct engine_vm *vm, const struct engine_doorbell *doo
 			 int event);
 int kvm_msi_event_add(struct engine_vm *vm, unsigned number,
 		      const struct engine_route *route, int event) MUST_CHECK;
+int kvm_msi_event_route(struct engine_vm *vm, unsigned number,
+			const struct engine_route *route);
 void kvm_msi_event_remove(struct engine_vm *vm, unsigned number, int event);
 
 /* vp.c */

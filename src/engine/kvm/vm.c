@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "abi/hv_tlfs.h"
 #include "base/log.h"
 #include "engine/kvm/kvm.h"
 
@@ -56,21 +57,28 @@ static int check_host(int kvm_fd, struct err *err)
 }
 
 /*
- * Every access to a synthetic MSR comes to user space, reads and writes; every other is KVM's.
+ * Every access to a synthetic MSR comes to user space, reads and writes; every other is KVM's, and so
+ * are the local APIC's where it has them.
  */
-static int set_msr_filter(int vm_fd)
+static int set_msr_filter(int vm_fd, bool has_vapic)
 {
-	static u8 deny[SYNTHETIC_MSR_COUNT / 8]; /* 0 = denied = exits */
+	u8 allowed[SYNTHETIC_MSR_COUNT / 8] = { 0 }; /* 0 exits */
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
 		.ranges[0] = {
 			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
 			.base = SYNTHETIC_MSR_FIRST,
 			.nmsrs = SYNTHETIC_MSR_COUNT,
-			.bitmap = deny,
+			.bitmap = allowed,
 		},
 	};
 	int r = enable(vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER);
+
+	for (u32 msr = HV_MSR_EOI; msr <= HV_MSR_TPR && has_vapic; msr++) {
+		u32 bit = msr - SYNTHETIC_MSR_FIRST;
+
+		allowed[bit / 8] |= (u8)BIT(bit % 8);
+	}
 
 	if (r == 0 && ioctl(vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0)
 		r = -errno;
@@ -112,6 +120,9 @@ static int kvm_vm_new(const struct engine_vm_config *config, struct engine_vm **
 		return err_set(err, -ENOMEM, "KVM: %s", err_words(-ENOMEM));
 	}
 	vm->supported->nent = SUPPORTED_CPUID_MAX;
+	/* A kernel without CONFIG_KVM_HYPERV has it not. */
+	vm->has_vapic = !config->portable && ioctl(config->kvm_fd, KVM_CHECK_EXTENSION,
+						   KVM_CAP_HYPERV_VAPIC) > 0;
 	vm->fd = ioctl(config->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm->fd < 0)
 		r = -errno;
@@ -131,7 +142,7 @@ static int kvm_vm_new(const struct engine_vm_config *config, struct engine_vm **
 			   KVM_X2APIC_API_USE_32BIT_IDS |
 				   KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	if (r == 0)
-		r = set_msr_filter(vm->fd);
+		r = set_msr_filter(vm->fd, vm->has_vapic);
 	if (r < 0) {
 		kvm_vm_free(vm);
 		err_set(err, r, "KVM: the VM cannot be made: %s", err_words(r));
@@ -243,6 +254,26 @@ static int kvm_lapic_set(struct engine_vp *vp, const u8 *page)
 	return ioctl(vp->fd, KVM_SET_LAPIC, &state) < 0 ? -errno : 0;
 }
 
+static bool kvm_apic_msrs(const struct engine_vm *vm)
+{
+	return vm->has_vapic;
+}
+
+/*
+ * KVM writes 1 into the page's first word when it delivers an interrupt that needs no EOI, and takes it
+ * back at the next exit. A page that is no memory it refuses: then every EOI is written.
+ */
+static void kvm_vp_assist_page(struct engine_vp *vp, u64 value)
+{
+	struct kvm_one_msr page = {
+		.count = 1, .entry = { .index = HV_MSR_VP_ASSIST_PAGE, .data = value }
+	};
+	struct kvm_one_msr none = { .count = 1, .entry.index = HV_MSR_VP_ASSIST_PAGE };
+
+	if (vp->vm->has_vapic && ioctl(vp->fd, KVM_SET_MSRS, &page) != 1)
+		(void)ioctl(vp->fd, KVM_SET_MSRS, &none);
+}
+
 /* ---- maps ------------------------------------------------------------------------------------ */
 
 /* KVM executes what is in memory: it keeps no decoding of ours. */
@@ -285,6 +316,9 @@ const struct engine_ops engine_kvm_ops = {
 	.doorbell_remove = kvm_doorbell_remove,
 	.msi_event_add = kvm_msi_event_add,
 	.msi_event_remove = kvm_msi_event_remove,
+	.msi_event_route = kvm_msi_event_route,
 	.lapic_get = kvm_lapic_get,
 	.lapic_set = kvm_lapic_set,
+	.apic_msrs = kvm_apic_msrs,
+	.vp_assist_page = kvm_vp_assist_page,
 };
