@@ -199,6 +199,11 @@ struct engine_ops {
 	 */
 	bool (*apic_msrs)(const struct engine_vm *vm);
 	void (*vp_assist_page)(struct engine_vp *vp, u64 value);
+	/*
+	 * own_lapic: this vector ends by itself from now on, or no longer does; HV_SINTS of them at most. VP's
+	 * thread, or any while the VP stands. -EOPNOTSUPP: it never does.
+	 */
+	int (*vp_auto_eoi)(struct engine_vp *vp, u8 vector, bool on);
 
 	/*
 	 * What the engine can do without a VP's coming back, or without a thread of ours: NULL where

@@ -9,8 +9,7 @@
  *		worker is asked, as for an access, so that it is no longer at a flag of the old
  *		place when it has answered. Then the change, then lend again
  *
- * Only where the engine has such eventfds (KVM); a SINT that is masked, polled or ends by itself is not
- * lent. Then events come by the pending bits, and by hv, as they always may. The worker gains
+ * Only where the engine has such eventfds (KVM); a SINT that is masked or polled is not lent. Then events come by the pending bits, and by hv, as they always may. The worker gains
  * nothing: it could write that page and send that interrupt before.
  *
  * Threads: the VP's, outside of any lock, or the loop's while the VP stands.

@@ -4,12 +4,15 @@
  * of the partition live here and those of a VP in synic.h, stimer.h and struct vp. Hypercalls are
  * hypercall.h's.
  *
- *	profile		APIC MSRs	stimers, flush and IPI calls, AutoEOI, fast calls by XMM
+ *	profile		APIC MSRs	stimers, flush and IPI calls, fast calls by XMM
  *	soft		offered		offered
  *	KVM		recommended	not: its LAPICs are the kernel's, which does timers and IPIs
  *					faster, and nothing outside of it flushes another
  *					processor's translations
  *	portable	not		not
+ *
+ * All of them recommend that SINTs do not end by themselves (AutoEOI), and let them do so (KVM: where
+ * the host's kernel has a SynIC of its own).
  *
  * KVM answers the APIC MSRs itself where the host's kernel can. It ends most interrupts in the VP
  * assist page then, where writing the APIC would be an exit each time.

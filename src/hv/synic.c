@@ -264,8 +264,7 @@ bool synic_events_at(struct synic *s, unsigned sint, gpa_t *ret_flags, u8 *ret_v
 	bool there;
 
 	pthread_mutex_lock(&s->lock);
-	there = page_for(s, sint, s->event_page) &&
-		!(s->sint[sint] & (HV_SINT_POLLING | HV_SINT_AUTO_EOI));
+	there = page_for(s, sint, s->event_page) && !(s->sint[sint] & HV_SINT_POLLING);
 	if (there) {
 		*ret_flags = (s->event_page & HV_PAGE_GPA) + sint * FLAGS_SIZE;
 		*ret_vector = (u8)(s->sint[sint] & HV_SINT_VECTOR);

@@ -97,8 +97,7 @@ void synic_signal_word(struct synic *s, unsigned sint, unsigned word, u64 flags)
 
 /*
  * Where a source's flags are, and its vector, if whoever sets one would only have to interrupt.
- * False: the source, its page or the controller is off, or it does not interrupt, or its interrupts
- * end by themselves.
+ * False: the source, its page or the controller is off, or it does not interrupt.
  */
 bool synic_events_at(struct synic *s, unsigned sint, gpa_t *ret_flags, u8 *ret_vector);
 

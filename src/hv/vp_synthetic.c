@@ -45,19 +45,17 @@ static void on_interrupt(void *owner, u8 vector)
 	vp_interrupt(owner, vector);
 }
 
-/*
- * An engine's own LAPIC knows no such vectors: the guest was told not to use them
- * (HV_HINT_NO_AUTO_EOI). Who does all the same has its first interrupt in service for ever.
- */
+/* Guests are told not to use them (HV_HINT_NO_AUTO_EOI), and are served if they do. */
 static void on_auto_eoi(void *owner, u8 vector, bool on)
 {
 	struct vp *vp = owner;
+	const struct engine_ops *engine = vp->partition->config.engine;
 
-	if (!vp->partition->config.engine->own_lapic)
-		lapic_set_auto_eoi(&vp->lapic, vector, on);
-	else if (on)
+	/* An engine's own LAPIC is told; the block of a saved one says it all the same. */
+	lapic_set_auto_eoi(&vp->lapic, vector, on);
+	if (engine->own_lapic && engine->vp_auto_eoi(vp->engine_vp, vector, on) < 0 && on)
 		log_guest("vp %u: vector %u is to end by itself, which it does not on "
-			  "this engine: the guest stops being interrupted by it",
+			  "this host's KVM: the guest stops being interrupted by it",
 			  vp->index, vector);
 }
 

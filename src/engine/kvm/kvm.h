@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "abi/hv_tlfs.h"
 #include "hv/engine.h"
 
 /* The signal that takes a thread out of KVM_RUN; handled by vp.c, blocked nowhere. */
@@ -47,6 +48,7 @@ struct engine_vm {
 	struct kvm_cpuid2 *supported; /* what this host can show a guest */
 	struct engine_vp **vp;	      /* [config.vp_count] */
 	bool has_xsave2;
+	bool has_synic; /* knows vectors that end by themselves */
 	bool has_vapic; /* answers HV_MSR_EOI, _ICR, _TPR, and knows the assist page */
 	bool has_xcrs;	/* a host without XSAVE has no XCR0 either */
 
@@ -65,6 +67,7 @@ struct engine_vp {
 	void *bus_vp;
 
 	pid_t process, thread; /* that runs it */
+	u8 auto_eoi[HV_SINTS]; /* vectors that end by themselves; 0: free */
 	bool has_run;	       /* KVM takes no other CPUID table any more */
 	_Atomic bool in_run; /* the thread may be inside KVM_RUN: a kick needs the signal */
 	_Atomic bool kicked;
@@ -84,6 +87,10 @@ int kvm_state_set(struct engine_vp *vp, const struct vp_state *state, struct err
 
 void kvm_vp_call_get(struct engine_vp *vp, struct engine_call *ret_call);
 void kvm_vp_call_set(struct engine_vp *vp, const struct engine_call *call);
+
+/* A capability of the VM or of a VP. */
+int kvm_enable(int fd, u32 capability, u64 argument) MUST_CHECK;
+int kvm_vp_auto_eoi(struct engine_vp *vp, u8 vector, bool on) MUST_CHECK;
 
 int kvm_cpuid_set(struct engine_vp *vp) MUST_CHECK;
 

@@ -6,7 +6,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "abi/hv_tlfs.h"
 #include "base/log.h"
 #include "engine/kvm/kvm.h"
 
@@ -16,7 +15,7 @@
 
 #define SUPPORTED_CPUID_MAX 256
 
-static int enable(int fd, u32 capability, u64 argument)
+int kvm_enable(int fd, u32 capability, u64 argument)
 {
 	struct kvm_enable_cap cap = { .cap = capability, .args = { argument } };
 
@@ -72,7 +71,7 @@ static int set_msr_filter(int vm_fd, bool has_vapic)
 			.bitmap = allowed,
 		},
 	};
-	int r = enable(vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER);
+	int r = kvm_enable(vm_fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER);
 
 	for (u32 msr = HV_MSR_EOI; msr <= HV_MSR_TPR && has_vapic; msr++) {
 		u32 bit = msr - SYNTHETIC_MSR_FIRST;
@@ -120,7 +119,9 @@ static int kvm_vm_new(const struct engine_vm_config *config, struct engine_vm **
 		return err_set(err, -ENOMEM, "KVM: %s", err_words(-ENOMEM));
 	}
 	vm->supported->nent = SUPPORTED_CPUID_MAX;
-	/* A kernel without CONFIG_KVM_HYPERV has it not. */
+	/* A kernel without CONFIG_KVM_HYPERV has neither. */
+	vm->has_synic =
+		ioctl(config->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV_SYNIC2) > 0;
 	vm->has_vapic = !config->portable && ioctl(config->kvm_fd, KVM_CHECK_EXTENSION,
 						   KVM_CAP_HYPERV_VAPIC) > 0;
 	vm->fd = ioctl(config->kvm_fd, KVM_CREATE_VM, 0);
@@ -136,11 +137,11 @@ static int kvm_vm_new(const struct engine_vm_config *config, struct engine_vm **
 	if (r == 0 && ioctl(config->kvm_fd, KVM_GET_SUPPORTED_CPUID, vm->supported) < 0)
 		r = -errno;
 	if (r == 0) /* the entries of the IOAPIC's pins are the partition's */
-		r = enable(vm->fd, KVM_CAP_SPLIT_IRQCHIP, KVM_PINS);
+		r = kvm_enable(vm->fd, KVM_CAP_SPLIT_IRQCHIP, KVM_PINS);
 	if (r == 0) /* 32-bit destinations, no broadcast by 0xff in x2APIC mode */
-		r = enable(vm->fd, KVM_CAP_X2APIC_API,
-			   KVM_X2APIC_API_USE_32BIT_IDS |
-				   KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+		r = kvm_enable(vm->fd, KVM_CAP_X2APIC_API,
+			       KVM_X2APIC_API_USE_32BIT_IDS |
+				       KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	if (r == 0)
 		r = set_msr_filter(vm->fd, vm->has_vapic);
 	if (r < 0) {
@@ -274,6 +275,41 @@ static void kvm_vp_assist_page(struct engine_vp *vp, u64 value)
 		(void)ioctl(vp->fd, KVM_SET_MSRS, &none);
 }
 
+/* Of KVM's: the one with this vector, or a free one for 0; HV_SINTS: none. */
+static unsigned sint_of(const struct engine_vp *vp, u8 vector)
+{
+	unsigned at = 0;
+
+	while (at < HV_SINTS && vp->auto_eoi[at] != vector)
+		at++;
+	return at;
+}
+
+/*
+ * Of KVM's SynIC nothing is used but what its SINTs say to the local APIC: that a vector, whoever sends
+ * it, does not come into service. Which SINT is ours to choose: there are as many as the partition's.
+ */
+int kvm_vp_auto_eoi(struct engine_vp *vp, u8 vector, bool on)
+{
+	struct kvm_one_msr sint = { .count = 1 };
+	unsigned at = sint_of(vp, vector);
+
+	if (!vp->vm->has_synic)
+		return -EOPNOTSUPP;
+	if (on == (at < HV_SINTS))
+		return 0;
+	if (on)
+		at = sint_of(vp, 0);
+	if (at == HV_SINTS)
+		return -ENOSPC;
+	sint.entry.index = HV_MSR_SINT0 + at;
+	sint.entry.data = on ? vector | HV_SINT_AUTO_EOI : HV_SINT_MASKED;
+	if (ioctl(vp->fd, KVM_SET_MSRS, &sint) != 1)
+		return -EOPNOTSUPP;
+	vp->auto_eoi[at] = on ? vector : 0;
+	return 0;
+}
+
 /* ---- maps ------------------------------------------------------------------------------------ */
 
 /* KVM executes what is in memory: it keeps no decoding of ours. */
@@ -321,4 +357,5 @@ const struct engine_ops engine_kvm_ops = {
 	.lapic_set = kvm_lapic_set,
 	.apic_msrs = kvm_apic_msrs,
 	.vp_assist_page = kvm_vp_assist_page,
+	.vp_auto_eoi = kvm_vp_auto_eoi,
 };

@@ -23,6 +23,7 @@ int kvm_vp_new(struct engine_vm *vm, vp_index_t index, const struct x86_bus_ops 
 	       void *bus_vp, struct engine_vp **ret_vp, struct err *err)
 {
 	struct engine_vp *vp = calloc(1, sizeof *vp);
+	int r = 0;
 
 	if (!vp)
 		return err_set(err, -ENOMEM, "KVM: %s", err_words(-ENOMEM));
@@ -36,8 +37,11 @@ int kvm_vp_new(struct engine_vm *vm, vp_index_t index, const struct x86_bus_ops 
 		vp->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			       vp->fd, 0);
 	if (vp->fd < 0 || vp->run == MAP_FAILED) {
-		int r = -errno;
-
+		r = -errno;
+	} else if (vm->has_synic && kvm_enable(vp->fd, KVM_CAP_HYPERV_SYNIC2, 0) < 0) {
+		vm->has_synic = false;
+	}
+	if (r < 0) {
 		kvm_vp_free(vp);
 		return err_set(err, r, "KVM: virtual processor %u cannot be made: %s",
 			       index, err_words(r));
