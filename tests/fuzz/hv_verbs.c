@@ -198,6 +198,29 @@ static u64 fuzz_tsc(struct engine_vp *v)
 	return host_clock.monotonic_ns(&host_clock);
 }
 
+static int fuzz_event_add(struct engine_vm *vm, unsigned number,
+			  const struct engine_route *route, int event)
+{
+	(void)vm;
+	(void)event;
+	if (number >= ENGINE_MSI_EVENTS || (route->valid && route->data > 0xffff))
+		abort();
+	return 0;
+}
+
+static void fuzz_event_remove(struct engine_vm *vm, unsigned number, int event)
+{
+	(void)vm;
+	if (number >= ENGINE_MSI_EVENTS || event < 0)
+		abort();
+}
+
+static int fuzz_event_route(struct engine_vm *vm, unsigned number,
+			    const struct engine_route *route)
+{
+	return fuzz_event_add(vm, number, route, -1);
+}
+
 static const struct engine_ops fuzz_ops = {
 	.name = "fuzz",
 	NO_ENGINE_OPS,
@@ -210,6 +233,9 @@ static const struct engine_ops fuzz_ops = {
 	.drop_write_rights = fuzz_drop_rights,
 	.vp_tsc = fuzz_tsc,
 	.vp_count = fuzz_count,
+	.msi_event_add = fuzz_event_add,
+	.msi_event_remove = fuzz_event_remove,
+	.msi_event_route = fuzz_event_route,
 };
 
 /* ---- the partition; this thread is its loop ---------------------------------------------------- */
@@ -327,6 +353,7 @@ static void say(struct input *in)
 	u8 verb = eat_u8(in), length = eat_u8(in);
 	size_t size;
 	AUTO_CLOSE int event = -1;
+	bool rings; /* takes an eventfd */
 
 	m.request.verb = verb < 0xf0 ? 1 + verb % WALL_VERB_COUNT : verb;
 	eat(in, &m.request.u, length);
@@ -347,9 +374,12 @@ static void say(struct input *in)
 	}
 	if ((how & 0x1f) == 1) /* of the wrong size, seldom: it ends the VM */
 		size = size > how ? size - eat_u8(in) : size;
-	if ((how & 0x80) || m.request.verb == WALL_VERB_DOORBELL)
+	rings = m.request.verb == WALL_VERB_DOORBELL ||
+		m.request.verb == WALL_VERB_MSI_EVENT ||
+		m.request.verb == WALL_VERB_LEND_EVENTS;
+	if ((how & 0x80) || rings)
 		event = eventfd(0, EFD_NONBLOCK);
-	if (event >= 0 && m.request.verb != WALL_VERB_DOORBELL && (how & 0x1f) > 1) {
+	if (event >= 0 && !rings && (how & 0x1f) > 1) {
 		close(event);
 		event = -1;
 	}

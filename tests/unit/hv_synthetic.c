@@ -265,6 +265,57 @@ TEST(flags_are_lent_and_asked_back_before_the_guest_moves_them)
 	ASSERT_EQ(m->event_route[0].data, GUEST_VECTOR + 1);
 }
 
+/* A guest that moves its flags again and again, and looks whether anything comes to the old place. */
+static enum script_result move_and_look(struct script_vp *vp)
+{
+	static const gpa_t page[] = { GUEST_EVENTS, OTHER_EVENTS };
+	unsigned round = vp->step++;
+	_Atomic u64 *old = (_Atomic u64 *)(void *)(vp->machine->worker->ram +
+						   page[round % 2] + LENT_AT);
+
+	if (round == 0)
+		guest_open(vp);
+	for (unsigned k = 0; k < 1000 && !atomic_load(old); k++)
+		sched_yield();
+	vp->result[0] += atomic_load(old) != 0;
+	guest_wrmsr(vp, HV_MSR_SIEFP, page[(round + 1) % 2] | 1);
+	atomic_store(old, 0);
+	for (unsigned k = 0; k < 5000; k++)
+		vp->result[1] += atomic_load(old) != 0;
+	vp->result[7] = round + 1;
+	return SCRIPT_AGAIN;
+}
+
+/* As the worker's loop: a flag where they are lent, an answer, a flag. */
+TEST(flag_never_comes_to_a_place_that_was_asked_back)
+{
+	AUTO_MACHINE struct machine *m = machine_new(1);
+	AUTO_CLOSE int event = ipc_event_new();
+	struct worker_end *end;
+	_Atomic u64 *lent;
+
+	ASSERT(m);
+	lent = &m->worker->control->synic[0].lent;
+	end = machine_worker_end(m);
+	ASSERT_EQ(borrow(m, 0, event), 0);
+	m->script[0] = move_and_look;
+	ASSERT_EQ(machine_run(m), 0);
+	while (m->vp[0]->result[7] < (UNDER_TSAN ? 500 : 5000)) {
+		gpa_t at = atomic_load(lent);
+
+		/* The other threads' turn, at the worst moment. */
+		for (unsigned k = 0; k < 500; k++)
+			__builtin_ia32_pause();
+		sched_yield();
+		if (at != WALL_NOT_LENT)
+			atomic_fetch_or((_Atomic u64 *)(void *)(m->worker->ram + at), 2);
+		worker_serve(end);
+	}
+	ASSERT(m->vp[0]->result[0] > 100);
+	ASSERT_EQ(m->vp[0]->result[1], 0);
+	worker_end_close(end);
+}
+
 /* The worker waits for the answer meanwhile: it cannot be asked anything. */
 TEST(flags_are_not_lent_after_a_reset_and_nobody_is_asked)
 {
