@@ -57,11 +57,10 @@ struct ic_wire_version {
 	le16 major, minor;
 } PACKED;
 
-/* Both lists behind one another, the framework's first. The guest leaves one of each, or none. */
+/* Both lists follow, the framework's first. The guest leaves one of each, or none. */
 struct ic_negotiate {
 	le16 fw_count, count;
 	le32 reserved;
-	struct ic_wire_version version[];
 } PACKED;
 _Static_assert(sizeof(struct ic_negotiate) == 8, "negotiate");
 

@@ -225,7 +225,8 @@ void control_reply_err(struct control_call *call, const struct err *err)
 		{ -EBUSY, 409, "busy" },	{ -ENOSPC, 409, "full" },
 		{ -EINVAL, 400, "invalid" },	{ -EROFS, 409, "read-only" },
 		{ -E2BIG, 413, "too-large" },	{ -EOPNOTSUPP, 501, "unsupported" },
-		{ -ETIMEDOUT, 504, "timeout" },
+		{ -ETIMEDOUT, 504, "timeout" }, { -EEXIST, 409, "exists" },
+		{ -EALREADY, 409, "already" },	{ -ENOTCONN, 409, "not-connected" },
 	};
 	unsigned status = 500;
 	const char *word = "failed";

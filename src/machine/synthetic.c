@@ -62,6 +62,7 @@ static int new_components(struct synthetic *s)
 		&(struct components_config){
 			.server = s->server,
 			.clock = &host_clock,
+			.loop = s->parts.loop,
 			.wake_at = wake_components_at,
 			.reference_time = reference_time,
 			.owner = s,

@@ -74,6 +74,13 @@ struct worker_config {
 enum worker_guest_op {
 	WORKER_GUEST_PAUSE, WORKER_GUEST_RESUME, /* no words of the guest's own */
 	WORKER_GUEST_STOP, WORKER_GUEST_REBOOT,
+	WORKER_GUEST_KVP_LIST,	 /* OWNER_GUEST_PAIR before the answer */
+	WORKER_GUEST_KVP_SET,	 /* name, text: key and value */
+	WORKER_GUEST_KVP_DELETE, /* name */
+	WORKER_GUEST_ADDRESS,	 /* name: the card; yes: by DHCP; ip */
+	WORKER_GUEST_FREEZE, WORKER_GUEST_THAW,
+	WORKER_GUEST_COPY,	 /* name, text: file and folder; size; yes: over one that is there;
+				  * with a pipe's reading end */
 	WORKER_GUEST_OPS,
 };
 
@@ -81,7 +88,11 @@ struct worker_guest_order {
 	u32 kind; /* OWNER_GUEST */
 	u32 op;	  /* enum worker_guest_op */
 	u32 id;
-	u32 reserved;
+	u32 yes;
+	u64 size;
+	char name[OWNER_KEY_SIZE]; /* all texts in UTF-8, terminated */
+	char text[OWNER_VALUE_SIZE];
+	struct { char address[256], mask[256], gateway[256], dns[256]; } ip;
 };
 
 /*

@@ -4,6 +4,8 @@
  * for the channel, one for what is done, one for a size, then bytes. At the end every channel closes, and
  * whoever asked for something has been told once what became of it.
  */
+#include <fcntl.h>
+
 #include "miniguest/miniic.h"
 
 enum { AGREE, ANSWER, SAY, WAIT, ASK, REOPEN, MOVE, PAUSE, STEPS };
@@ -22,12 +24,60 @@ static void on_end(void *owner, int r, const struct err *err)
 	ended++;
 }
 
+/* Some pieces long, and now and then shorter than was said. */
+static void copy(struct components *c, u8 what)
+{
+	static const u8 zeros[20000];
+	const struct fcopy_order order = { .name = "name",
+					   .folder = "/",
+					   .size = sizeof zeros };
+	int fd[2];
+
+	require(pipe2(fd, O_CLOEXEC | O_NONBLOCK) == 0);
+	require(write(fd[1], zeros, sizeof zeros - (what & 8)) > 0);
+	close(fd[1]);
+	fcopy_copy(&c->fcopy, &order, fd[0], on_end, NULL);
+}
+
+static void on_pair(void *owner, u8 pool, const char *key, const char *value)
+{
+	require(pool < IC_KVP_POOLS && strlen(key) < 772 && strlen(value) < 3076);
+}
+
 static void ask(struct miniic *m, u8 what)
 {
 	struct components *c = m->components;
 
 	asked++;
-	shutdown_ask(&c->shutdown, what & 1, on_end, NULL);
+	switch (what % 8) {
+	case 0:
+	case 1:
+		shutdown_ask(&c->shutdown, what & 1, on_end, NULL);
+		return;
+	case 2:
+		kvp_list(&c->kvp, on_pair, on_end, NULL);
+		return;
+	case 3:
+		kvp_set(&c->kvp, "key", what & 8 ? NULL : "value", on_end, NULL);
+		return;
+	case 4:
+		kvp_set_address(&c->kvp,
+				&(struct kvp_address){ .adapter = "{0}",
+						       .address = "10.0.0.1",
+						       .mask = "",
+						       .gateway = "",
+						       .dns = "" },
+				on_end, NULL);
+		return;
+	case 5:
+		vss_freeze(&c->vss, on_end, NULL);
+		return;
+	case 6:
+		vss_thaw(&c->vss, on_end, NULL);
+		return;
+	default:
+		copy(c, what);
+	}
 }
 
 static void step(struct miniic *m, struct ic_channel *c, u8 what, const u8 *data,

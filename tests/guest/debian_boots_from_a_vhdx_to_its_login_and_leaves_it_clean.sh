@@ -28,10 +28,16 @@ cat >want <<'EOF'
 running
 hyperv_clocksource_tsc_page
 {0e0b6031-5213-4934-818b-38d90ced39db}
+{34d14be3-dee4-41c8-9ae7-6b174977c192}
+{35fa2e29-ea23-4236-96ae-3a6ebacba440}
 {57164f39-9115-4e78-ab55-382f3bd5422d}
 {9527e630-d0ae-497b-adce-e80ab0175caf}
+{a9a0f4e7-5a45-4d96-b827-8a841e8c03e6}
 {ba6163d9-04a1-4d29-b605-72e2ffb1dc7f}
 hv_storvsc
+hv_utils
+hv_utils
+hv_utils
 hv_utils
 hv_utils
 hv_utils

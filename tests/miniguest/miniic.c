@@ -28,6 +28,7 @@ static void new_components(struct miniic *m)
 	const struct components_config config = {
 		.server = m->mini->server,
 		.clock = &m->clock.clock,
+		.loop = m->mini->loop,
 		.wake_at = wake_at,
 		.reference_time = reference_time,
 		.owner = m,

@@ -13,7 +13,8 @@ static void free_ic(struct miniic **m)
 TEST(components_are_offered_as_pipes_of_messages_in_an_order_that_stays)
 {
 	static const struct guid classes[] = { IC_GUID_HEARTBEAT, IC_GUID_SHUTDOWN,
-					       IC_GUID_TIMESYNC };
+					       IC_GUID_TIMESYNC,  IC_GUID_KVP,
+					       IC_GUID_VSS,	  IC_GUID_FCOPY };
 	GUEST_OF_IC m = miniic_new();
 	struct vmbus_offer_message offer;
 

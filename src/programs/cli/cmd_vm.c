@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tabique vm show|inspect|stop|reset|reboot|pause|resume: a VM that runs, by its control socket.
+ * tabique vm show|inspect|stop|reset|reboot|pause|resume|kvp|address|freeze|thaw|copy: a VM that runs, by its control socket.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "programs/cli/verb.h"
@@ -185,6 +186,136 @@ static int resume(const struct vm_words *w, struct err *err)
 	return act(w, "resume", err);
 }
 
+static int freeze(const struct vm_words *w, struct err *err)
+{
+	return act(w, "freeze", err);
+}
+
+static int thaw(const struct vm_words *w, struct err *err)
+{
+	return act(w, "thaw", err);
+}
+
+/* ---- what the guest says of itself, and is told ---------------------------------------------- */
+
+static int wrong_kvp(struct err *err)
+{
+	err_set(err, -EINVAL, "that is not how keys are asked for");
+	return err_fix(err, "kvp get [KEY], kvp set KEY=VALUE, or kvp delete KEY");
+}
+
+/* One key's value, of whichever pool has it; or all of them. */
+static int kvp_get(const struct vm_words *w, struct err *err)
+{
+	static const char *const pools[] = { "auto", "guest", "external" };
+	json_t *pairs = NULL;
+	bool found = w->count == 1;
+	int r = w->count > 2 ? wrong_kvp(err)
+			     : vm_ask(w, "GET", "/kvp", NULL, &pairs, err);
+
+	if (r < 0)
+		return r;
+	if (w->count == 1)
+		print(w, "", pairs);
+	for (size_t k = 0; k < ARRAY_COUNT(pools) && !found; k++) {
+		const json_t *value =
+			json_object_get(json_object_get(pairs, pools[k]), w->word[1]);
+
+		found = value != NULL;
+		if (found && w->json)
+			print_json(value);
+		else if (found)
+			puts(json_string_value(value));
+	}
+	json_decref(pairs);
+	if (found)
+		return 0;
+	err_set(err, -ENOENT, "there is no key '%s'", w->word[1]);
+	return err_fix(err, "see which there are: tabique vm kvp get");
+}
+
+static int kvp_change(const struct vm_words *w, bool set, struct err *err)
+{
+	const char *word = w->count == 2 ? w->word[1] : "", *equal = strchr(word, '=');
+	size_t size = set && equal ? (size_t)(equal - word) : strlen(word);
+	json_t *body, *state = NULL;
+	int r;
+
+	if (size == 0 || set != (equal != NULL))
+		return wrong_kvp(err);
+	body = set ? json_pack("{s%:s}", word, size, equal + 1)
+		   : json_pack("{s:n}", word);
+	if (!body) {
+		err_set(err, -EINVAL, "'%s' is not UTF-8", word);
+		return err_fix(err, "write it in UTF-8");
+	}
+	r = vm_ask(w, "PATCH", "/kvp", body, &state, err);
+	json_decref(state);
+	return r;
+}
+
+static int kvp(const struct vm_words *w, struct err *err)
+{
+	const char *what = w->count > 0 ? w->word[0] : "";
+
+	if (strcmp(what, "get") == 0)
+		return kvp_get(w, err);
+	if (strcmp(what, "set") == 0 || strcmp(what, "delete") == 0)
+		return kvp_change(w, what[0] == 's', err);
+	return wrong_kvp(err);
+}
+
+static int address(const struct vm_words *w, struct err *err)
+{
+	json_t *body, *state = NULL;
+	int r;
+
+	if (w->count != 1 || (!w->dhcp && !w->address)) {
+		err_set(err, -EINVAL, "which card, and what address?");
+		return err_fix(err, "vm address {GUID} address=10.0.0.5 "
+				    "mask=255.255.255.0, or "
+				    "--dhcp");
+	}
+	body = json_pack("{s:s, s:b}", "adapter", w->word[0], "dhcp", w->dhcp);
+	if (w->address)
+		json_object_set_new(body, "address", json_string(w->address));
+	if (w->mask)
+		json_object_set_new(body, "mask", json_string(w->mask));
+	if (w->gateway)
+		json_object_set_new(body, "gateway", json_string(w->gateway));
+	if (w->dns)
+		json_object_set_new(body, "dns", json_string(w->dns));
+	r = vm_ask(w, "PUT", "/address", body, &state, err);
+	json_decref(state);
+	return r;
+}
+
+static int copy(const struct vm_words *w, struct err *err)
+{
+	char file[PATH_MAX];
+	json_t *body, *state = NULL;
+	int r;
+
+	if (w->count != 2) {
+		err_set(err, -EINVAL, "which file, and where to?");
+		return err_fix(err, "vm copy FILE /PATH/IN/THE/GUEST");
+	}
+	if (!realpath(w->word[0], file)) {
+		r = -errno;
+		err_set(err, r, "'%s' cannot be opened: %s", w->word[0], err_words(r));
+		return err_fix(err, "check the path");
+	}
+	body = json_pack("{s:s, s:s, s:b}", "file", file, "to", w->word[1], "force",
+			 w->force);
+	if (!body) {
+		err_set(err, -EINVAL, "a path is not UTF-8");
+		return err_fix(err, "rename the file");
+	}
+	r = vm_ask(w, "POST", "/files", body, &state, err);
+	json_decref(state);
+	return r;
+}
+
 /* ---- the verb -------------------------------------------------------------------------------- */
 
 static const struct vm_verb verbs[] = {
@@ -195,6 +326,13 @@ static const struct vm_verb verbs[] = {
 	{ "reboot", reboot, { NULL } },
 	{ "pause", pause_vm, { NULL } },
 	{ "resume", resume, { NULL } },
+	{ "freeze", freeze, { NULL } },
+	{ "thaw", thaw, { NULL } },
+	{ "kvp", kvp, { "*=", NULL } },
+	{ "address",
+	  address,
+	  { "address=", "mask=", "gateway=", "dns=", "--dhcp", NULL } },
+	{ "copy", copy, { "--force", NULL } },
 };
 
 static void print_help(FILE *to)
@@ -203,7 +341,14 @@ static void print_help(FILE *to)
 	      "       tabique vm inspect --control SOCKET [PATH] [-o json]\n"
 	      "       tabique vm stop --control SOCKET [timeout=60] [--no-wait] "
 	      "[--force]\n"
-	      "       tabique vm reset|reboot|pause|resume --control SOCKET\n\n"
+	      "       tabique vm reset|reboot|pause|resume|freeze|thaw --control SOCKET\n"
+	      "       tabique vm kvp get [KEY]|set KEY=VALUE|delete KEY --control SOCKET "
+	      "[-o "
+	      "json]\n"
+	      "       tabique vm copy FILE /PATH/IN/THE/GUEST --control SOCKET "
+	      "[--force]\n"
+	      "       tabique vm address {GUID} --dhcp|address=... mask=... --control "
+	      "SOCKET\n\n"
 	      "SOCKET is the one that the VM was started with: tabique run --control "
 	      "SOCKET.\n"
 	      "stop asks the guest to power off and waits; stop --force pulls the "
@@ -211,6 +356,11 @@ static void print_help(FILE *to)
 	      "reboot asks it to restart; reset does not ask.\n"
 	      "pause lets the guest stand where it is; when it goes on it is told what "
 	      "time it is.\n"
+	      "kvp shows what the guest says of itself, and leaves words for it; copy "
+	      "copies a "
+	      "file into it.\n"
+	      "freeze lets its file systems stand for ten seconds at most, or until "
+	      "thaw.\n"
 	      "inspect shows the live state of both processes; PATH is a branch of it: "
 	      "hv/vp/0.\n",
 	      to);

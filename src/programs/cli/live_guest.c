@@ -11,6 +11,7 @@ struct waiter {
 	u32 id;
 	live_guest_fn done;
 	void *owner;
+	json_t *pairs;
 	struct waiter *next;
 };
 
@@ -36,11 +37,12 @@ static struct waiter *take_waiter(struct live_guest *g, u32 id)
 
 static void end(struct waiter *w, int r, const struct err *err)
 {
-	w->done(w->owner, r, err);
+	w->done(w->owner, r, w->pairs, err);
+	json_decref(w->pairs);
 	free(w);
 }
 
-void live_guest_ask(struct live_guest *g, struct worker_guest_order *order,
+void live_guest_ask(struct live_guest *g, struct worker_guest_order *order, int fd,
 		    live_guest_fn done, void *owner)
 {
 	struct waiter *w = calloc(1, sizeof *w);
@@ -50,23 +52,49 @@ void live_guest_ask(struct live_guest *g, struct worker_guest_order *order,
 	order->kind = OWNER_GUEST;
 	order->id = ++g->last_id;
 	if (r == 0)
-		r = ipc_send(g->socket, order, sizeof *order, NULL, 0);
+		r = ipc_send(g->socket, order, sizeof *order, &fd, fd >= 0);
 	if (r < 0) {
 		free(w);
 		err_set(&err, r, "the worker process takes no order: %s", err_words(r));
 		err_fix(&err, "look what it does: tabique vm inspect");
-		done(owner, r, &err);
+		done(owner, r, NULL, &err);
 		return;
 	}
-	*w = (struct waiter){ order->id, done, owner, g->waiters };
+	*w = (struct waiter){
+		.id = order->id, .done = done, .owner = owner, .next = g->waiters
+	};
 	g->waiters = w;
+}
+
+static void keep_pair(struct live_guest *g, const struct owner_message *m)
+{
+	static const char *const pools[] = { "external", "guest", "auto" };
+	char key[OWNER_KEY_SIZE], value[OWNER_VALUE_SIZE];
+	struct waiter *w = g->waiters;
+
+	while (w && w->id != m->u.guest_pair.id)
+		w = w->next;
+	if (!w || m->u.guest_pair.pool >= ARRAY_COUNT(pools))
+		return;
+	if (!w->pairs)
+		w->pairs = json_pack("{s:{}, s:{}, s:{}}", "auto", "guest", "external");
+	memcpy(key, m->u.guest_pair.key, sizeof key);
+	memcpy(value, m->u.guest_pair.value, sizeof value);
+	key[sizeof key - 1] = value[sizeof value - 1] = '\0';
+	json_object_set_new(json_object_get(w->pairs, pools[m->u.guest_pair.pool]), key,
+			    json_string(value));
 }
 
 void live_guest_hear(struct live_guest *g, const struct owner_message *m)
 {
-	struct waiter *w = take_waiter(g, m->u.guest_done.id);
 	struct err err = { .code = m->u.guest_done.code };
+	struct waiter *w;
 
+	if (m->kind == OWNER_GUEST_PAIR) {
+		keep_pair(g, m);
+		return;
+	}
+	w = take_waiter(g, m->u.guest_done.id);
 	if (!w) {
 		log_warn("the worker answers what it was not asked");
 		return;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "control/inspect_tree.h"
 #include "control/server.h"
+#include "programs/cli/live_copy.h"
 #include "programs/cli/live_disks.h"
 #include "programs/cli/live_guest.h"
 #include "programs/cli/words.h"
@@ -216,12 +217,13 @@ static void guest_stops(struct asking *a, bool told)
 		wait_for_end(rc, a->call, a->seconds, a->since_ns);
 }
 
-static void on_guest_answered(void *owner, int r, const struct err *err)
+static void on_guest_answered(void *owner, int r, json_t *pairs, const struct err *err)
 {
 	AUTO_FREE struct asking *a = owner;
 
-	if (a->op == WORKER_GUEST_STOP && (r == 0 || r == -ENOTCONN)) {
-		guest_stops(a, r == 0);
+	/* It has ended before it answered: that is what was asked for. */
+	if (a->op == WORKER_GUEST_STOP && (r == 0 || r == -ENOTCONN || r == -ESHUTDOWN)) {
+		guest_stops(a, r != -ENOTCONN);
 		return;
 	}
 	if (r < 0) {
@@ -230,11 +232,11 @@ static void on_guest_answered(void *owner, int r, const struct err *err)
 	}
 	if (a->op == WORKER_GUEST_PAUSE || a->op == WORKER_GUEST_RESUME)
 		a->control->paused = a->op == WORKER_GUEST_PAUSE;
-	control_reply(a->call, state(a->control));
+	control_reply(a->call, pairs ? json_incref(pairs) : state(a->control));
 }
 
 static void ask_guest(struct run_control *rc, struct control_call *call,
-		      struct worker_guest_order *order, u32 seconds)
+		      struct worker_guest_order *order, int fd, u32 seconds)
 {
 	struct asking *a = calloc(1, sizeof *a);
 
@@ -247,7 +249,7 @@ static void ask_guest(struct run_control *rc, struct control_call *call,
 			      .op = order->op,
 			      .seconds = seconds,
 			      .since_ns = host_clock.monotonic_ns(&host_clock) };
-	live_guest_ask(rc->guest, order, on_guest_answered, a);
+	live_guest_ask(rc->guest, order, fd, on_guest_answered, a);
 }
 
 static void stop(struct run_control *rc, struct control_call *call, bool force,
@@ -263,7 +265,7 @@ static void stop(struct run_control *rc, struct control_call *call, bool force,
 		rc->config.power_off(rc->config.owner);
 		return;
 	}
-	ask_guest(rc, call, &(struct worker_guest_order){ .op = WORKER_GUEST_STOP },
+	ask_guest(rc, call, &(struct worker_guest_order){ .op = WORKER_GUEST_STOP }, -1,
 		  (u32)seconds);
 }
 
@@ -271,9 +273,9 @@ static const struct {
 	const char *name;
 	enum worker_guest_op op;
 } guest_actions[] = {
-	{ "reboot", WORKER_GUEST_REBOOT },
-	{ "pause", WORKER_GUEST_PAUSE },
-	{ "resume", WORKER_GUEST_RESUME },
+	{ "reboot", WORKER_GUEST_REBOOT }, { "pause", WORKER_GUEST_PAUSE },
+	{ "resume", WORKER_GUEST_RESUME }, { "freeze", WORKER_GUEST_FREEZE },
+	{ "thaw", WORKER_GUEST_THAW },
 };
 
 /* False: it is none of these. */
@@ -284,7 +286,8 @@ static bool guest_action(struct run_control *rc, struct control_call *call,
 		if (strcmp(action, guest_actions[k].name) != 0)
 			continue;
 		ask_guest(rc, call,
-			  &(struct worker_guest_order){ .op = guest_actions[k].op }, 0);
+			  &(struct worker_guest_order){ .op = guest_actions[k].op }, -1,
+			  0);
 		return true;
 	}
 	return false;
@@ -309,8 +312,150 @@ static void put_state(struct run_control *rc, struct control_call *call, const c
 		control_reply(call, state(rc));
 	} else if (!guest_action(rc, call, action)) {
 		refuse(call, -EINVAL, "no such action",
-		       "\"stop\", \"reset\", \"reboot\", \"pause\" or \"resume\"");
+		       "\"stop\", \"reset\", \"reboot\", \"pause\", \"resume\", "
+		       "\"freeze\" or "
+		       "\"thaw\"");
 	}
+}
+
+/* ---- what a guest says of itself, and is told ------------------------------------------------ */
+
+/* False: it was too long, and answered. */
+static bool put_text(struct control_call *call, const char *text, char *ret_text,
+		     size_t size)
+{
+	if (strlen(text) < size) {
+		memcpy(ret_text, text, strlen(text) + 1);
+		return true;
+	}
+	refuse(call, -EINVAL, "a text in the request is too long", "give a shorter one");
+	return false;
+}
+
+static void get_kvp(struct run_control *rc, struct control_call *call, const char *rest,
+		    json_t *body)
+{
+	ask_guest(rc, call, &(struct worker_guest_order){ .op = WORKER_GUEST_KVP_LIST },
+		  -1, 0);
+}
+
+static void patch_kvp(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	struct worker_guest_order order = { .op = WORKER_GUEST_KVP_DELETE };
+	void *pair = json_object_iter(body);
+	json_t *value = pair ? json_object_iter_value(pair) : NULL;
+
+	if (json_object_size(body) != 1 ||
+	    (!json_is_string(value) && !json_is_null(value))) {
+		refuse(call, -EINVAL, "the request is not one key with its text",
+		       "send {KEY: TEXT}, or {KEY: null} to take it away");
+		return;
+	}
+	if (json_is_string(value))
+		order.op = WORKER_GUEST_KVP_SET;
+	if (put_text(call, json_object_iter_key(pair), order.name, sizeof order.name) &&
+	    (json_is_null(value) ||
+	     put_text(call, json_string_value(value), order.text, sizeof order.text)))
+		ask_guest(rc, call, &order, -1, 0);
+}
+
+static void put_address(struct run_control *rc, struct control_call *call,
+			const char *rest, json_t *body)
+{
+	struct worker_guest_order order = { .op = WORKER_GUEST_ADDRESS };
+	const char *adapter, *address = "", *mask = "", *gateway = "", *dns = "";
+	json_error_t where;
+	int dhcp = 0;
+
+	if (json_unpack_ex(body, &where, 0, "{s:s, s?b, s?s, s?s, s?s, s?s !}", "adapter",
+			   &adapter, "dhcp", &dhcp, "address", &address, "mask", &mask,
+			   "gateway", &gateway, "dns", &dns) < 0) {
+		body_is_wrong(call, &where);
+		return;
+	}
+	if (!dhcp && !*address) {
+		refuse(call, -EINVAL, "neither an address nor DHCP", "give \"address\"");
+		return;
+	}
+	order.yes = (u32)dhcp;
+	if (put_text(call, adapter, order.name, sizeof order.name) &&
+	    put_text(call, address, order.ip.address, sizeof order.ip.address) &&
+	    put_text(call, mask, order.ip.mask, sizeof order.ip.mask) &&
+	    put_text(call, gateway, order.ip.gateway, sizeof order.ip.gateway) &&
+	    put_text(call, dns, order.ip.dns, sizeof order.ip.dns))
+		ask_guest(rc, call, &order, -1, 0);
+}
+
+/* ---- files into the guest -------------------------------------------------------------------- */
+
+/* A copy whose file is being opened. */
+struct copying {
+	struct run_control *control;
+	struct control_call *call;
+	struct worker_guest_order order;
+};
+
+static void on_file_opened(void *owner, int r, u64 size, int fd, const struct err *err)
+{
+	AUTO_FREE struct copying *c = owner;
+
+	if (r < 0) {
+		control_reply_err(c->call, err);
+		return;
+	}
+	c->order.size = size;
+	ask_guest(c->control, c->call, &c->order, fd, 0);
+	close(fd);
+}
+
+/*
+ * Where in the guest: a folder, which keeps its '/' (what does not end with one Linux' daemon does not
+ * make), and a name, which is the file's own where none follows.
+ */
+static bool split_target(struct control_call *call, const char *file, const char *to,
+			 struct worker_guest_order *order)
+{
+	const char *slash = strrchr(to, '/'), *name = slash ? slash + 1 : "";
+	size_t folder = slash ? (size_t)(slash - to) + 1 : 0;
+
+	if (to[0] != '/' || folder >= sizeof order->text) {
+		refuse(call, -EINVAL, "\"to\" is not a whole path in the guest",
+		       "begin it with '/'; end it with '/' for a folder");
+		return false;
+	}
+	memcpy(order->text, to, folder);
+	return put_text(call, *name ? name : strrchr(file, '/') + 1, order->name,
+			sizeof order->name);
+}
+
+static void post_file(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	struct copying *c = calloc(1, sizeof *c);
+	const char *file = "", *to = "";
+	json_error_t where;
+	int force = 0, r;
+
+	if (json_unpack_ex(body, &where, 0, "{s:s, s:s, s?b !}", "file", &file, "to", &to,
+			   "force", &force) < 0)
+		body_is_wrong(call, &where);
+	else if (file[0] != '/')
+		refuse(call, -EINVAL, "\"file\" is not the whole path of a file",
+		       "begin it with '/'");
+	else if (!c)
+		refuse(call, -ENOMEM, err_words(-ENOMEM), "try again");
+	else if (split_target(call, file, to, &c->order)) {
+		c->control = rc;
+		c->call = call;
+		c->order.op = WORKER_GUEST_COPY;
+		c->order.yes = (u32)force;
+		r = live_copy_open(rc->config.loop, file, on_file_opened, c);
+		if (r == 0)
+			return;
+		refuse(call, r, err_words(r), "try again");
+	}
+	free(c);
 }
 
 /* ---- disks ----------------------------------------------------------------------------------- */
@@ -477,6 +622,10 @@ static const struct {
 	{ "PUT", VM "/state", true, put_state },
 	{ "GET", VM "/inspect", false, get_inspect },
 	{ "GET", VM "/inspect/", false, get_inspect },
+	{ "GET", VM "/kvp", false, get_kvp },
+	{ "PATCH", VM "/kvp", true, patch_kvp },
+	{ "PUT", VM "/address", true, put_address },
+	{ "POST", VM "/files", true, post_file },
 	{ "GET", VM "/disks", false, get_disks },
 	{ "POST", VM "/disks", true, post_disk },
 	{ "GET", VM "/disks/", false, get_disk },
@@ -578,6 +727,9 @@ void run_control_hear(struct run_control *rc, enum run_side side,
 
 void run_control_ended(struct run_control *rc, const char *end, int code)
 {
+	/* Who asked for the end and has no answer yet is among those who wait for it then. */
+	if (rc)
+		live_guest_free(take_ptr(rc->guest));
 	while (rc && rc->stopping) {
 		control_reply(rc->stopping->call,
 			      json_pack("{s:s, s:s, s:i}", "state", "off", "end", end,

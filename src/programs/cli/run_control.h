@@ -8,7 +8,7 @@
  *	GET    /1.0/vms/self/state
  *	PUT    /1.0/vms/self/state			{"action": "stop", "force": bool, "wait": seconds}
  *							or {"action": "reset"}, or "reboot", "pause",
- *							"resume"
+ *							"resume", "freeze", "thaw"
  *	GET    /1.0/vms/self/inspect[/PATH]		live state of both processes
  *	GET    /1.0/vms/self/disks
  *	POST   /1.0/vms/self/disks			{"file": PATH, "controller": N, "lun": N, "format": NAME,
@@ -16,6 +16,12 @@
  *	GET    /1.0/vms/self/disks/scsi0:3
  *	DELETE /1.0/vms/self/disks/scsi0:3
  *	PATCH  /1.0/vms/self/disks/scsi0:3		{"size": bytes} or {"grow": bytes} or {}
+ *
+ *	GET    /1.0/vms/self/kvp			what the guest says of itself, and what was said to it
+ *	PATCH  /1.0/vms/self/kvp			{KEY: VALUE or null}
+ *	PUT    /1.0/vms/self/address			{"adapter": GUID, "dhcp": true} or {"adapter": GUID,
+ *							"address": LIST, "mask": LIST, "gateway": LIST, "dns": LIST}
+ *	POST   /1.0/vms/self/files			{"file": PATH, "to": PATH in the guest, "force": bool}
  *
  * A stop asks the guest by its shutdown component, or presses the power button where it has no driver
  * for that. With "wait" or "force" it is answered when the VM has ended and its disks are closed, or

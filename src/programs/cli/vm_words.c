@@ -25,6 +25,11 @@ static const struct {
 	{ "--lun", true, offsetof(struct vm_words, lun) },
 	{ "format=", true, offsetof(struct vm_words, format) },
 	{ "timeout=", true, offsetof(struct vm_words, timeout) },
+	{ "--dhcp", false, offsetof(struct vm_words, dhcp) },
+	{ "address=", true, offsetof(struct vm_words, address) },
+	{ "mask=", true, offsetof(struct vm_words, mask) },
+	{ "gateway=", true, offsetof(struct vm_words, gateway) },
+	{ "dns=", true, offsetof(struct vm_words, dns) },
 };
 
 static bool is_allowed(const char *name, const char *const *allowed)
@@ -102,8 +107,8 @@ static int read_words(int argc, char **argv, const char *const *allowed,
 
 		if (strcmp(argv[k], "-o") == 0 && k + 1 < argc) {
 			w->json = strcmp(argv[++k], "json") == 0;
-		} else if (argv[k][0] == '-' ||
-			   (letters > 0 && argv[k][letters] == '=')) {
+		} else if (argv[k][0] == '-' || (letters > 0 && argv[k][letters] == '=' &&
+						 !is_allowed("*=", allowed))) {
 			r = read_option(argc, argv, &k, allowed, w, err);
 		} else if (w->count < VM_MAX_WORDS) {
 			w->word[w->count++] = argv[k];

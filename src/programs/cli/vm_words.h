@@ -17,14 +17,16 @@ struct vm_words {
 	unsigned count;
 	bool json; /* -o json */
 	/* what single verbs know */
-	bool force, no_wait, read_only, passthrough;
+	bool force, no_wait, read_only, passthrough, dhcp;
 	const char *controller, *lun, *format, *timeout;
+	const char *address, *mask, *gateway, *dns;
 };
 
 /* A verb about a VM that runs, with the options that it knows, NULL at the end. */
 struct vm_verb {
 	const char *name;
 	int (*run)(const struct vm_words *words, struct err *err);
+	/* "*=": key=value of any other key is a word */
 	const char *options[6];
 };
 

@@ -22,6 +22,42 @@ static void on_done(void *owner, int r, const struct err *err)
 	free(asked);
 }
 
+static void on_pair(void *owner, u8 pool, const char *key, const char *value)
+{
+	struct asked *asked = owner;
+
+	owner_say_pair(asked->owner, asked->id, pool, key, value);
+}
+
+static void set_address(struct kvp *kvp, const struct worker_guest_order *o,
+			struct asked *asked)
+{
+	const struct kvp_address address = {
+		.adapter = o->name,
+		.dhcp = o->yes,
+		.address = o->ip.address,
+		.mask = o->ip.mask,
+		.gateway = o->ip.gateway,
+		.dns = o->ip.dns,
+	};
+
+	kvp_set_address(kvp, &address, on_done, asked);
+}
+
+static void copy(struct fcopy *fcopy, const struct worker_guest_order *o, int fd,
+		 struct asked *asked)
+{
+	const struct fcopy_order order = {
+		.name = o->name,
+		.folder = o->text,
+		.overwrite = o->yes,
+		.make_path = true,
+		.size = o->size,
+	};
+
+	fcopy_copy(fcopy, &order, fd, on_done, asked);
+}
+
 static void resume(struct direct *machine, struct asked *asked)
 {
 	struct err err = { 0 };
@@ -30,13 +66,16 @@ static void resume(struct direct *machine, struct asked *asked)
 	on_done(asked, r, &err);
 }
 
-void guest_order(int owner, struct direct *machine, const struct worker_guest_order *o)
+void guest_order(int owner, struct direct *machine, const struct worker_guest_order *o,
+		 int fd)
 {
 	struct components *components = direct_components(machine);
 	struct asked *asked = calloc(1, sizeof *asked);
 	struct err err = { 0 };
 
 	if (!asked) {
+		if (fd >= 0)
+			close(fd);
 		err_set(&err, -ENOMEM, "%s", err_words(-ENOMEM));
 		owner_say_guest(owner, o->id, err.code, &err);
 		return;
@@ -53,6 +92,27 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 	case WORKER_GUEST_REBOOT:
 		shutdown_ask(&components->shutdown, o->op == WORKER_GUEST_REBOOT, on_done,
 			     asked);
+		return;
+	case WORKER_GUEST_KVP_LIST:
+		kvp_list(&components->kvp, on_pair, on_done, asked);
+		return;
+	case WORKER_GUEST_KVP_SET:
+		kvp_set(&components->kvp, o->name, o->text, on_done, asked);
+		return;
+	case WORKER_GUEST_KVP_DELETE:
+		kvp_set(&components->kvp, o->name, NULL, on_done, asked);
+		return;
+	case WORKER_GUEST_ADDRESS:
+		set_address(&components->kvp, o, asked);
+		return;
+	case WORKER_GUEST_FREEZE:
+		vss_freeze(&components->vss, on_done, asked);
+		return;
+	case WORKER_GUEST_THAW:
+		vss_thaw(&components->vss, on_done, asked);
+		return;
+	case WORKER_GUEST_COPY:
+		copy(&components->fcopy, o, fd, asked);
 		return;
 	case WORKER_GUEST_OPS:
 		break;

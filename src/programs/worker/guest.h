@@ -7,6 +7,9 @@
 
 struct direct;
 
-/* Do it; the owner is answered when it is done. The order was checked. Loop thread. */
+/*
+ * Do it; the owner is answered when it is done. The order was checked; fd is what came with it, ours
+ * now, or -1. Loop thread.
+ */
 void guest_order(int owner, struct direct *machine,
-		 const struct worker_guest_order *order);
+		 const struct worker_guest_order *order, int fd);

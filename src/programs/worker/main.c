@@ -348,7 +348,7 @@ static void on_owner(void *owner, unsigned events)
 	else if (news.message.kind == OWNER_DISK)
 		direct_change_disk(w->machine, &news.disk, fd, on_disk_changed, w);
 	else if (news.message.kind == OWNER_GUEST)
-		guest_order(OWNER_FD, w->machine, &news.guest);
+		guest_order(OWNER_FD, w->machine, &news.guest, fd[0]);
 	else
 		log_warn("message %u of the owner is ignored", news.message.kind);
 }

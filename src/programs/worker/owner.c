@@ -131,7 +131,14 @@ static bool order_is_good(const struct worker_disk_order *o, size_t size,
 static bool guest_order_is_good(const struct worker_guest_order *o, size_t size,
 				unsigned fd_count)
 {
-	return size == sizeof *o && o->op < WORKER_GUEST_OPS && fd_count == 0;
+	return size == sizeof *o && o->op < WORKER_GUEST_OPS &&
+	       fd_count == (o->op == WORKER_GUEST_COPY) &&
+	       terminated(o->name, sizeof o->name) &&
+	       terminated(o->text, sizeof o->text) &&
+	       terminated(o->ip.address, sizeof o->ip.address) &&
+	       terminated(o->ip.mask, sizeof o->ip.mask) &&
+	       terminated(o->ip.gateway, sizeof o->ip.gateway) &&
+	       terminated(o->ip.dns, sizeof o->ip.dns);
 }
 
 int owner_receive_news(int owner, union owner_news *ret_news,
@@ -231,5 +238,18 @@ void owner_say_ejected(int owner, u32 controller, u32 lun)
 
 	message.u.ejected.controller = controller;
 	message.u.ejected.lun = lun;
+	say(owner, &message);
+}
+
+void owner_say_pair(int owner, u32 id, u32 pool, const char *key, const char *value)
+{
+	struct owner_message message = { .kind = OWNER_GUEST_PAIR,
+					 .size = sizeof message.u.guest_pair };
+
+	message.u.guest_pair.id = id;
+	message.u.guest_pair.pool = pool;
+	snprintf(message.u.guest_pair.key, sizeof message.u.guest_pair.key, "%s", key);
+	snprintf(message.u.guest_pair.value, sizeof message.u.guest_pair.value, "%s",
+		 value);
 	say(owner, &message);
 }

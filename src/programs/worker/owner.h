@@ -42,3 +42,4 @@ void owner_say_disk(int owner, u32 id, int r, bool there, u64 size,
 void owner_say_guest(int owner, u32 id, int r, const struct err *err);
 /* The guest has ejected what was in that drive. */
 void owner_say_ejected(int owner, u32 controller, u32 lun);
+void owner_say_pair(int owner, u32 id, u32 pool, const char *key, const char *value);

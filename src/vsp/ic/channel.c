@@ -279,14 +279,16 @@ static void on_ready(void *owner, struct vmbus_channel *vmbus)
 	for (unsigned k = 0; k < PACKETS_A_ROUND; k++) {
 		int r = vmbus_channel_read(vmbus, bytes, sizeof bytes, &packet);
 
-		if (r == 1)
-			on_packet(c, &packet, bytes);
-		else
+		if (r != 1)
 			break;
-		if (k + 1 == PACKETS_A_ROUND) {
-			vmbus_channel_pause(vmbus);
+		/*
+		 * The guest gets its room back first: the next question may be in on_packet, and Linux
+		 * drops an answer that finds no room.
+		 */
+		vmbus_channel_pause(vmbus);
+		on_packet(c, &packet, bytes);
+		if (k + 1 == PACKETS_A_ROUND)
 			vmbus_channel_again(vmbus);
-		}
 	}
 	if (c->state == IC_OPEN && !c->host->paused)
 		offer_versions(c);
@@ -379,7 +381,8 @@ enum {
 	STATE_STATE,
 	STATE_FRAMEWORK,
 	STATE_VERSION,
-	STATE_TRANSACTION
+	STATE_TRANSACTION,
+	STATE_KEPT,
 };
 
 static u64 number_of(struct ic_version v)
@@ -400,6 +403,8 @@ void ic_channel_save(const struct ic_channel *c, struct state_writer *w)
 	state_number(w, STATE_FRAMEWORK, number_of(c->framework));
 	state_number(w, STATE_VERSION, number_of(c->version));
 	state_number(w, STATE_TRANSACTION, c->transaction);
+	if (c->kind->keep)
+		state_number(w, STATE_KEPT, c->kind->keep(c->owner));
 	state_end(w);
 }
 
@@ -429,6 +434,8 @@ static int restore_record(struct ic_channel *c, struct state_record *record)
 			c->version = version_of(f.number);
 		else if (f.id == STATE_TRANSACTION)
 			c->transaction = (u8)f.number;
+		else if (f.id == STATE_KEPT && c->kind->kept)
+			c->kind->kept(c->owner, f.number);
 	}
 	/* Open is what the VMBus says is open. */
 	if (r < 0 || state >= IC_STATES || (state == IC_CLOSED) != (c->vmbus == NULL))

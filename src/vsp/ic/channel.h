@@ -30,6 +30,8 @@
 #include "state/record.h"
 #include "vmbus/server.h"
 
+struct loop;
+
 /* What all components of a machine share. */
 struct ic_host {
 	struct vmbus_server *server;
@@ -39,6 +41,7 @@ struct ic_host {
 	/* The guest's reference time, in 100 ns; false: it cannot be had. */
 	bool (*reference_time)(void *owner, u64 *ret_time);
 	void *owner;
+	struct loop *loop;
 	bool paused; /* the guest stands: nothing is put into a ring */
 };
 
@@ -62,6 +65,9 @@ struct ic_kind {
 	void (*resumed)(
 		void *owner); /* the guest moves again: its time stood, or it is elsewhere */
 	void (*inspect)(const void *owner, const char *branch, struct inspect *out);
+	/* One number that goes with the state; before resumed(). */
+	u64 (*keep)(const void *owner);
+	void (*kept)(void *owner, u64 number);
 };
 
 enum ic_state {

@@ -44,6 +44,12 @@ static int offer_all(struct components *c)
 		r = shutdown_offer(&c->shutdown, &c->host);
 	if (r == 0)
 		r = timesync_offer(&c->timesync, &c->host);
+	if (r == 0)
+		r = kvp_offer(&c->kvp, &c->host);
+	if (r == 0)
+		r = vss_offer(&c->vss, &c->host);
+	if (r == 0)
+		r = fcopy_offer(&c->fcopy, &c->host);
 	return r;
 }
 
@@ -59,6 +65,7 @@ int components_new(const struct components_config *config,
 	c->host = (struct ic_host){
 		.server = config->server,
 		.clock = config->clock,
+		.loop = config->loop,
 		.wake = on_wake,
 		.reference_time = reference_time,
 		.owner = c,
@@ -73,6 +80,9 @@ int components_new(const struct components_config *config,
 		       &c->heartbeat.channel,
 		       &c->shutdown.channel,
 		       &c->timesync.channel,
+		       &c->kvp.channel,
+		       &c->vss.channel,
+		       &c->fcopy.channel,
 	       },
 	       sizeof c->channel);
 	*ret_components = c;
@@ -81,6 +91,8 @@ int components_new(const struct components_config *config,
 
 void components_free(struct components *c)
 {
+	if (c)
+		fcopy_done(&c->fcopy);
 	free(c);
 }
 

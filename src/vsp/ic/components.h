@@ -4,7 +4,8 @@
  *
  *	1. components_new	offers them, in an order that stays
  *	2. components_due	at the time that wake_at was told last
- *	3. components_shutdown and so on: any time; one request of a kind is answered at a time
+ *	3. shutdown_ask, kvp_list and so on, with what is inside: any time; each component does one
+ *	   thing at a time
  *	4. components_pause, components_save; elsewhere components_restore and components_resume,
  *	   or here components_resume
  *	5. components_free	the channels are closed; who still waits is not answered
@@ -13,15 +14,19 @@
  */
 #pragma once
 
+#include "vsp/ic/fcopy.h"
 #include "vsp/ic/heartbeat.h"
+#include "vsp/ic/kvp.h"
 #include "vsp/ic/shutdown.h"
 #include "vsp/ic/timesync.h"
+#include "vsp/ic/vss.h"
 
-#define COMPONENTS 3
+#define COMPONENTS 6
 
 struct components_config {
 	struct vmbus_server *server;
 	const struct clock *clock;
+	struct loop *loop; /* for descriptors that are read */
 	/* Call components_due at that time of the clock, and not before; UINT64_MAX: never. */
 	void (*wake_at)(void *owner, u64 when_ns);
 	/* The guest's reference time, in 100 ns; false: it cannot be had. */
@@ -29,13 +34,15 @@ struct components_config {
 	void *owner;
 };
 
-/* Parts are looked at from outside by tests alone. */
 struct components {
 	struct components_config config;
 	struct ic_host host;
 	struct heartbeat heartbeat;
 	struct shutdown shutdown;
 	struct timesync timesync;
+	struct kvp kvp;
+	struct vss vss;
+	struct fcopy fcopy;
 	struct ic_channel *channel[COMPONENTS]; /* in the order of the offers */
 };
 
