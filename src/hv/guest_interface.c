@@ -63,8 +63,8 @@ static u32 hints(const struct partition *p)
 {
 	u32 bits = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
 
-	/* There an EOI is an exit, of which the assist page saves most. */
-	if (engine_has_apic_msrs(p))
+	/* Where an EOI is an exit, of which the assist page saves most. */
+	if (engine_has_apic_msrs(p) && !p->config.hardware_apics)
 		bits |= HV_HINT_APIC_MSRS;
 	if (whole(p))
 		bits |= HV_HINT_CLUSTER_IPI | HV_HINT_EX_PROCESSOR_MASKS;

@@ -15,7 +15,8 @@
  * the host's kernel has a SynIC of its own).
  *
  * KVM answers the APIC MSRs itself where the host's kernel can. It ends most interrupts in the VP
- * assist page then, where writing the APIC would be an exit each time.
+ * assist page then, where writing the APIC would be an exit each time. So they are not recommended
+ * where it would be none: where the host's processor serves the APICs (APICv, AVIC).
  *
  * Pages. The specification lays the hypercall page, the page of the time and those of the SynIC over
  * what lies at their addresses. Here they are pages of RAM, written in place, as KVM has them. What a

@@ -66,6 +66,7 @@ struct partition_config {
 	u64 code_cache; /* engine.h */
 	u32 vp_count;
 	bool debug_exit, test_devices, portable;
+	bool hardware_apics; /* on engines with local APICs of their own: an EOI is no exit */
 	struct memory_region region[WALL_REGION_COUNT];
 	_Atomic u8 *code_map, *dirty_map;
 	struct wall_control *control;

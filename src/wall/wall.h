@@ -359,6 +359,7 @@ struct hv_config {
 	u32 jail_flags; /* jail.h */
 	u32 uid; /* to become; 0 = stay */
 	u32 code_cache; /* MiB for translated code, all VPs'; 0 = what the engine thinks right */
+	u32 hardware_apics; /* the host's processor serves guests' local APICs (APICv, AVIC) */
 };
 
 /* How a guest came to its end. */

@@ -451,6 +451,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 	r = engine_choose(o->engine, &config->hv.engine, &config->kvm, err);
 	if (r < 0)
 		return r;
+	config->hv.hardware_apics = config->kvm >= 0 && engine_hardware_apics();
 	config->kernel = open_image("kernel", o->kernel, ret_not_found, err);
 	if (config->kernel < 0)
 		return config->kernel;

@@ -92,3 +92,17 @@ int engine_choose(enum run_engine wanted, u32 *ret_engine, int *ret_kvm, struct 
 	*ret_kvm = r;
 	return 0;
 }
+
+static bool module_says_yes(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char said = 'N';
+
+	return fd >= 0 && read(fd, &said, 1) == 1 && (said == 'Y' || said == '1');
+}
+
+bool engine_hardware_apics(void)
+{
+	return module_says_yes("/sys/module/kvm_intel/parameters/enable_apicv") ||
+	       module_says_yes("/sys/module/kvm_amd/parameters/avic");
+}

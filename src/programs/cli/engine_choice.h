@@ -13,3 +13,6 @@
 /* *ret_engine of enum hv_engine; *ret_kvm an opened /dev/kvm for it, the caller's, or -1. */
 int engine_choose(enum run_engine wanted, u32 *ret_engine, int *ret_kvm, struct err *err)
 	MUST_CHECK;
+
+/* Does this host's processor serve the local APICs of KVM's guests, so that an EOI is no exit? */
+bool engine_hardware_apics(void);

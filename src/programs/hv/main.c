@@ -169,6 +169,7 @@ static int start(struct hv *hv, struct err *err)
 	config.debug_exit = hv->config.debug_exit;
 	config.test_devices = hv->config.test_devices;
 	config.portable = hv->config.portable;
+	config.hardware_apics = hv->config.hardware_apics;
 	config.verbs = hv->fd[HV_FD_VERBS];
 	config.access_event = hv->fd[HV_FD_ACCESS_EVENT];
 	config.hv_event = hv->fd[HV_FD_HV_EVENT];
