@@ -4,7 +4,8 @@
  *
  *	disk-crash [--states N] [--seed N]
  *
- * Runs of work over all kinds with islands (plain, growing, merging), each with a seed of its own that
+ * Runs of work over all kinds with islands (plain, growing, merging, with a log that goes
+ * around its end), each with a seed of its own that
  * follows from the first, until N states were tried. Every run ends with its line only when it
  * failed; the last line counts. Then the negative controls, each of which must be caught; exit 1 when a
  * state lost something or a control was not caught.
@@ -66,7 +67,7 @@ bool harness_ok(const char *file, int line, const char *text, bool ok)
 #define STATES_OF_RUN 600
 
 struct totals {
-	u64 runs, states, nested, failures;
+	u64 runs, states, nested, wrapped, failures;
 };
 
 static const struct model_kind *kind_number(u64 n)
@@ -84,6 +85,7 @@ static bool one_run(u64 seed, u64 n, struct totals *t)
 		.steps = 20 + (unsigned)(n * 7 % 100),
 		.grow = how == 1,
 		.merge = how == 2 && kind->levels > 1,
+		.wrap = how == 3 && kind->format == DISK_VHDX,
 	};
 
 	if (!crash_run(&run, STATES_OF_RUN)) {
@@ -94,6 +96,7 @@ static bool one_run(u64 seed, u64 n, struct totals *t)
 	t->runs++;
 	t->states += run.states;
 	t->nested += run.nested;
+	t->wrapped += run.wrapped;
 	t->failures += run.failures;
 	if (run.failures)
 		printf("%llu of %llu states lost something: %s\n",
@@ -149,11 +152,12 @@ int main(int argc, char **argv)
 				 seed);
 	caught &= control_caught("no barriers inside of a commit", CRASH_NO_BARRIERS,
 				 false, seed);
-	printf("disk-crash: seed %llu, %llu runs, %llu states, of these %llu cut again "
-	       "while "
-	       "being opened: %llu lost something\n",
+	printf("disk-crash: seed %llu, %llu runs, in %llu of them the log went around "
+	       "its "
+	       "end, %llu states, of these %llu cut again while being opened: %llu lost "
+	       "something\n",
 	       (unsigned long long)seed, (unsigned long long)t.runs,
-	       (unsigned long long)t.states, (unsigned long long)t.nested,
-	       (unsigned long long)t.failures);
+	       (unsigned long long)t.wrapped, (unsigned long long)t.states,
+	       (unsigned long long)t.nested, (unsigned long long)t.failures);
 	return t.failures || !caught;
 }

@@ -23,9 +23,11 @@ struct crash_run {
 	u64 seed;
 	unsigned steps; /* of work before the cuts */
 	bool grow, merge;
+	bool wrap; /* VHDX: the log is almost at its end when the work begins */
 	enum crash_control control;
 
 	u64 states, failures, nested; /* results */
+	bool wrapped;		      /* the log went around its end in the work */
 	char first[256];	      /* of the failures */
 };
 /* Work once, then make at most max_states of its states. False: the work itself failed. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "disk/copy.h"
+#include "disk/vhdx.h"
 #include "unit/disk_crash.h"
 #include "unit/harness.h"
 
@@ -85,12 +86,36 @@ static bool one_step(struct work *w)
 	return true;
 }
 
+static u32 log_left(const struct work *w)
+{
+	const struct vhdx *v = vhdx_of(w->m.image);
+
+	return le32_get(v->header.log_length) - v->log_head;
+}
+
+/* A log is longer than what a run writes into it, and begins anew with each opening. */
+static bool come_to_end_of_log(struct work *w)
+{
+	for (unsigned i = 0; i < 5000 && log_left(w) > 5 * VHDX_PAGE; i++) {
+		CHECK_OK(model_step(&w->m));
+		CHECK_ERR(image_flush(w->m.image), 0);
+	}
+	CHECK(log_left(w) <= 5 * VHDX_PAGE);
+	return true;
+}
+
 static bool work_on_leaf(struct work *w)
 {
+	u32 left = 0;
+
 	CHECK_OK(model_open(&w->m, false));
 	for (unsigned i = 0; i < w->run->steps / 4; i++)
 		CHECK_OK(model_step(&w->m));
 	CHECK_ERR(image_flush(w->m.image), 0);
+	if (w->run->wrap) {
+		CHECK_OK(come_to_end_of_log(w));
+		left = log_left(w);
+	}
 	power_record(record(w));
 	record(w)->lie = w->run->control == CRASH_LOST_FLUSH;
 	note_flush(w);
@@ -101,6 +126,7 @@ static bool work_on_leaf(struct work *w)
 			note_flush(w);
 		}
 	}
+	w->run->wrapped = w->run->wrap && log_left(w) > left;
 	CHECK_OK(model_close(&w->m));
 	note_flush(w);
 	return true;
@@ -453,6 +479,7 @@ bool crash_run(struct crash_run *run, u64 max_states)
 	struct work w = { .run = run, .random = run->seed * 0x9e3779b97f4a7c15ull + 77 };
 
 	run->states = run->failures = run->nested = 0;
+	run->wrapped = false;
 	w.step = calloc(run->steps + 1, sizeof *w.step);
 	w.flushed = calloc(run->steps + 8, sizeof *w.flushed);
 	CHECK(w.step && w.flushed);

@@ -66,6 +66,21 @@ TEST_TIMEOUT(power_cuts_lose_nothing_of_a_differencing_vhdx, 60)
 	ASSERT_OK(no_loss("large-vhdx-differencing-grows", 2, true, false));
 }
 
+/* Entries that lie partly at the log's end and partly at its beginning. */
+TEST_TIMEOUT(power_cuts_where_the_log_goes_around_its_end_lose_nothing, 60)
+{
+	struct crash_run run = { .kind = model_kind_named("large-vhdx-differencing"),
+				 .seed = 4,
+				 .steps = 40,
+				 .wrap = true };
+
+	ASSERT_OK(crash_run(&run, STATES));
+	ASSERT(run.wrapped);
+	if (run.failures)
+		FAIL("%s", run.first);
+	ASSERT(run.states > STATES / 4);
+}
+
 TEST_TIMEOUT(power_cuts_in_a_merge_lose_nothing, 60)
 {
 	ASSERT_OK(no_loss("large-vhd-differencing", 3, false, true));
