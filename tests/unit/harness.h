@@ -10,8 +10,9 @@
  *		ASSERT_ERR(ring_peek(page), EPROTO);
  *	}
  *
- * - Each case runs in a process of its own with a time limit (20 s, or TEST_TIMEOUT;
- *   PATIENCE times that where the environment says so), so that a crash or a hang fails that case alone. What it leaves running is killed.
+ * - Each case runs in a process of its own with a time limit (20 s, or TEST_TIMEOUT; PATIENCE times that
+ *   where the environment says so), so that a crash or a hang fails that case alone. Seconds in which it
+ *   has no processor count a fifth: a busy host is no hang. What it leaves running is killed.
  * - A failing ASSERT prints "file:line: case: what" and returns from the function, so that
  *   AUTO_FREE, AUTO_CLOSE and the like still run.
  * - A helper that returns bool uses CHECK in place of ASSERT (it returns false), and is called
