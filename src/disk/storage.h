@@ -115,8 +115,9 @@ int storage_flush(struct storage *s) MUST_CHECK;
 /* Zeros by whatever way there is. */
 int storage_zero(struct storage *s, u64 offset, u64 size) MUST_CHECK;
 
+/* So many go to the host in one call: a guest's largest transfer, 1 MiB, page by page. */
+#define IOV_PIECES 257
 /* Take at most max pieces and size bytes from a cursor; returns the bytes taken. */
-#define IOV_PIECES 64
 u64 iov_take(struct iov_cursor *cursor, u64 size, struct iovec *ret_piece, unsigned max,
 	     unsigned *ret_count);
 void iov_fill_zero(struct iov_cursor *cursor, u64 size);
