@@ -512,7 +512,9 @@ static int group_access(struct gen *g, const struct jit_op *o, const struct jit_
 					     .disp = a->disp };
 		return at;
 	}
-	if (g->in_t0 != GEN_ADDRESS || !jit_same_key(g->address, a)) {
+	/* The same base and another group: neighbours for the guest, not for the host. */
+	if (g->in_t0 != GEN_ADDRESS || g->address->group != a->group ||
+	    !jit_same_key(g->address, a)) {
 		if (o->live_in && !a->rip) {
 			/* ADD would take the flags with it. */
 			jit_load(&g->k, g->t0, &addend);
