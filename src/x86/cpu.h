@@ -255,6 +255,12 @@ struct x86_jit_state {
 	u64 host_sp;  /* the stack that was left */
 	u64 no_code;  /* jump[].code of blocks without a translation */
 	u64 slot[8], code[8]; /* pages looked up: address, byte in the code map */
+	/*
+	 * The page that was met last through RSP, by the supervisor and by the user, and the key that it holds
+	 * for: x86_key_set(), x86_stack_forget().
+	 */
+	struct x86_jit_sticky stack[2];
+	u64 stack_key[2];
 	u64 limit; /* of the rounds of a loop: x86/jit/rounds.c */
 	u64 fill[4];	      /* what the look-up in `large` works with */
 	/* Look-ups of a kind that may still be done before we see how much time they take: x86/jit/region.h. */
@@ -467,8 +473,21 @@ static ALWAYS_INLINE unsigned x86_tlb_part(u64 key)
 	return key & 2 ? 2 : key & 1;
 }
 
+/* No address is canonical that would be taken for one in this page: nor is it for the host. */
+static ALWAYS_INLINE void x86_stack_forget(struct x86_cpu *c, unsigned user)
+{
+	c->jit.stack[user].page = BIT64(63);
+	c->jit.stack[user].addend = 0;
+}
+
 static ALWAYS_INLINE void x86_key_set(struct x86_cpu *c, u64 key)
 {
+	const unsigned user = !!(key & 2);
+
+	if (c->jit.stack_key[user] != key) {
+		c->jit.stack_key[user] = key;
+		x86_stack_forget(c, user);
+	}
 	c->key = key;
 	c->tlb_base = x86_tlb_part(key) << X86_TLB_PART_BITS;
 }

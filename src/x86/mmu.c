@@ -280,6 +280,8 @@ static void new_space(struct x86_cpu *c)
 static void entries_taken_out(struct x86_cpu *c)
 {
 	c->flushes += 4096;
+	x86_stack_forget(c, 0);
+	x86_stack_forget(c, 1);
 }
 
 static void entry_empty(struct x86_tlb_entry *e)

@@ -340,9 +340,7 @@ void gen_epoch_emit(struct gen *g, const struct cold *cold)
 	const struct jit_mem epoch = JIT_FIELD(jit.sticky[first].page);
 
 	jit_store(k, &epoch, g->t1);
-	jit_u8(k, 0x48 | (g->t1 & 8 ? 1 : 0));
-	jit_u8(k, 0xb8 | (g->t1 & 7));
-	jit_bytes(k, &nowhere, 8);
+	jit_load_imm64(k, g->t1, nowhere);
 	for (unsigned n = 1; n <= g->sticky_forgotten; n++) {
 		const u32 at = gen_sticky(g, n);
 		const struct jit_mem page = JIT_FIELD(jit.sticky[at].page);
@@ -355,6 +353,75 @@ void gen_epoch_emit(struct gen *g, const struct cold *cold)
 			jit_store_imm32(k, &addend, 0, true);
 	}
 	jit_jump(k, JIT_ALWAYS, k->origin + cold->back);
+}
+
+/* ---- the stack ---- */
+
+static struct jit_mem stack_field(const struct gen *g, size_t member)
+{
+	struct jit_mem m = JIT_FIELD(jit.stack);
+
+	m.disp += (s32)(member + in_user_mode(g) * sizeof(struct x86_jit_sticky));
+	return m;
+}
+
+/* T0 = addend, for writing T1 = byte of the code map; by way of the last page met through RSP. */
+static void probe_stack(struct gen *g, const struct look *l)
+{
+	struct jit_code *k = &g->k;
+	const struct jit_mem page = stack_field(g, offsetof(struct x86_jit_sticky, page));
+	const struct jit_mem addend =
+		stack_field(g, offsetof(struct x86_jit_sticky, addend));
+	const struct jit_mem code = stack_field(g, offsetof(struct x86_jit_sticky, code));
+
+	linear_address(g, g->t1, l->a, l->disp);
+	jit_op_mem(k, 0x2b, true, g->t1, &page);
+	jit_alu_imm(k, 7, true, g->t1, (s32)(4096 - l->size));
+
+	struct cold *cold = cold_look(g, jit_jump_forward(k, 7), GEN_COLD_STACK, l);
+
+	jit_load(k, g->t0, &addend);
+	if (l->write)
+		jit_load(k, g->t1, &code);
+	cold->back = jit_offset(k);
+}
+
+/* Remembered if it may be written to, for all who come. */
+void gen_stack_emit(struct gen *g, const struct cold *cold)
+{
+	struct jit_code *k = &g->k;
+	const struct look l = look_of(g, cold);
+	const struct jit_mem page = stack_field(g, offsetof(struct x86_jit_sticky, page));
+	const struct jit_mem addend =
+		stack_field(g, offsetof(struct x86_jit_sticky, addend));
+	const struct jit_mem code = stack_field(g, offsetof(struct x86_jit_sticky, code));
+	struct jit_mem m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, write_tag));
+	const u64 back = k->origin + cold->back;
+
+	range_miss(g, compare_small(g, &l), &l);
+	if (!l.write)
+		jit_op_mem(k, 0x3b, true, g->t0, &m);
+
+	const u32 read_only = l.write ? 0 : jit_jump_forward(k, 5);
+
+	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
+	jit_load(k, g->t0, &m);
+	jit_store(k, &addend, g->t0);
+	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, code));
+	jit_load(k, g->t1, &m);
+	jit_store(k, &code, g->t1);
+	linear_address(g, g->t1, l.a, l.disp);
+	jit_alu_imm(k, 4, true, g->t1, -4096);
+	jit_store(k, &page, g->t1);
+	if (l.write)
+		jit_load(k, g->t1, &code);
+	jit_jump(k, JIT_ALWAYS, back);
+	if (l.write)
+		return;
+	jit_land(k, read_only);
+	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
+	jit_load(k, g->t0, &m);
+	jit_jump(k, JIT_ALWAYS, back);
 }
 
 /* ---- pages of 2 MiB ---- */
@@ -447,14 +514,17 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 	const struct jit_mem slot = JIT_FIELD(jit.slot[at]);
 	const struct jit_mem code = JIT_FIELD(jit.code[at]);
 
-	f.sticky = (s8)sticky_new(g, o, &place);
+	f.unproved = is_simple(a) && a->base == JIT_SP;
+	f.sticky = f.unproved ? 0 : (s8)sticky_new(g, o, &place);
 	gen_flags_clobber(g, o->live_in);
 	g->code_t1 = -1;
 	if (f.sticky) {
 		probe_sticky(g, &l, (unsigned)f.sticky, place);
 		f.code_saved = f.write;
 	} else {
-		if (g->p->head->wide)
+		if (f.unproved)
+			probe_stack(g, &l);
+		else if (g->p->head->wide)
 			probe_wide(g, &l);
 		else
 			probe_small(g, &l);
@@ -659,8 +729,10 @@ void gen_stored(struct gen *g, unsigned n, int at)
 void gen_fault_point(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
-	const bool sticky = g->in_t0 == GEN_ADDRESS ||
-			    (g->in_t0 >= 0 && g->fact[g->in_t0].sticky);
+	const bool fact = g->in_t0 >= 0 && g->in_t0 != GEN_ADDRESS;
+	const bool sticky =
+		g->in_t0 == GEN_ADDRESS ||
+		(fact && (g->fact[g->in_t0].sticky || g->fact[g->in_t0].unproved));
 	const struct jit_site site = {
 		.kind = JIT_SITE_FAULT,
 		.block = o->block,
@@ -674,4 +746,6 @@ void gen_fault_point(struct gen *g, unsigned n)
 
 	if (o->may_fault || sticky)
 		jit_site_new(g->c, &site);
+	if (fact)
+		g->fact[g->in_t0].unproved = false;
 }

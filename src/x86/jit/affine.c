@@ -30,105 +30,44 @@ static void state_begin(struct loop_state *s)
 	}
 }
 
-/* a + b * times; not known where a factor grows beyond what an address can need. */
-static struct form sum(const struct form *a, const struct form *b, int times)
+/* f += b * times; not known where a factor grows beyond what an address can need. */
+static void form_add(struct form *f, const struct form *b, int times)
 {
-	struct form f = { .known = a->known && b->known };
-
+	f->known &= b->known;
 	for (unsigned n = 0; n < 16; n++) {
-		const int factor = a->times[n] + b->times[n] * times;
+		const int factor = f->times[n] + b->times[n] * times;
 
 		if (factor < -8 || factor > 8)
-			f.known = false;
-		f.times[n] = (s8)factor;
+			f->known = false;
+		f->times[n] = (s8)factor;
 	}
-	f.add = (s64)((u64)a->add + (u64)b->add * (u64)(s64)times);
-	return f;
+	f->add = (s64)((u64)f->add + (u64)b->add * (u64)(s64)times);
 }
 
-static struct form constant(s64 add)
-{
-	return (struct form){ .known = true, .add = add };
-}
-
-static struct form address_form(const struct loop_state *s, u8 base, u8 index, u8 scale,
+static struct form address_form(const struct loop_state *s, u8 base, u8 index, int times,
 				s64 disp)
 {
-	struct form f = constant(disp);
+	struct form f = { .known = true, .add = disp };
 
 	if (base != JIT_NONE)
-		f = sum(&f, &s->reg[base], 1);
+		form_add(&f, &s->reg[base], 1);
 	if (index != JIT_NONE)
-		f = sum(&f, &s->reg[index], 1 << scale);
+		form_add(&f, &s->reg[index], times);
 	return f;
-}
-
-static u8 register_of(ZydisRegister reg)
-{
-	return reg == ZYDIS_REGISTER_NONE ? JIT_NONE : x86_decode_reg(reg) & 15;
-}
-
-/* What a 64-bit instruction makes of its destination; false: nothing that we follow. */
-static bool value_of(const struct loop_state *s, const struct jit_op *o,
-		     const ZydisDecodedOperand *op, struct form *ret)
-{
-	const struct form *to = &s->reg[o->reg];
-	const ZydisDecodedOperand *from = &op[1];
-	const bool is_imm = from->type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-	const bool is_reg = from->type == ZYDIS_OPERAND_TYPE_REGISTER;
-
-	if (o->z.operand_width != 64 || op[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
-		return false;
-	switch (o->z.mnemonic) {
-	case ZYDIS_MNEMONIC_LEA:
-		if (o->z.address_width != 64 || from->mem.base == ZYDIS_REGISTER_RIP)
-			return false;
-		*ret = address_form(
-			s, register_of(from->mem.base), register_of(from->mem.index),
-			(u8)__builtin_ctz(from->mem.scale ? from->mem.scale : 1),
-			from->mem.disp.has_displacement ? from->mem.disp.value : 0);
-		return true;
-	case ZYDIS_MNEMONIC_MOV:
-		if (!is_reg)
-			return false;
-		*ret = s->reg[register_of(from->reg.value)];
-		return true;
-	case ZYDIS_MNEMONIC_ADD:
-	case ZYDIS_MNEMONIC_SUB: {
-		const struct form f = is_imm   ? constant(from->imm.value.s)
-				      : is_reg ? s->reg[register_of(from->reg.value)]
-					       : (struct form){ 0 };
-
-		*ret = sum(to, &f, o->z.mnemonic == ZYDIS_MNEMONIC_ADD ? 1 : -1);
-		return true;
-	}
-	case ZYDIS_MNEMONIC_INC:
-	case ZYDIS_MNEMONIC_DEC: {
-		const struct form one =
-			constant(o->z.mnemonic == ZYDIS_MNEMONIC_INC ? 1 : -1);
-
-		*ret = sum(to, &one, 1);
-		return true;
-	}
-	default:
-		return false;
-	}
 }
 
 static void state_step(struct loop_state *s, const struct jit_op *o)
 {
-	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
-	ZydisDecodedInstruction z;
-	struct form value = { 0 };
-	const bool followed =
-		o->writes && o->kind == JIT_PLAIN &&
-		x86_decode_raw(o->block->mode, o->bytes, o->length, &z, op) &&
-		value_of(s, o, op, &value);
+	const struct jit_sum *q = &o->sum;
+	const int times = (q->minus ? -1 : 1) * (1 << q->scale);
+	struct form value;
 
+	if (q->valid)
+		value = address_form(s, q->base, q->index, times, q->disp);
 	for (unsigned n = 0; n < 16; n++)
 		if (o->writes >> n & 1)
 			s->reg[n].known = false;
-	if (followed)
+	if (q->valid)
 		s->reg[o->reg] = value;
 }
 
@@ -243,8 +182,8 @@ static void group_accesses(struct jit_plan *p, struct jit_loop *l,
 		struct jit_access *a = &o->access[0];
 
 		if (a->size && a->seg == SEG_FLAT) {
-			struct form f =
-				address_form(&s, a->base, a->index, a->scale, a->disp);
+			struct form f = address_form(&s, a->base, a->index, 1 << a->scale,
+						     a->disp);
 			s64 step;
 
 			if (a->rip)

@@ -115,6 +115,13 @@ void jit_lea(struct jit_code *k, unsigned to, const struct jit_mem *m)
 	jit_op_mem(k, 0x8d, true, to, m);
 }
 
+void jit_load_imm64(struct jit_code *k, unsigned to, u64 v)
+{
+	jit_u8(k, 0x48 | to >> 3);
+	jit_u8(k, 0xb8 | (to & 7));
+	jit_bytes(k, &v, 8);
+}
+
 void jit_store_imm32(struct jit_code *k, const struct jit_mem *m, u32 v, bool wide)
 {
 	jit_op_mem(k, 0xc7, wide, 0, m);

@@ -67,6 +67,7 @@ void jit_move(struct jit_code *k, unsigned to, unsigned from);
 void jit_load(struct jit_code *k, unsigned to, const struct jit_mem *m);
 void jit_store(struct jit_code *k, const struct jit_mem *m, unsigned from);
 void jit_lea(struct jit_code *k, unsigned to, const struct jit_mem *m);
+void jit_load_imm64(struct jit_code *k, unsigned to, u64 v);
 void jit_store_imm32(struct jit_code *k, const struct jit_mem *m, u32 v, bool wide);
 /* ext: ADD 0, OR 1, AND 4, SUB 5, XOR 6, CMP 7 */
 void jit_alu_imm(struct jit_code *k, unsigned ext, bool wide, unsigned reg, s32 v);

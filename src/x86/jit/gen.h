@@ -14,7 +14,7 @@
 #define GEN_RANGE_MAX 256 /* bytes that one look-up covers */
 
 /*
- * A page that was looked up. T0 is the addend, or the host address of `lo` where the address is
+ * A page that was looked up; through RSP all regions share one of the last time (jit.stack). T0 is the addend, or the host address of `lo` where the address is
  * not just a register and a displacement.
  *
  * Sticky: the look-up lies in a loop. It first compares with the page that the same place met the last
@@ -28,7 +28,8 @@ struct fact {
 	struct jit_access key;
 	s64 lo, hi;
 	bool write;
-	bool saved;	 /* in jit.slot */
+	bool unproved; /* stack: nothing was accessed yet; what is no address faults then */
+	bool saved;    /* in jit.slot */
 	bool code_saved; /* in jit.code, or in jit.sticky */
 	s8 sticky;	 /* which one of the region's, from 1; 0: none */
 };
@@ -39,6 +40,7 @@ enum {
 	GEN_COLD_SMALL,	    /* wide: not in `large` */
 	GEN_COLD_EPOCH,	    /* the pages of the last time are no longer right */
 	GEN_COLD_GROUP,	    /* another page than the last time for the rounds of a loop */
+	GEN_COLD_STACK,	    /* another page than the last time through RSP */
 	GEN_COLD_DONE,
 };
 
@@ -59,7 +61,7 @@ struct cold {
 	u8 place;	/* FILL, and the RECORD behind it: jit_site */
 	u8 which;	/* FILL, SMALL: the access of the instruction; GROUP: which one */
 	u8 loop;	/* GROUP */
-	u32 back;	/* FILL, SMALL, EPOCH, GROUP, LOOKUP: where it goes on */
+	u32 back;	/* FILL, SMALL, EPOCH, GROUP, STACK, LOOKUP: where it goes on */
 };
 
 struct gen {
@@ -146,6 +148,7 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip);
 void gen_stored(struct gen *g, unsigned n, int at);
 void gen_flush_pending(struct gen *g);
 bool gen_continues_run(const struct gen *g, const struct jit_op *o);
+void gen_stack_emit(struct gen *g, const struct cold *cold);
 /* One of the region's sticky pages; 0: its `page` is the epoch. */
 static inline u32 gen_sticky(const struct gen *g, unsigned which)
 {

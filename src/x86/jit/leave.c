@@ -143,6 +143,10 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		gen_small_emit(g, cold);
 		return;
 	}
+	if (cold->kind == GEN_COLD_STACK) {
+		gen_stack_emit(g, cold);
+		return;
+	}
 	if (cold->kind == GEN_COLD_EPOCH) {
 		gen_epoch_emit(g, cold);
 		return;

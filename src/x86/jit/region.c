@@ -466,6 +466,55 @@ static void note_memory(struct jit_op *o, const ZydisDecodedOperand *op)
 	}
 }
 
+static void note_sum(struct jit_op *o, const ZydisDecodedOperand *op)
+{
+	const ZydisDecodedOperand *from = &op[1];
+	const bool is_imm = from->type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
+	const bool minus = o->z.mnemonic == ZYDIS_MNEMONIC_SUB ||
+			   o->z.mnemonic == ZYDIS_MNEMONIC_DEC;
+	struct jit_sum *q = &o->sum;
+
+	*q = (struct jit_sum){ .minus = minus, .base = JIT_NONE, .index = JIT_NONE };
+	if (o->z.operand_width != 64 || o->kind != JIT_PLAIN ||
+	    op[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return;
+	switch (o->z.mnemonic) {
+	case ZYDIS_MNEMONIC_LEA:
+		q->valid = o->z.address_width == 64;
+		if (from->mem.base != ZYDIS_REGISTER_NONE)
+			q->base = x86_decode_reg(from->mem.base) & 15;
+		if (from->mem.index != ZYDIS_REGISTER_NONE)
+			q->index = x86_decode_reg(from->mem.index) & 15;
+		q->scale = (u8)__builtin_ctz(from->mem.scale ? from->mem.scale : 1);
+		q->disp = from->mem.disp.has_displacement ? (s32)from->mem.disp.value : 0;
+		break;
+	case ZYDIS_MNEMONIC_MOV:
+		q->valid = from->type == ZYDIS_OPERAND_TYPE_REGISTER;
+		if (q->valid)
+			q->base = x86_decode_reg(from->reg.value) & 15;
+		break;
+	case ZYDIS_MNEMONIC_ADD:
+	case ZYDIS_MNEMONIC_SUB:
+		q->valid = is_imm || from->type == ZYDIS_OPERAND_TYPE_REGISTER;
+		q->base = o->reg;
+		if (is_imm)
+			q->disp = (s32)(minus ? -from->imm.value.s : from->imm.value.s);
+		else if (q->valid)
+			q->index = x86_decode_reg(from->reg.value) & 15;
+		/* -2^31 has no other sign in 32 bits. */
+		q->valid &= !is_imm || from->imm.value.s != INT32_MIN;
+		break;
+	case ZYDIS_MNEMONIC_INC:
+	case ZYDIS_MNEMONIC_DEC:
+		q->valid = true;
+		q->base = o->reg;
+		q->disp = minus ? -1 : 1;
+		break;
+	default:
+		break;
+	}
+}
+
 /* PUSH, POP, CALL, RET, LEAVE. */
 static void note_stack(struct jit_op *o)
 {
@@ -541,6 +590,7 @@ static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned re
 		    op[0].imm.value.s > INT32_MAX - 8192)
 			return false;
 	}
+	note_sum(o, op);
 	o->cc = o->z.opcode & 15;
 	o->barrier = o->kind == JIT_SWAPGS || o->kind == JIT_STAC ||
 		     o->kind == JIT_CLAC || o->kind == JIT_WRITE_BASE;
@@ -784,57 +834,17 @@ static void access_key(const struct symbols *s, const struct jit_op *o,
 /* Registers that change by a constant, or become another's value plus a constant. */
 static bool moves_by_constant(struct symbols *s, const struct jit_op *o)
 {
-	const u8 *b = o->bytes;
-	const bool w = b[0] >= 0x48 && b[0] <= 0x4f;
-	const unsigned rm = (o->z.raw.modrm.rm & 7u) | (b[0] & 1 ? 8u : 0);
-	const unsigned reg = (o->z.raw.modrm.reg & 7u) | (b[0] & 4 ? 8u : 0);
+	const struct jit_sum *q = &o->sum;
 
-	if (!w || o->z.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-	    o->z.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+	if (!q->valid || q->base == JIT_NONE || q->index != JIT_NONE)
 		return false;
-	if (o->z.raw.modrm.mod == 3) {
-		switch (b[1]) {
-		case 0x81:
-		case 0x83: {
-			s32 v = (s8)b[3];
 
-			if (b[1] == 0x81)
-				memcpy(&v, b + 3, 4);
-			if ((o->z.raw.modrm.reg & 7) == 0)
-				s->offset[rm] += v;
-			else if ((o->z.raw.modrm.reg & 7) == 5)
-				s->offset[rm] -= v;
-			else
-				return (o->z.raw.modrm.reg & 7) == 7;
-			return true;
-		}
-		case 0x89:
-			s->origin[rm] = s->origin[reg];
-			s->offset[rm] = s->offset[reg];
-			return true;
-		case 0x8b:
-			s->origin[reg] = s->origin[rm];
-			s->offset[reg] = s->offset[rm];
-			return true;
-		case 0xff:
-			if ((o->z.raw.modrm.reg & 7) > 1)
-				return false;
-			s->offset[rm] += (o->z.raw.modrm.reg & 7) ? -1 : 1;
-			return true;
-		default:
-			return false;
-		}
-	}
-	/* LEA with a base and no index */
-	if (b[1] == 0x8d && o->kind == JIT_PLAIN && o->z.address_width == 64 &&
-	    o->z.raw.modrm.rm != 4) {
-		const s64 at = s->offset[rm] + o->z.raw.disp.value;
+	const u32 origin = s->origin[q->base];
+	const s64 offset = s->offset[q->base] + q->disp;
 
-		s->origin[reg] = s->origin[rm];
-		s->offset[reg] = at;
-		return true;
-	}
-	return false;
+	s->origin[o->reg] = origin;
+	s->offset[o->reg] = offset;
+	return true;
 }
 
 static void symbols_step(struct symbols *s, const struct jit_op *o)

@@ -9,7 +9,6 @@
 #include <Zydis/Zydis.h>
 
 #include "x86/cache.h"
-#include "x86/decode.h"
 #include "x86/jit/emit.h"
 
 #define JIT_OPS_MAX 128
@@ -67,6 +66,13 @@ struct jit_access {
 	u8 group; /* of its loop, from 1; 0: none */
 };
 
+/* What an instruction makes of a 64-bit register: base + (index << scale), or minus that, + disp. */
+struct jit_sum {
+	bool valid, minus;
+	u8 base, index, scale; /* registers, JIT_NONE */
+	s32 disp;
+};
+
 struct jit_op {
 	struct x86_block *block;
 	u16 record;
@@ -91,6 +97,7 @@ struct jit_op {
 	u32 flags_read, flags_written; /* X86_ARITH bits */
 	u32 flags_perhaps;	       /* written if a count is not 0 */
 	u32 live_in, live_out;
+	struct jit_sum sum;	     /* of `reg` */
 	struct jit_access access[2]; /* 0: memory operand, 1: stack */
 	u32 origin_after[16];	     /* of every register when the instruction is done */
 	s64 offset_after[16];

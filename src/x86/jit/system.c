@@ -132,14 +132,22 @@ static void alignment_emit(struct gen *g, unsigned n, bool set)
 	const struct jit_mem cr4 = JIT_FIELD(s.cr4);
 	const struct jit_mem key = JIT_FIELD(key);
 	const struct jit_mem base = JIT_FIELD(tlb_base);
+	const struct jit_mem stack_key = JIT_FIELD(jit.stack_key[0]);
+	const struct jit_mem stack_page = JIT_FIELD(jit.stack[0].page);
+	const struct jit_mem stack_addend = JIT_FIELD(jit.stack[0].addend);
 
 	unless_cpl0(g, n);
 	alu_mem32(k, 4, &key, ~3u);
+	/* What is met through RSP meanwhile is not to be met so afterwards. */
+	jit_store_imm32(k, &stack_key, 0, true);
 	if (set) {
 		alu_mem32(k, 1, &eflags, X86_AC_FLAG);
 		jit_store_imm32(k, &base, 0, false);
 		return;
 	}
+	jit_load_imm64(k, g->t0, BIT64(63));
+	jit_store(k, &stack_page, g->t0);
+	jit_store_imm32(k, &stack_addend, 0, true);
 	alu_mem32(k, 4, &eflags, ~X86_AC_FLAG);
 	jit_op_mem(k, 0x8b, false, g->t1, &cr4);
 	jit_shift(k, 5, false, g->t1, CR4_SMAP_BIT);
