@@ -572,7 +572,14 @@ static int group_access(struct gen *g, const struct jit_op *o, const struct jit_
 	const u32 sticky = gen_sticky(g, (unsigned)g->fact[at].sticky);
 	const struct jit_mem addend = JIT_FIELD(jit.sticky[sticky].addend);
 	const s32 disp = (s32)(a->rip ? a->offset : a->disp);
+	const u8 addend_in = g->addend_in[at];
 
+	if (is_simple(a) && addend_in != JIT_NONE) {
+		*ret_mem = (struct jit_mem){ .base = a->base,
+					     .index = addend_in,
+					     .disp = a->disp };
+		return at;
+	}
 	if (is_simple(a)) {
 		if (g->in_t0 != at)
 			jit_load(&g->k, g->t0, &addend);
@@ -585,7 +592,9 @@ static int group_access(struct gen *g, const struct jit_op *o, const struct jit_
 	/* The same base and another group: neighbours for the guest, not for the host. */
 	if (g->in_t0 != GEN_ADDRESS || g->address->group != a->group ||
 	    !jit_same_key(g->address, a)) {
-		if (o->live_in && !a->rip) {
+		if (addend_in != JIT_NONE) {
+			linear_address(g, g->t0, a, disp);
+		} else if (o->live_in && !a->rip) {
 			/* ADD would take the flags with it. */
 			jit_load(&g->k, g->t0, &addend);
 			finish_address(g, a, disp);
@@ -598,7 +607,7 @@ static int group_access(struct gen *g, const struct jit_op *o, const struct jit_
 		g->address = a;
 	}
 	*ret_mem = (struct jit_mem){ .base = (u8)g->t0,
-				     .index = JIT_NONE,
+				     .index = addend_in,
 				     .disp = (s32)(a->offset - g->address->offset) };
 	return at;
 }
@@ -644,7 +653,7 @@ static void written_range(const struct gen *g, unsigned n, const struct fact *f,
 	if (g->loop >= 0 && o->access[0].group) {
 		const struct jit_access *a = &o->access[0];
 
-		if (g->in_t0 == GEN_ADDRESS) {
+		if (!is_simple(a) && g->in_t0 == GEN_ADDRESS) {
 			cold->reg = JIT_IN_T0;
 			cold->disp = (s32)(a->offset - g->address->offset);
 			cold->size = a->size;
@@ -685,20 +694,26 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip)
 					      : JIT_FIELD(jit.code[at]);
 	struct jit_mem m;
 
+	const u8 code_in = g->loop >= 0 && o->access[0].group ? g->code_in[at] : JIT_NONE;
+
 	gen_flags_clobber(g, o->live_out);
-	if (g->code_t1 != at) {
+	if (code_in != JIT_NONE) {
+		/* We have it. */
+	} else if (g->code_t1 != at) {
 		jit_load(&g->k, g->t1, &code);
 		g->code_t1 = f->code_saved ? at : -1;
 		if (!f->code_saved)
 			g->failed = true;
 	}
-	m = (struct jit_mem){ .base = (u8)g->t1, .index = JIT_NONE };
+	m = (struct jit_mem){ .base = code_in != JIT_NONE ? code_in : (u8)g->t1,
+			      .index = JIT_NONE };
 	jit_test_mem8(&g->k, &m);
 
 	struct cold *cold =
 		gen_cold_new(g, jit_jump_forward(&g->k, 5), JIT_SITE_WRITTEN, n);
 
 	cold->rip = rip;
+	cold->code_in = m.base;
 	written_range(g, n, f, cold);
 }
 
@@ -731,7 +746,7 @@ void gen_fault_point(struct gen *g, unsigned n)
 	const struct jit_op *o = &g->p->op[n];
 	const bool fact = g->in_t0 >= 0 && g->in_t0 != GEN_ADDRESS;
 	const bool sticky =
-		g->in_t0 == GEN_ADDRESS ||
+		(g->loop >= 0 && o->access[0].group) ||
 		(fact && (g->fact[g->in_t0].sticky || g->fact[g->in_t0].unproved));
 	const struct jit_site site = {
 		.kind = JIT_SITE_FAULT,
@@ -742,6 +757,7 @@ void gen_fault_point(struct gen *g, unsigned n)
 		.flags_in_host = !!(g->flags & IN_HOST),
 		.t0 = (u8)g->t0,
 		.t1 = (u8)g->t1,
+		.borrowed = g->borrowed,
 	};
 
 	if (o->may_fault || sticky)

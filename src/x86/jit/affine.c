@@ -191,6 +191,8 @@ static void group_accesses(struct jit_plan *p, struct jit_loop *l,
 			if (is_address(&f, end, &step))
 				a->group = group_of(l, a, &f, step);
 		}
+		l->others |= a->size && !a->group;
+		l->uses |= o->uses | o->writes;
 		state_step(&s, o);
 	}
 }
@@ -215,7 +217,7 @@ static void loop_make(struct jit_plan *p, unsigned first, unsigned last)
 		if (step > longest || -step > longest)
 			longest = step > 0 ? step : -step;
 	}
-	l->rounds = longest <= SMALL_STEP ? 16 : 8;
+	l->rounds = longest <= SMALL_STEP / 2 ? 32 : longest <= SMALL_STEP ? 16 : 8;
 	if (last + 1 < p->count)
 		p->op[last + 1].label = true;
 	p->loop_count++;

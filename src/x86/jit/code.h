@@ -32,8 +32,9 @@ struct jit_site {
 		    * RECORD: the range of a look-up that covered more than the access; else size 0 */
 	u16 size;
 	u8 reg;
-	u8 t0, t1; /* FAULT: the scratch registers */
-	s32 stack; /* LOOKUP: bytes that RET has popped (CALL: -8), or JIT_NO_REDO */
+	u8 t0, t1;    /* FAULT: the scratch registers */
+	u16 borrowed; /* FAULT: others whose guest's values are in c->r */
+	s32 stack;    /* LOOKUP: bytes that RET has popped (CALL: -8), or JIT_NO_REDO */
 };
 
 #define JIT_IN_T0 0xfeu

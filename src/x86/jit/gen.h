@@ -41,6 +41,8 @@ enum {
 	GEN_COLD_EPOCH,	    /* the pages of the last time are no longer right */
 	GEN_COLD_GROUP,	    /* another page than the last time for the rounds of a loop */
 	GEN_COLD_STACK,	    /* another page than the last time through RSP */
+	GEN_COLD_AGAIN,	    /* the rounds of a loop are over: to its head */
+	GEN_COLD_LABEL,	    /* to an instruction of the region, with its own registers */
 	GEN_COLD_DONE,
 };
 
@@ -51,7 +53,7 @@ struct cold {
 	u16 op;
 	s32 rip;
 	s32 disp;
-	u16 size;
+	u16 size; /* GROUP: rounds */
 	u8 reg;
 	bool attention; /* JUMP: a look at c->attention, which no link may replace */
 	bool large;	/* RECORD: a look-up missed, its page may be in `large` */
@@ -61,7 +63,19 @@ struct cold {
 	u8 place;	/* FILL, and the RECORD behind it: jit_site */
 	u8 which;	/* FILL, SMALL: the access of the instruction; GROUP: which one */
 	u8 loop;	/* GROUP */
-	u32 back;	/* FILL, SMALL, EPOCH, GROUP, STACK, LOOKUP: where it goes on */
+	u8 code_in;   /* WRITTEN: the register that points to the byte in the code map */
+	u16 borrowed; /* to be given back first */
+	s16 to;	      /* LABEL */
+	u32 back; /* FILL, SMALL, EPOCH, GROUP, STACK, AGAIN, LOOKUP: where it goes on */
+};
+
+/* A loop's, while it is written. */
+struct gen_rounds {
+	bool written;
+	u8 place;
+	u8 flags;  /* at its head */
+	u8 sticky; /* of its first group */
+	u32 top;
 };
 
 struct gen {
@@ -82,12 +96,10 @@ struct gen {
 	const struct jit_access *address; /* whose host address T0 holds then */
 	s8 loop;	/* that we are in, several rounds at a time; -1 */
 	bool in_single; /* in one round of a loop */
-	u8 group_sticky[JIT_GROUPS_MAX];
-	struct {
-		u32 jump[JIT_GROUPS_MAX]; /* to it */
-		u8 count, place, flags;
-		bool written; /* the loop is */
-	} single[JIT_LOOPS_MAX];
+	/* Registers that the loop does not name and that we have meanwhile, theirs being in c->r: what for. */
+	u16 borrowed;
+	u8 addend_in[JIT_GROUPS_MAX], code_in[JIT_GROUPS_MAX], limit_in; /* JIT_NONE */
+	struct gen_rounds rounds[JIT_LOOPS_MAX];
 	int code_t1; /* the fact whose code-map pointer T1 holds, -1 */
 	int pending; /* a store through this fact is still to be followed by the look at the code map */
 	unsigned pending_op;
@@ -96,7 +108,7 @@ struct gen {
 	struct {
 		u32 jump;
 		u16 op;
-	} fix[JIT_OPS_MAX];
+	} fix[2 * JIT_OPS_MAX];
 	unsigned fix_count;
 	u32 at[JIT_OPS_MAX]; /* where the code of an instruction that is a label begins */
 	struct jit_region *r;
@@ -125,6 +137,8 @@ void gen_flags_restore(struct gen *g);
 /* The flags before an instruction that reads some, or leaves some alone; and after it. */
 void gen_flags_before(struct gen *g, const struct jit_op *o);
 void gen_flags_after(struct gen *g, const struct jit_op *o);
+/* The guest's own values of the registers that a loop has borrowed. */
+void gen_give_back(struct gen *g, u16 borrowed);
 /* A cold piece for the jump whose displacement is at `jump`; flags as they are now. */
 struct cold *gen_cold_new(struct gen *g, u32 jump, unsigned kind, unsigned n);
 
@@ -170,8 +184,8 @@ struct jit_mem gen_tlb_field(const struct gen *g, size_t member);
 /* Behind label n: was the loop that begins there written? */
 bool gen_loop_emit(struct gen *g, unsigned n);
 const struct jit_loop *gen_loop_at(const struct gen *g, unsigned n);
-/* Its cold parts. */
-void gen_single_emit(struct gen *g, unsigned index);
+/* The parts of it that are seldom needed. */
+void gen_loop_rest_emit(struct gen *g, unsigned index);
 
 /* ---- translate.c ---- */
 
@@ -181,6 +195,8 @@ void gen_end_of_loop(struct gen *g, unsigned n);
 
 /* ---- ops.c, system.c ---- */
 
+/* A jump to the label at instruction n. */
+void gen_jump_to_op(struct gen *g, unsigned n, unsigned cc);
 void gen_op_emit(struct gen *g, unsigned n);
 void gen_system_emit(struct gen *g, unsigned n);
 /* T0 = a place that is a distance from the page's start. */

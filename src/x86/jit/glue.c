@@ -90,6 +90,16 @@ void gen_flags_restore(struct gen *g)
 	g->flags |= IN_HOST;
 }
 
+void gen_give_back(struct gen *g, u16 borrowed)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		const struct jit_mem m = JIT_FIELD(r[n]);
+
+		if (borrowed >> n & 1)
+			jit_load(&g->k, n, &m);
+	}
+}
+
 struct cold *gen_cold_new(struct gen *g, u32 jump, unsigned kind, unsigned n)
 {
 	struct cold *cold = &g->cold[g->cold_count];
@@ -98,9 +108,12 @@ struct cold *gen_cold_new(struct gen *g, u32 jump, unsigned kind, unsigned n)
 		g->cold_count++;
 	else
 		g->failed = true;
-	*cold = (struct cold){
-		.jump = jump, .kind = (u8)kind, .flags = (u8)g->flags, .op = (u16)n
-	};
+	*cold = (struct cold){ .jump = jump,
+			       .kind = (u8)kind,
+			       .flags = (u8)g->flags,
+			       .op = (u16)n,
+			       .borrowed = g->borrowed,
+			       .code_in = (u8)g->t1 };
 	return cold;
 }
 

@@ -25,9 +25,9 @@
 
 u32 x86_jit_threshold = 40;
 /* A pointer chase over 16 pages takes about 40 for a step. To miss costs some hundred. */
-struct x86_jit_patience x86_jit_patience = { .sticky = 60,
-					     .large = 1000,
-					     .overreach = 20000 };
+struct x86_jit_patience x86_jit_patience = {
+	.sticky = 60, .single = 25, .large = 1000, .overreach = 20000
+};
 
 /* Whose translated code this thread runs: for signals. */
 static __thread struct x86_cpu *running;
@@ -436,7 +436,7 @@ static void write_to_interpreter(struct x86_cpu *c)
 
 static void give_credit(struct x86_cpu *c)
 {
-	c->jit.sticky_credit = c->jit.large_credit = CREDIT;
+	c->jit.sticky_credit = c->jit.single_credit = c->jit.large_credit = CREDIT;
 	c->jit.credit_since = __builtin_ia32_rdtsc();
 }
 
@@ -701,18 +701,20 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 static void note_credit(struct x86_cpu *c, const struct jit_region *r,
 			const struct jit_site *s)
 {
-	const bool sticky = c->jit.sticky_credit < 0;
+	const bool large = c->jit.large_credit < 0;
+	const u64 patience = large			? x86_jit_patience.large
+			     : c->jit.single_credit < 0 ? x86_jit_patience.single
+							: x86_jit_patience.sticky;
 	const u64 cycles = __builtin_ia32_rdtsc() - c->jit.credit_since;
 	struct x86_block *b = r->head;
 
 	give_credit(c);
-	if (r->dead ||
-	    cycles / CREDIT > (sticky ? x86_jit_patience.sticky : x86_jit_patience.large))
+	if (r->dead || cycles / CREDIT > patience)
 		return;
-	if (sticky) {
+	if (!large) {
 		b->restless |= (u16)BIT(s->place);
 		make_anew(c, r);
-	} else if (!sticky && !b->wide && b->mode & X86_MODE_USER) {
+	} else if (!b->wide && b->mode & X86_MODE_USER) {
 		b->wide = 1;
 		make_anew(c, r);
 	}
@@ -762,7 +764,8 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 	r = &j->regions[s->region];
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
-		if ((c->jit.sticky_credit | c->jit.large_credit) < 0)
+		if ((c->jit.sticky_credit | c->jit.single_credit | c->jit.large_credit) <
+		    0)
 			note_credit(c, r, s);
 		else if (overreached(c, s))
 			note_overreach(c, r);
@@ -830,6 +833,11 @@ static const struct jit_site *fault_site(const struct x86_jit *j, u32 at)
 	return NULL;
 }
 
+static const u8 host_register[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX,
+				      REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+				      REG_R8,  REG_R9,	REG_R10, REG_R11,
+				      REG_R12, REG_R13, REG_R14, REG_R15 };
+
 /*
  * Only instructions of the guest that were copied can raise something here, and each of them has a
  * site: the interpreter does it again and raises the guest's exception.
@@ -851,6 +859,9 @@ bool x86_jit_signal(void *context)
 	if (!s)
 		return false;
 	c->jit.site = (u32)(s - j->sites);
+	for (unsigned n = 0; n < 16; n++)
+		if (s->borrowed >> n & 1)
+			g[host_register[n]] = (greg_t)c->r[n];
 	/* Written when the region was: this does not allocate. */
 	g[REG_RIP] = (greg_t)jit_leave_routine(c, s->t0, s->t1, s->flags_in_host);
 	return true;

@@ -135,6 +135,22 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		return;
 	jit_land(&g->k, cold->jump);
 	g->flags = cold->flags;
+	if (cold->kind == JIT_SITE_WRITTEN) {
+		const struct jit_mem t0 = JIT_FIELD(jit.t0), t1 = JIT_FIELD(jit.t1);
+
+		jit_store(&g->k, &t1, cold->code_in);
+		if (cold->reg == JIT_IN_T0)
+			jit_store(&g->k, &t0, g->t0);
+	}
+	gen_give_back(g, cold->borrowed);
+	if (cold->kind == GEN_COLD_AGAIN) {
+		jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
+		return;
+	}
+	if (cold->kind == GEN_COLD_LABEL) {
+		gen_jump_to_op(g, (unsigned)cold->to, JIT_ALWAYS);
+		return;
+	}
 	if (cold->kind == GEN_COLD_FILL) {
 		gen_fill_emit(g, cold);
 		return;
@@ -177,14 +193,6 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 		site.reg = cold->reg;
 		site.disp = cold->disp;
 		site.size = cold->size;
-		{
-			const struct jit_mem t0 = JIT_FIELD(jit.t0),
-					     t1 = JIT_FIELD(jit.t1);
-
-			jit_store(&g->k, &t1, g->t1);
-			if (cold->reg == JIT_IN_T0)
-				jit_store(&g->k, &t0, g->t0);
-		}
 		break;
 	case JIT_SITE_RECORD:
 		site.reg = cold->reg;

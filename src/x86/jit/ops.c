@@ -157,6 +157,12 @@ static void ret_emit(struct gen *g, unsigned n)
 	gen_exit_lookup(g, n, popped);
 }
 
+void gen_jump_to_op(struct gen *g, unsigned n, unsigned cc)
+{
+	g->fix[g->fix_count].op = (u16)n;
+	g->fix[g->fix_count++].jump = jit_jump_forward(&g->k, cc);
+}
+
 static void branch_emit(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
@@ -165,8 +171,11 @@ static void branch_emit(struct gen *g, unsigned n)
 	if (o->target_op >= 0) {
 		if (g->p->op[o->target_op].loop_head && g->p->op[o->target_op].live_in)
 			gen_flags_save(g);
-		g->fix[g->fix_count].op = (u16)o->target_op;
-		g->fix[g->fix_count++].jump = jit_jump_forward(&g->k, o->cc);
+		if (g->borrowed)
+			gen_cold_new(g, jit_jump_forward(&g->k, o->cc), GEN_COLD_LABEL, n)
+				->to = o->target_op;
+		else
+			gen_jump_to_op(g, (unsigned)o->target_op, o->cc);
 		return;
 	}
 	struct cold *cold =

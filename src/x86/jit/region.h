@@ -141,6 +141,8 @@ struct jit_loop {
 	u16 first, last; /* instructions; the last one jumps to the first */
 	u8 rounds;	 /* at a time */
 	u8 group_count;
+	bool others; /* accesses that are in no group */
+	u16 uses;    /* registers that it names or implies */
 	u8 counter; /* a register that moves in each round by counter_step; JIT_NONE: no address moves */
 	s32 counter_step;
 	struct jit_group group[JIT_GROUPS_MAX];

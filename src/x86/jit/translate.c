@@ -133,8 +133,7 @@ static void end_emit(struct gen *g)
 	if (p->end_op >= 0) {
 		if (p->op[p->end_op].live_in)
 			gen_flags_save(g);
-		g->fix[g->fix_count].op = (u16)p->end_op;
-		g->fix[g->fix_count++].jump = jit_jump_forward(&g->k, JIT_ALWAYS);
+		gen_jump_to_op(g, (unsigned)p->end_op, JIT_ALWAYS);
 		return;
 	}
 	if (p->end >= 0) {
@@ -162,8 +161,7 @@ void gen_end_of_loop(struct gen *g, unsigned n)
 		gen_flags_save(g);
 	else if (next->live_in)
 		gen_flags_restore(g);
-	g->fix[g->fix_count].op = (u16)(n + 1);
-	g->fix[g->fix_count++].jump = jit_jump_forward(&g->k, JIT_ALWAYS);
+	gen_jump_to_op(g, n + 1, JIT_ALWAYS);
 }
 
 /* All of it, into the staging buffer; it has so many sticky look-ups. */
@@ -183,8 +181,9 @@ static void write_region(struct gen *g, unsigned sticky)
 	g->fact_count = g->cold_count = g->fix_count = g->sticky_count = 0;
 	g->place_count = 0;
 	g->loop = -1;
+	g->borrowed = 0;
 	g->in_single = false;
-	memset(g->single, 0, sizeof(g->single));
+	memset(g->rounds, 0, sizeof(g->rounds));
 	g->in_t0 = g->code_t1 = g->pending = -1;
 	g->failed = false;
 	g->flags = flags_at_start(p, sticky);
@@ -211,7 +210,7 @@ static void write_region(struct gen *g, unsigned sticky)
 	}
 	end_emit(g);
 	for (unsigned n = 0; n < p->loop_count; n++)
-		gen_single_emit(g, n);
+		gen_loop_rest_emit(g, n);
 	for (unsigned n = 0; n < g->cold_count; n++) {
 		const struct cold cold = g->cold[n];
 
