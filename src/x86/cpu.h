@@ -264,7 +264,7 @@ struct x86_jit_state {
 	u64 limit; /* of the rounds of a loop: x86/jit/rounds.c */
 	u64 fill[4];	      /* what the look-up in `large` works with */
 	/* Look-ups of a kind that may still be done before we see how much time they take: x86/jit/region.h. */
-	s32 sticky_credit, single_credit, large_credit;
+	s32 sticky_credit, large_credit;
 	u64 credit_since; /* host TSC when they were given */
 	struct jit_site *sites;
 	u64 run_view;	      /* host address of the code memory */

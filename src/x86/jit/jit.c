@@ -25,9 +25,9 @@
 
 u32 x86_jit_threshold = 40;
 /* A pointer chase over 16 pages takes about 40 for a step. To miss costs some hundred. */
-struct x86_jit_patience x86_jit_patience = {
-	.sticky = 60, .single = 25, .large = 1000, .overreach = 20000
-};
+struct x86_jit_patience x86_jit_patience = { .sticky = 60,
+					     .large = 1000,
+					     .overreach = 20000 };
 
 /* Whose translated code this thread runs: for signals. */
 static __thread struct x86_cpu *running;
@@ -436,7 +436,7 @@ static void write_to_interpreter(struct x86_cpu *c)
 
 static void give_credit(struct x86_cpu *c)
 {
-	c->jit.sticky_credit = c->jit.single_credit = c->jit.large_credit = CREDIT;
+	c->jit.sticky_credit = c->jit.large_credit = CREDIT;
 	c->jit.credit_since = __builtin_ia32_rdtsc();
 }
 
@@ -701,17 +701,15 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 static void note_credit(struct x86_cpu *c, const struct jit_region *r,
 			const struct jit_site *s)
 {
-	const bool large = c->jit.large_credit < 0;
-	const u64 patience = large			? x86_jit_patience.large
-			     : c->jit.single_credit < 0 ? x86_jit_patience.single
-							: x86_jit_patience.sticky;
+	const bool sticky = c->jit.sticky_credit < 0;
 	const u64 cycles = __builtin_ia32_rdtsc() - c->jit.credit_since;
 	struct x86_block *b = r->head;
 
 	give_credit(c);
-	if (r->dead || cycles / CREDIT > patience)
+	if (r->dead ||
+	    cycles / CREDIT > (sticky ? x86_jit_patience.sticky : x86_jit_patience.large))
 		return;
-	if (!large) {
+	if (sticky) {
 		b->restless |= (u16)BIT(s->place);
 		make_anew(c, r);
 	} else if (!b->wide && b->mode & X86_MODE_USER) {
@@ -764,8 +762,7 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 	r = &j->regions[s->region];
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
-		if ((c->jit.sticky_credit | c->jit.single_credit | c->jit.large_credit) <
-		    0)
+		if ((c->jit.sticky_credit | c->jit.large_credit) < 0)
 			note_credit(c, r, s);
 		else if (overreached(c, s))
 			note_overreach(c, r);

@@ -78,7 +78,7 @@ extern u32 x86_jit_threshold;
  * for more than its access to the next below which they matter: region.h. Tests let them be many.
  */
 extern struct x86_jit_patience {
-	u64 sticky, single, large, overreach;
+	u64 sticky, large, overreach;
 } x86_jit_patience;
 
 /* Once a VP, before the jail closes; size is the code memory in bytes. 0, or negative errno with err. */

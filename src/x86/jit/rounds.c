@@ -102,12 +102,16 @@ static u32 group_emit(struct gen *g, const struct cold *cold)
 	const struct jit_mem page = JIT_FIELD(jit.sticky[at].page);
 	const struct jit_mem addend = JIT_FIELD(jit.sticky[at].addend);
 	const struct jit_mem code = JIT_FIELD(jit.sticky[at].code);
+	const struct jit_mem credit = JIT_FIELD(jit.sticky_credit);
 	const struct jit_mem last = { .base = (u8)g->t1,
 				      .index = JIT_NONE,
 				      .disp = (s32)extent(q, rounds) - 1 };
 	struct jit_mem m;
 
 	jit_land(k, cold->jump);
+	jit_decrement(k, &credit);
+	gen_miss(g, jit_jump_forward(k, 8), cold->op)->place =
+		g->rounds[cold->loop].place;
 	lowest_address(g, g->t1, q, rounds);
 	jit_lea(k, g->t0, &last);
 
@@ -134,6 +138,7 @@ static void groups_emit(struct gen *g, unsigned index)
 	u32 miss[JIT_GROUPS_MAX];
 	unsigned count = 0;
 
+	g->flags = g->rounds[index].flags;
 	for (unsigned n = 0; n < g->cold_count; n++) {
 		struct cold *cold = &g->cold[n];
 
@@ -313,7 +318,7 @@ static void few_emit(struct gen *g, unsigned index)
 static void single_emit(struct gen *g, unsigned index)
 {
 	const struct jit_loop *l = &g->p->loop[index];
-	const struct jit_mem credit = JIT_FIELD(jit.single_credit);
+	const struct jit_mem credit = JIT_FIELD(jit.sticky_credit);
 
 	g->flags = g->rounds[index].flags;
 	gen_forget_facts(g);
