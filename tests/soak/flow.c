@@ -152,16 +152,21 @@ static void loop(struct flow *f)
 
 /* An instruction with REX.W and [base + (index << scale) + disp]; index 4: none. */
 static void with_memory(struct flow *f, unsigned opcode, unsigned reg, unsigned base,
-			unsigned index, unsigned scale, unsigned disp)
+			unsigned index, unsigned scale, s32 disp)
 {
+	const bool is_short = disp == (s8)disp;
+
 	begin_insn(f);
 	byte(f, 0x48 | (reg & 8) >> 1 | (index & 8) >> 2 | base >> 3);
 	if (opcode > 0xff)
 		byte(f, opcode >> 8);
 	byte(f, opcode & 0xff);
-	byte(f, 0x44 | (reg & 7) << 3);
+	byte(f, (is_short ? 0x44 : 0x84) | (reg & 7) << 3);
 	byte(f, scale << 6 | (index & 7) << 3 | (base & 7));
-	byte(f, disp);
+	if (is_short)
+		byte(f, (u8)disp);
+	else
+		imm32(f, (u32)disp);
 }
 
 static void set_register(struct flow *f, unsigned reg, u64 v)
@@ -177,7 +182,7 @@ static void set_register(struct flow *f, unsigned reg, u64 v)
 static void move_register(struct flow *f, unsigned reg, unsigned by)
 {
 	if (rng_one_in(f->r, 3)) {
-		with_memory(f, 0x8d, reg, reg, 4, 0, by);
+		with_memory(f, 0x8d, reg, reg, 4, 0, (s8)by);
 		return;
 	}
 	begin_insn(f);
@@ -213,7 +218,7 @@ static void walk(struct flow *f)
 	label(f);
 	for (unsigned n = 1 + (unsigned)rng_below(f->r, 4); n; n--) {
 		const unsigned by = rng_one_in(f->r, 3) ? index : 4;
-		const unsigned disp = (unsigned)rng_below(f->r, 128);
+		const s32 disp = (s32)rng_below(f->r, rng_one_in(f->r, 3) ? 3000 : 128);
 		const unsigned reg = rng_one_in(f->r, 8) ? pointer
 							 : (unsigned)rng_below(f->r, 4);
 

@@ -45,6 +45,12 @@ struct interpreter {
 
 /* ---- the bus ------------------------------------------------------------------------------------------ */
 
+/* The window's pages lie the other way round for the host: who goes on into the next one is found out. */
+static u8 *window_page(const struct interpreter *t, u64 at)
+{
+	return t->window + (WINDOW_SIZE - 4096 - (at & ~0xfffull));
+}
+
 static void bus_resolve(void *vp, gpa_t gpa, struct x86_page *ret_page)
 {
 	struct interpreter *t = vp;
@@ -56,7 +62,7 @@ static void bus_resolve(void *vp, gpa_t gpa, struct x86_page *ret_page)
 	else if (gpa - CODE_GPA < CODE_SIZE)
 		host = t->b->code + (gpa - CODE_GPA);
 	else if (gpa - WINDOW_GPA < WINDOW_SIZE)
-		host = t->window + (gpa - WINDOW_GPA);
+		host = window_page(t, gpa - WINDOW_GPA) + (gpa & 0xfff);
 	else if (gpa == READ_ONLY_GPA)
 		host = t->b->read_only;
 	*ret_page = (struct x86_page){ .host = host };
@@ -310,7 +316,8 @@ static void load(struct interpreter *t, const struct block_state *s)
 	c->interrupt_shadow = 0;
 	c->link = NULL;
 	x86_system_loaded(c);
-	memcpy(t->window, t->b->window, WINDOW_SIZE);
+	for (u64 a = 0; a < WINDOW_SIZE; a += 4096)
+		memcpy(window_page(t, a), t->b->window + a, 4096);
 }
 
 static void note(struct interpreter *t, struct outcome *o)
@@ -334,7 +341,8 @@ static void note(struct interpreter *t, struct outcome *o)
 		memcpy(s->ymm[n], x + 160 + 16 * n, 16);
 		memcpy(s->ymm[n] + 16, x + 576 + 16 * n, 16);
 	}
-	memcpy(o->window, t->window, WINDOW_SIZE);
+	for (u64 a = 0; a < WINDOW_SIZE; a += 4096)
+		memcpy(o->window + a, window_page(t, a), 4096);
 	o->vector = (int)((c->rip - KERNEL - HANDLERS) / 16);
 	if (c->rip - KERNEL - HANDLERS >= 512 || at > RAM_SIZE - sizeof(frame)) {
 		o->vector = OURS_ENDED;
