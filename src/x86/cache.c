@@ -18,9 +18,9 @@
 #include "x86/jit/jit.h"
 #include "x86/mmu.h"
 
-#define ARENA_SIZE (8u << 20)
-#define HASH_BITS 14
-#define PAGE_BITS 10
+#define ARENA_SIZE (32u << 20)
+#define HASH_BITS 16
+#define PAGE_BITS 12
 #define LONGEST_INSN 15
 /* Header, records and the end record of the longest block, in one piece of the arena. */
 #define BLOCK_SIZE_MAX \

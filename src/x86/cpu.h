@@ -136,7 +136,7 @@ struct x86_block {
 	u8 count;     /* instructions, without the end record */
 	u8 dead : 1;  /* dropped */
 	u8 once : 1;  /* not kept, valid for one execution only */
-	u8 narrow : 1, wide : 1; /* how it is translated: x86/jit/region.h, "How a region looks pages up" */
+	u8 narrow : 1, wide : 1, steady : 1; /* how it is translated: x86/jit/region.h, "How a region looks pages up" */
 	u16 restless;		 /* the same, a bit for each of its look-ups in loops */
 	u32 heat;     /* entries until it is translated */
 	u32 region;   /* its translation: jit.h; 0: none */
@@ -244,7 +244,7 @@ struct x86_jit;
 struct x86_jit_sticky {
 	u64 page, addend, code;
 };
-#define X86_JIT_STICKY_COUNT 32768u
+#define X86_JIT_STICKY_COUNT (1u << 18)
 
 /* The translator's part of a processor, reached by translated code through the GS base; jit.h. */
 struct x86_jit_state {
@@ -264,7 +264,7 @@ struct x86_jit_state {
 	u64 limit; /* of the rounds of a loop: x86/jit/rounds.c */
 	u64 fill[4];	      /* what the look-up in `large` works with */
 	/* Look-ups of a kind that may still be done before we see how much time they take: x86/jit/region.h. */
-	s32 sticky_credit, large_credit;
+	s32 sticky_credit, large_credit, steady_credit;
 	u64 credit_since; /* host TSC when they were given */
 	struct jit_site *sites;
 	u64 run_view;	      /* host address of the code memory */

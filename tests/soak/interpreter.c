@@ -360,8 +360,11 @@ static void note(struct interpreter *t, struct outcome *o)
 
 void interpreter_run(struct interpreter *t)
 {
-	if (t->engine == TRANSLATOR)
-		x86_jit_threshold = (u32)(t->batches++ % 4);
+	if (t->engine == TRANSLATOR) {
+		x86_jit_threshold = (u32)(t->batches % 4);
+		/* Every loop borrows registers, or none. */
+		x86_jit_patience.steady = t->batches++ / 4 % 2 ? UINT64_MAX : 0;
+	}
 	x86_cache_flush(&t->cpu);
 	for (unsigned k = 0; k < t->b->count; k++) {
 		struct outcome *o = &t->b->ours[t->engine][k];

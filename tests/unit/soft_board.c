@@ -129,8 +129,8 @@ bool board_start(struct board *m, unsigned vps)
 
 	/* Everything that runs twice is translated, in all shapes that there are, whatever the clock says. */
 	x86_jit_threshold = 1;
-	x86_jit_patience =
-		(struct x86_jit_patience){ UINT64_MAX, UINT64_MAX, UINT64_MAX };
+	x86_jit_patience = (struct x86_jit_patience){ UINT64_MAX, UINT64_MAX, UINT64_MAX,
+						      UINT64_MAX };
 	struct engine_vm_config config = {
 		.kind = BOARD_TRANSLATES ? HV_ENGINE_SOFT : HV_ENGINE_INTERP,
 		.vp_count = vps,

@@ -60,7 +60,7 @@ struct cold {
 	bool write;	/* that look-up was for writing */
 	bool ahead;	/* RECORD: as jit_site */
 	s8 sticky;	/* FILL */
-	u8 place;	/* FILL, and the RECORD behind it: jit_site */
+	u8 place;	/* FILL, AGAIN, and the RECORD behind it: jit_site */
 	u8 which;	/* FILL, SMALL: the access of the instruction; GROUP: which one */
 	u8 loop;	/* GROUP */
 	u8 code_in;   /* WRITTEN: the register that points to the byte in the code map */
@@ -186,6 +186,7 @@ bool gen_loop_emit(struct gen *g, unsigned n);
 const struct jit_loop *gen_loop_at(const struct gen *g, unsigned n);
 /* The parts of it that are seldom needed. */
 void gen_loop_rest_emit(struct gen *g, unsigned index);
+void gen_again_emit(struct gen *g, const struct cold *cold);
 
 /* ---- translate.c ---- */
 

@@ -25,9 +25,9 @@
 
 u32 x86_jit_threshold = 40;
 /* A pointer chase over 16 pages takes about 40 for a step. To miss costs some hundred. */
-struct x86_jit_patience x86_jit_patience = { .sticky = 60,
-					     .large = 1000,
-					     .overreach = 20000 };
+struct x86_jit_patience x86_jit_patience = {
+	.sticky = 60, .steady = 2000, .large = 1000, .overreach = 20000
+};
 
 /* Whose translated code this thread runs: for signals. */
 static __thread struct x86_cpu *running;
@@ -436,7 +436,7 @@ static void write_to_interpreter(struct x86_cpu *c)
 
 static void give_credit(struct x86_cpu *c)
 {
-	c->jit.sticky_credit = c->jit.large_credit = CREDIT;
+	c->jit.sticky_credit = c->jit.large_credit = c->jit.steady_credit = CREDIT;
 	c->jit.credit_since = __builtin_ia32_rdtsc();
 }
 
@@ -488,6 +488,7 @@ static void make_region(struct x86_cpu *c, struct x86_block *b)
 {
 	struct x86_jit *j = c->jit.own;
 
+	b->steady |= x86_jit_patience.steady == UINT64_MAX;
 	if (!jit_plan_make(c, b, &j->plan))
 		return;
 	struct jit_region *r = jit_translate(c, &j->plan);
@@ -701,21 +702,25 @@ static void make_anew(struct x86_cpu *c, const struct jit_region *old)
 static void note_credit(struct x86_cpu *c, const struct jit_region *r,
 			const struct jit_site *s)
 {
-	const bool sticky = c->jit.sticky_credit < 0;
+	const bool sticky = c->jit.sticky_credit < 0, steady = c->jit.steady_credit < 0;
 	const u64 cycles = __builtin_ia32_rdtsc() - c->jit.credit_since;
+	const u64 patience = sticky   ? x86_jit_patience.sticky
+			     : steady ? x86_jit_patience.steady
+				      : x86_jit_patience.large;
 	struct x86_block *b = r->head;
 
 	give_credit(c);
-	if (r->dead ||
-	    cycles / CREDIT > (sticky ? x86_jit_patience.sticky : x86_jit_patience.large))
+	if (r->dead || cycles / CREDIT > patience)
 		return;
-	if (sticky) {
+	if (sticky)
 		b->restless |= (u16)BIT(s->place);
-		make_anew(c, r);
-	} else if (!b->wide && b->mode & X86_MODE_USER) {
+	else if (steady)
+		b->steady = 1;
+	else if (!b->wide && b->mode & X86_MODE_USER)
 		b->wide = 1;
-		make_anew(c, r);
-	}
+	else
+		return;
+	make_anew(c, r);
 }
 
 /*
@@ -762,7 +767,8 @@ static NOINLINE void enter_region(struct x86_cpu *c)
 	r = &j->regions[s->region];
 	switch ((enum jit_site_kind)s->kind) {
 	case JIT_SITE_RECORD:
-		if ((c->jit.sticky_credit | c->jit.large_credit) < 0)
+		if ((c->jit.sticky_credit | c->jit.large_credit | c->jit.steady_credit) <
+		    0)
 			note_credit(c, r, s);
 		else if (overreached(c, s))
 			note_overreach(c, r);

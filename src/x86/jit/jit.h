@@ -75,10 +75,12 @@ extern u32 x86_jit_threshold;
 
 /*
  * Cycles for each look-up of a kind below which a region does little else, and from one look-up that missed
- * for more than its access to the next below which they matter: region.h. Tests let them be many.
+ * for more than its access to the next below which they matter: region.h. `steady`: from one time that a loop
+ * went on after its rounds to the next; UINT64_MAX: every loop is taken for one that does. Tests let them
+ * be many.
  */
 extern struct x86_jit_patience {
-	u64 sticky, large, overreach;
+	u64 sticky, large, steady, overreach;
 } x86_jit_patience;
 
 /* Once a VP, before the jail closes; size is the code memory in bytes. 0, or negative errno with err. */

@@ -144,7 +144,7 @@ void gen_cold_emit(struct gen *g, const struct cold *cold)
 	}
 	gen_give_back(g, cold->borrowed);
 	if (cold->kind == GEN_COLD_AGAIN) {
-		jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
+		gen_again_emit(g, cold);
 		return;
 	}
 	if (cold->kind == GEN_COLD_LABEL) {

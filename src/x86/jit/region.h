@@ -114,6 +114,7 @@ struct jit_op {
  *	restless	a bit for each place in a loop that looks in the TLB at once: the page of its last
  *			round was seldom that of this one; and for each inner loop that seldom could do
  *			several rounds at a time
+ *	steady		loops that do several rounds at a time go on for many: they borrow registers
  *	wide		pages of 2 MiB first: those of 4 KiB were seldom in the TLB, and fetched from there.
  *			For user mode. Stores rely on quiet_tag
  */

@@ -5,7 +5,8 @@
  *	head:	look at c->attention
  *		for each group: does what its addresses go through in so many rounds lie in the page of the
  *			last time? If not, look that up (cold); if it crosses a page: to `few`
- *		registers that the loop does not name are borrowed for the groups' addends and the limit
+ *		in a steady region: registers that the loop does not name are borrowed, for the groups'
+ *			addends and the limit
  *		limit = what the counter will be after these rounds
  *	top:	counter = limit? to head
  *		the loop's instructions, addresses with the groups' addends; back to top
@@ -109,14 +110,14 @@ static u32 group_emit(struct gen *g, const struct cold *cold)
 	struct jit_mem m;
 
 	jit_land(k, cold->jump);
-	jit_decrement(k, &credit);
-	gen_miss(g, jit_jump_forward(k, 8), cold->op)->place =
-		g->rounds[cold->loop].place;
 	lowest_address(g, g->t1, q, rounds);
 	jit_lea(k, g->t0, &last);
 
 	const u32 miss = gen_tlb_compare_last(g, q->write);
 
+	jit_decrement(k, &credit);
+	gen_miss(g, jit_jump_forward(k, 8), cold->op)->place =
+		g->rounds[cold->loop].place;
 	m = gen_tlb_field(g, offsetof(struct x86_tlb_entry, addend));
 	jit_load(k, g->t0, &m);
 	jit_store(k, &addend, g->t0);
@@ -202,6 +203,18 @@ static u8 borrow_one(struct gen *g, const struct jit_loop *l)
 	return JIT_NONE;
 }
 
+/* The rounds of a loop are over, for now. */
+void gen_again_emit(struct gen *g, const struct cold *cold)
+{
+	const struct jit_mem credit = JIT_FIELD(jit.steady_credit);
+
+	if (!g->p->head->steady) {
+		jit_decrement(&g->k, &credit);
+		gen_miss(g, jit_jump_forward(&g->k, 8), cold->op)->place = cold->place;
+	}
+	jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
+}
+
 /* Where every access is in a group, so that none leaves with them but by a fault. */
 static void borrow(struct gen *g, const struct jit_loop *l)
 {
@@ -210,7 +223,7 @@ static void borrow(struct gen *g, const struct jit_loop *l)
 	memset(g->addend_in, JIT_NONE, sizeof(g->addend_in));
 	memset(g->code_in, JIT_NONE, sizeof(g->code_in));
 	g->limit_in = JIT_NONE;
-	if (l->others)
+	if (!g->p->head->steady || l->others)
 		return;
 	for (unsigned n = 0; n < l->group_count; n++) {
 		const u32 at = gen_sticky(g, first + n);
@@ -256,8 +269,12 @@ static void limit_check(struct gen *g, const struct jit_loop *l)
 		jit_op_reg(&g->k, 0x3b, true, l->counter, g->limit_in);
 	else
 		jit_op_mem(&g->k, 0x3b, true, l->counter, &limit);
-	gen_cold_new(g, jit_jump_forward(&g->k, 4), GEN_COLD_AGAIN, l->first)->back =
-		g->at[l->first];
+
+	struct cold *cold =
+		gen_cold_new(g, jit_jump_forward(&g->k, 4), GEN_COLD_AGAIN, l->first);
+
+	cold->back = g->at[l->first];
+	cold->place = g->rounds[l - g->p->loop].place;
 }
 
 /* At the label: true if the loop was written here, and it goes on behind its last instruction. */
