@@ -210,6 +210,10 @@ static void loop_make(struct jit_plan *p, unsigned first, unsigned last)
 	group_accesses(p, l, &end);
 	if (!l->group_count)
 		return;
+	l->shared = p->end_op == (s16)first;
+	for (unsigned n = last + 1; n < p->count; n++)
+		l->shared |= p->op[n].kind == JIT_BRANCH &&
+			     p->op[n].target_op == (s16)first;
 	choose_counter(l, &end);
 	for (unsigned n = 0; n < l->group_count; n++) {
 		const s64 step = l->group[n].step;

@@ -184,6 +184,8 @@ struct jit_mem gen_tlb_field(const struct gen *g, size_t member);
 /* Behind label n: was the loop that begins there written? */
 bool gen_loop_emit(struct gen *g, unsigned n);
 const struct jit_loop *gen_loop_at(const struct gen *g, unsigned n);
+/* Will it be written, and look at c->attention itself? Before its label is. */
+bool gen_loop_polls(const struct gen *g, unsigned n);
 /* The parts of it that are seldom needed. */
 void gen_loop_rest_emit(struct gen *g, unsigned index);
 void gen_again_emit(struct gen *g, const struct cold *cold);

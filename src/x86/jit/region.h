@@ -143,6 +143,7 @@ struct jit_loop {
 	u8 rounds;	 /* at a time */
 	u8 group_count;
 	bool others; /* accesses that are in no group */
+	bool shared; /* it is not the only jump back to its head */
 	u16 uses;    /* registers that it names or implies */
 	u8 counter; /* a register that moves in each round by counter_step; JIT_NONE: no address moves */
 	s32 counter_step;

@@ -2,17 +2,18 @@
 /*
  * Inner loops, several rounds at a time: region.h, "Rounds". See gen.h. Thread: the VP's.
  *
- *	head:	look at c->attention
+ *	head:	look at c->attention, if others jump back to here, too
  *		for each group: does what its addresses go through in so many rounds lie in the page of the
  *			last time? If not, look that up (cold); if it crosses a page: to `few`
  *		in a steady region: registers that the loop does not name are borrowed, for the groups'
  *			addends and the limit
  *		limit = what the counter will be after these rounds
- *	top:	counter = limit? to head
+ *	top:	counter = limit? to head, with a look at c->attention
  *		the loop's instructions, addresses with the groups' addends; back to top
  *	...
  *	few:	(cold) the same for a quarter of the rounds; if even they cross a page: to `single`
- *	single:	(cold) the loop's instructions for one round, each looking up what it needs; back to head
+ *	single:	(cold) the loop's instructions for one round, each looking up what it needs, and a look at
+ *			c->attention; back to head
  */
 #include "x86/jit/gen.h"
 
@@ -212,6 +213,7 @@ void gen_again_emit(struct gen *g, const struct cold *cold)
 		jit_decrement(&g->k, &credit);
 		gen_miss(g, jit_jump_forward(&g->k, 8), cold->op)->place = cold->place;
 	}
+	gen_look_at_attention(g, cold->op);
 	jit_jump(&g->k, JIT_ALWAYS, g->k.origin + cold->back);
 }
 
@@ -277,16 +279,31 @@ static void limit_check(struct gen *g, const struct jit_loop *l)
 	cold->place = g->rounds[l - g->p->loop].place;
 }
 
+/* Of the loop that comes next. */
+static bool is_wanted(const struct gen *g)
+{
+	return g->place_count < JIT_PLACES_MAX &&
+	       !(g->p->head->restless >> g->place_count & 1);
+}
+
+bool gen_loop_polls(const struct gen *g, unsigned n)
+{
+	const struct jit_loop *l = gen_loop_at(g, n);
+
+	return l && !l->shared && is_wanted(g);
+}
+
 /* At the label: true if the loop was written here, and it goes on behind its last instruction. */
 bool gen_loop_emit(struct gen *g, unsigned n)
 {
 	const struct jit_loop *l = gen_loop_at(g, n);
+	const bool wanted = l && is_wanted(g);
 	unsigned place;
 
 	if (!l || g->place_count == JIT_PLACES_MAX)
 		return false;
 	place = g->place_count++;
-	if (g->p->head->restless >> place & 1)
+	if (!wanted)
 		return false;
 
 	struct gen_rounds *r = &g->rounds[l - g->p->loop];
@@ -341,6 +358,7 @@ static void single_emit(struct gen *g, unsigned index)
 	gen_forget_facts(g);
 	jit_decrement(&g->k, &credit);
 	gen_miss(g, jit_jump_forward(&g->k, 8), l->first)->place = g->rounds[index].place;
+	gen_look_at_attention(g, l->first);
 	g->in_single = true;
 	body_emit(g, l);
 	jump_back(g, l, g->at[l->first]);

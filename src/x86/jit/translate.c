@@ -34,7 +34,7 @@ static void label_emit(struct gen *g, unsigned n)
 	g->at[n] = jit_offset(&g->k);
 	g->flags = o->live_in ? where : 0;
 	gen_forget_facts(g);
-	if (o->loop_head)
+	if (o->loop_head && !gen_loop_polls(g, n))
 		gen_look_at_attention(g, n);
 }
 
