@@ -122,7 +122,7 @@ void block_cut(struct block *k, unsigned insns);  /* keep the first so many */
 const char *block_text(const struct block *k, char *text, size_t size);
 const char *insn_name(const struct block *k, unsigned insn);
 /* Is this an instruction that blocks are not made of, since the host does it otherwise? In its own
- * code a block has near branches. */
+ * code a block has near branches, and comes to what looks like an INT1. */
 bool generate_excludes(const u8 *bytes, unsigned size, bool own);
 /* Why an instruction that decodes is left out; NULL: it is not. For --excluded. */
 void print_excluded(void);

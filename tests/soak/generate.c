@@ -124,7 +124,8 @@ bool generate_excludes(const u8 *bytes, unsigned size, bool own)
 	if (!ZYAN_SUCCESS(
 		    ZydisDecoderDecodeInstruction(&decoder, NULL, bytes, size, &insn)))
 		return false;
-	return own ? insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR
+	return own ? insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+			       insn.mnemonic == ZYDIS_MNEMONIC_INT1
 		   : excluded_why(&insn) != NULL;
 }
 

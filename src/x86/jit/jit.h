@@ -39,7 +39,9 @@
  *	been moved by constants are covered by one look-up of the whole range ("fact"), for writing if one
  *	of them writes; a range that crosses a page misses. A store is followed by a look at the page's byte
  *	in the code map. A miss first looks into c->large, pages of 2 MiB, and fills the TLB from there
- *	without leaving (jit_large_routine). Other ways to look up: region.h, "How a region looks pages up".
+ *	without leaving (jit_large_routine). Through RSP it first compares with the page that RSP met last, in a
+ *	loop with the page that the same place met last; an inner loop whose addresses move by the same few
+ *	bytes in each round looks once for many rounds. region.h: "How a region looks pages up", "Rounds".
  *
  * Worked example: "mov 8(%rdi), %rax; add $1, 16(%rdi)" with T0 = R10, T1 = R11, flags dead
  *	lea 8(%rdi), %r11			first byte of the range 8..23, to be written to
@@ -60,7 +62,7 @@
  * Exactness: flags that are overwritten unread are not kept, so that a fault in between shows others
  * than the processor would.
  *
- * Interrupts: a region looks at c->attention when it loops and when it is entered, but by a direct jump to a
+ * Interrupts: a region looks at c->attention when it loops (after some rounds of an inner loop) and when it is entered, but by a direct jump to a
  * region whose head lies behind its own: these alone make no circle.
  *
  * Everything here belongs to the VP's thread; a VP has its own translations, as its own records.
