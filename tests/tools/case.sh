@@ -55,6 +55,8 @@ times_out() {
 # is held open as descriptor 8.
 start() {
 	mkfifo input
+	# Who waits for a word is not to find that of a VM before: the next line empties it some time later.
+	: >console
 	"$tabique" run --engine "$engine" "$@" <input >console 2>errors &
 	vm=$!
 	exec 8>input
