@@ -8,7 +8,7 @@
 
 #include "base/types.h"
 
-#define IPC_MAX_FDS 64
+#define IPC_MAX_FDS 72
 
 /* Two connected ends, close-on-exec, blocking. 0 or negative errno. */
 int ipc_pair(int ret_fds[2]) MUST_CHECK;

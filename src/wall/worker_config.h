@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a worker is told at its start: one message from the VM's owner, with the descriptors that
- * fd_mask names, in the order of enum worker_fd, then one a boot module, then one an image. Strings are terminated by
- * the owner; the worker checks. Paths never travel: names are for messages to people.
+ * fd_mask names, in the order of enum worker_fd, then one a boot module, one an image, one a network
+ * adapter that is plugged in. Strings are terminated by the owner; the worker checks. Paths never travel: names are for messages to people.
  */
 #pragma once
 
@@ -47,6 +47,17 @@ struct worker_disk {
 	u32 first_image, level_count; /* leaf first; none: an empty DVD drive */
 };
 
+/* Synthetic network adapters. */
+#define WORKER_MAX_NICS 8
+enum worker_nic_port { WORKER_NIC_UNPLUGGED, WORKER_NIC_TAP, WORKER_NIC_SOCKET };
+
+struct worker_nic {
+	u32 port;     /* enum worker_nic_port; all but the first with a descriptor (net/port.h) */
+	u32 spoofing; /* the guest may send from other addresses than its own */
+	u8 mac[6];    /* unicast */
+	u16 mtu;      /* 576 to 9000: what the port takes; told to the guest's administrator, not forced */
+};
+
 struct worker_config {
 	u32 kind;    /* OWNER_WORKER_CONFIG */
 	u32 version; /* WALL_VERSION */
@@ -65,6 +76,8 @@ struct worker_config {
 	u32 hot_disks; /* struct worker_disk_order may come later */
 	struct worker_disk disk[WORKER_MAX_DISKS];
 	struct worker_image image[WORKER_MAX_IMAGES];
+	u32 nic_count; /* the ports' descriptors after the images' */
+	struct worker_nic nic[WORKER_MAX_NICS];
 };
 
 /*

@@ -274,7 +274,8 @@ static int send_worker_config(const struct shared *s,
 			      struct err *err)
 {
 	AUTO_FREE struct worker_config *w = malloc(sizeof *w);
-	int fds[WORKER_FD_COUNT + WORKER_MAX_MODULES + WORKER_MAX_IMAGES];
+	int fds[WORKER_FD_COUNT + WORKER_MAX_MODULES + WORKER_MAX_IMAGES +
+		WORKER_MAX_NICS];
 	unsigned count = 0;
 	const int all[WORKER_FD_COUNT] = {
 		[WORKER_FD_RAM] = s->ram,
@@ -314,6 +315,9 @@ static int send_worker_config(const struct shared *s,
 		fds[count++] = config->module[k];
 	for (unsigned k = 0; k < w->image_count; k++)
 		fds[count++] = config->images.fd[k];
+	for (unsigned k = 0; k < w->nic_count; k++)
+		if (w->nic[k].port != WORKER_NIC_UNPLUGGED)
+			fds[count++] = config->nic[k];
 	r = ipc_send(s->owner_worker[0], w, sizeof *w, fds, count);
 	return r < 0 ? err_set(err, r, "tabique-worker takes no configuration: %s",
 			       err_words(r))

@@ -25,6 +25,7 @@ struct vm_process_config {
 	int kernel;		     /* stays the caller's */
 	int module[WORKER_MAX_MODULES];
 	struct disk_images images; /* worker.image_count of them; stay the caller's */
+	int nic[WORKER_MAX_NICS]; /* the port of each; -1: unplugged; stay the caller's */
 };
 
 struct vm_process {

@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "wall/guest_memory.h"
 
-#define ORDER_FDS (WORKER_FD_COUNT + WORKER_MAX_MODULES + WORKER_MAX_IMAGES)
+#define ORDER_FDS \
+	(WORKER_FD_COUNT + WORKER_MAX_MODULES + WORKER_MAX_IMAGES + WORKER_MAX_NICS)
 _Static_assert(ORDER_FDS <= IPC_MAX_FDS, "one message brings them all");
 /* A worker cannot run without any of its fixed descriptors. */
 #define FDS_NEEDED (BIT(WORKER_FD_COUNT) - 1)
@@ -54,9 +55,27 @@ static bool disks_are_good(const struct worker_config *c)
 	return images == c->image_count;
 }
 
-/* The owner is trusted, but a worker of another build would be worse than none. */
-static const char *wrong_with(const struct worker_config *c)
+static bool nics_are_good(const struct worker_config *c, unsigned *ret_plugged)
 {
+	*ret_plugged = 0;
+	if (c->nic_count > WORKER_MAX_NICS)
+		return false;
+	for (u32 i = 0; i < c->nic_count; i++) {
+		const struct worker_nic *n = &c->nic[i];
+
+		if (n->port > WORKER_NIC_SOCKET || n->mac[0] & 1 || n->mtu < 576 ||
+		    n->mtu > 9000)
+			return false;
+		*ret_plugged += n->port != WORKER_NIC_UNPLUGGED;
+	}
+	return true;
+}
+
+/* The owner is trusted, but a worker of another build would be worse than none. */
+static const char *wrong_with(const struct worker_config *c, unsigned *ret_fds)
+{
+	unsigned plugged;
+
 	if (c->kind != OWNER_WORKER_CONFIG || c->version != WALL_VERSION)
 		return "version";
 	if (c->vp_count == 0 || c->vp_count > WALL_MAX_VPS)
@@ -78,6 +97,9 @@ static const char *wrong_with(const struct worker_config *c)
 			return "module";
 	if (!disks_are_good(c))
 		return "disks";
+	if (!nics_are_good(c, &plugged))
+		return "network adapters";
+	*ret_fds = WORKER_FD_COUNT + c->module_count + c->image_count + plugged;
 	return NULL;
 }
 
@@ -85,16 +107,15 @@ int owner_receive_order(int owner, struct start_order *ret_order, struct err *er
 {
 	struct worker_config *config = &ret_order->config;
 	int fds[ORDER_FDS];
-	unsigned count = 0;
+	unsigned count = 0, wanted = 0, next = WORKER_FD_COUNT;
 	const char *wrong;
 	size_t size = 0;
 	int r = ipc_receive(owner, config, sizeof *config, &size, fds, ORDER_FDS, &count);
 
 	if (r < 0)
 		return err_set(err, r, "start order: %s", err_words(r));
-	wrong = size == sizeof *config ? wrong_with(config) : "size";
-	if (!wrong &&
-	    count != WORKER_FD_COUNT + config->module_count + config->image_count)
+	wrong = size == sizeof *config ? wrong_with(config, &wanted) : "size";
+	if (!wrong && count != wanted)
 		wrong = "descriptors";
 	if (wrong) {
 		for (unsigned i = 0; i < count; i++)
@@ -104,9 +125,12 @@ int owner_receive_order(int owner, struct start_order *ret_order, struct err *er
 	}
 	memcpy(ret_order->fd, fds, sizeof ret_order->fd);
 	for (u32 i = 0; i < config->module_count; i++)
-		ret_order->module_fd[i] = fds[WORKER_FD_COUNT + i];
+		ret_order->module_fd[i] = fds[next++];
 	for (u32 i = 0; i < config->image_count; i++)
-		ret_order->image_fd[i] = fds[WORKER_FD_COUNT + config->module_count + i];
+		ret_order->image_fd[i] = fds[next++];
+	for (u32 i = 0; i < config->nic_count; i++)
+		ret_order->nic_fd[i] =
+			config->nic[i].port == WORKER_NIC_UNPLUGGED ? -1 : fds[next++];
 	return 0;
 }
 

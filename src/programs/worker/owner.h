@@ -12,6 +12,7 @@ struct start_order {
 	int fd[WORKER_FD_COUNT]; /* -1 where it did not come */
 	int module_fd[WORKER_MAX_MODULES];
 	int image_fd[WORKER_MAX_IMAGES];
+	int nic_fd[WORKER_MAX_NICS]; /* -1: unplugged */
 };
 
 /* Receive and check the first message; descriptors are the caller's then. */
