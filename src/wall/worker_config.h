@@ -94,6 +94,7 @@ enum worker_guest_op {
 	WORKER_GUEST_FREEZE, WORKER_GUEST_THAW,
 	WORKER_GUEST_COPY,	 /* name, text: file and folder; size; yes: over one that is there;
 				  * with a pipe's reading end */
+	WORKER_GUEST_LINK,	 /* size: which network adapter; yes: its cable is in, else out */
 	WORKER_GUEST_OPS,
 };
 

@@ -66,6 +66,16 @@ static void resume(struct direct *machine, struct asked *asked)
 	on_done(asked, r, &err);
 }
 
+static void set_link(const struct worker_guest_order *o, struct asked *asked)
+{
+	struct err err = { 0 };
+
+	err_set(&err, -ENOENT, "there is no network adapter %llu",
+		(unsigned long long)o->size);
+	err_fix(&err, "see which there are: tabique vm show");
+	on_done(asked, err.code, &err);
+}
+
 void guest_order(int owner, struct direct *machine, const struct worker_guest_order *o,
 		 int fd)
 {
@@ -113,6 +123,9 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 		return;
 	case WORKER_GUEST_COPY:
 		copy(&components->fcopy, o, fd, asked);
+		return;
+	case WORKER_GUEST_LINK:
+		set_link(o, asked);
 		return;
 	case WORKER_GUEST_OPS:
 		break;
