@@ -73,7 +73,8 @@ unsigned net_port_send(struct net_port *port, const struct net_frame *frames,
 		       unsigned count);
 /*
  * How many came, at most count (<= NET_BATCH); todo and size are filled. 0: none now, readable() will be
- * called. A frame that has more bytes than its iov has room is dropped and counted.
+ * called. A frame that has more bytes than its iov has room is dropped and counted; among those that
+ * came it has size 0.
  */
 unsigned net_port_receive(struct net_port *port, struct net_frame *frames,
 			  unsigned count);
