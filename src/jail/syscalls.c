@@ -106,38 +106,18 @@ static const int hv_loop_kvm_calls[] = { HV_LOOP_CALLS, SYS_ioctl };
 
 /*
  * The worker: the same shape; reading kernels through descriptors that it was given, and what of
- * images is in the host's cache; and a ring that was made to read and nothing else (disk/ring.h).
- * Without tgkill, abort() ends by SIGSYS.
+ * images is in the host's cache; and a ring that was made to read and nothing else (disk/ring.h);
+ * and frames (net/port.h). It is the first thread, which never ends alone and whose heap needs no
+ * mprotect. Without tgkill, abort() ends by SIGSYS.
  */
 static const int worker_calls[] = {
-	SYS_poll,
-	SYS_epoll_pwait2,
-	SYS_epoll_ctl,
-	SYS_recvmsg,
-	SYS_sendmsg,
-	SYS_read,
-	SYS_write,
-	SYS_close,
-	SYS_futex,
-	SYS_clock_gettime,
-	SYS_rt_sigreturn,
-	SYS_rt_sigprocmask,
-	SYS_io_uring_enter,
-	SYS_mmap,
-	SYS_munmap,
-	SYS_mremap,
-	SYS_mprotect,
-	SYS_madvise,
-	SYS_brk,
-	SYS_fallocate,
-	SYS_pread64,
-	SYS_preadv2,
-	SYS_fstat,
-	SYS_newfstatat,
-	SYS_pwritev,
-	SYS_restart_syscall,
-	SYS_exit,
-	SYS_exit_group,
+	SYS_poll,     SYS_epoll_pwait2,	 SYS_epoll_ctl,	      SYS_recvmsg,
+	SYS_sendmsg,  SYS_read,		 SYS_write,	      SYS_close,
+	SYS_futex,    SYS_clock_gettime, SYS_rt_sigreturn,    SYS_io_uring_enter,
+	SYS_mmap,     SYS_munmap,	 SYS_mremap,	      SYS_madvise,
+	SYS_brk,      SYS_fallocate,	 SYS_pread64,	      SYS_preadv2,
+	SYS_fstat,    SYS_newfstatat,	 SYS_pwritev,	      SYS_writev,
+	SYS_recvmmsg, SYS_sendmmsg,	 SYS_restart_syscall, SYS_exit_group,
 };
 
 /* Reads and writes images through descriptors that are there already. */
