@@ -33,11 +33,12 @@ struct landlock_rules {
  * Own mount, IPC, UTS, cgroup and network namespaces. Where we are not root, a user namespace of
  * our own gives the right to make the others.
  */
-static int enter_namespaces(void)
+static int enter_namespaces(const struct jail_config *config)
 {
-	int others = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
-		     CLONE_NEWNET;
+	int others = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
+	if (config->role != JAIL_NAT)
+		others |= CLONE_NEWNET;
 	if (geteuid() != 0)
 		others |= CLONE_NEWUSER;
 	return unshare(others) < 0 ? -errno : 0;
@@ -125,7 +126,7 @@ static int drop_capabilities(void)
 }
 
 /* Deny every access to files, the network and other domains that this kernel's Landlock knows. */
-static int enter_landlock(void)
+static int enter_landlock(const struct jail_config *config)
 {
 	long version =
 		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_ASK_VERSION);
@@ -142,7 +143,7 @@ static int enter_landlock(void)
 	if (version >= 5)
 		rules.fs |= 1u << 15; /* ioctl on devices */
 	if (version >= 4) {
-		rules.net = 3; /* bind, connect by TCP */
+		rules.net = config->role == JAIL_NAT ? 0 : 3; /* bind, connect by TCP */
 		size = offsetof(struct landlock_rules, scoped);
 	}
 	if (version >= 6) {
@@ -191,7 +192,7 @@ int jail_enter(const struct jail_config *config, char *report_text, size_t size,
 	report_text[0] = '\0';
 
 	/* 1. Namespaces, and in them a root folder with nothing in it. */
-	r = out & JAIL_NO_NAMESPACES ? -ECANCELED : enter_namespaces();
+	r = out & JAIL_NO_NAMESPACES ? -ECANCELED : enter_namespaces(config);
 	say(&report, "namespaces", r);
 	if (r == 0)
 		r = out & JAIL_NO_ROOT ? -ECANCELED : enter_empty_root(&how);
@@ -228,7 +229,7 @@ int jail_enter(const struct jail_config *config, char *report_text, size_t size,
 			       err_words(-errno));
 
 	/* 5. No files, no network, no other process. */
-	r = out & JAIL_NO_LANDLOCK ? -ECANCELED : enter_landlock();
+	r = out & JAIL_NO_LANDLOCK ? -ECANCELED : enter_landlock(config);
 	landlock = r == 0;
 	say(&report, "Landlock", r);
 

@@ -15,7 +15,8 @@
 #include "base/err.h"
 #include "base/types.h"
 
-enum jail_role { JAIL_HV, JAIL_WORKER };
+/* JAIL_NAT keeps the host's network: other namespaces and rights go as everybody's do. */
+enum jail_role { JAIL_HV, JAIL_WORKER, JAIL_NAT };
 
 /* Test switches: leave a layer out, to prove that the tests notice. */
 #define JAIL_NO_SECCOMP 1u
@@ -53,6 +54,8 @@ enum jail_thread {
 	JAIL_THREAD_DISK_TOOL, /* each of tabique-disk: the same, and its owner's socket */
 	JAIL_THREAD_DISK,      /* a thread of src/disk in the worker */
 	JAIL_THREAD_DISK_NBD, /* the one that speaks with NBD servers, of both programs */
+	JAIL_THREAD_NAT,      /* tabique-nat: sockets to the network */
+	JAIL_THREAD_SWITCH,   /* tabique-switch: those that others connect */
 };
 int jail_thread(const struct jail_config *config, enum jail_thread kind, struct err *err)
 	MUST_CHECK;

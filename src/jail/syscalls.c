@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The system calls that each kind of thread keeps; see jail.h. Anything else kills the process.
- * Four rules look at arguments: no mapping is ever made executable, signals go to our own
- * threads only, ioctl is KVM's, of a few requests, and fcntl the flags of descriptors. The lists are data so that a test counts and tries them.
+ * Five rules look at arguments: no mapping is ever made executable, signals go to our own
+ * threads only, ioctl is KVM's, of a few requests, or a socket's, fcntl the flags of descriptors, and
+ * sockets are the Internet's. The lists are data so that a test counts and tries them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,9 @@
 #include <malloc.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "base/types.h"
@@ -178,6 +181,78 @@ static const int disk_nbd_calls[] = {
 	SYS_exit, /* this thread */
 	SYS_exit_group,
 };
+/*
+ * tabique-nat: the sockets are libslirp's, of the Internet's families alone. Frames come and go over a
+ * socket that is there already.
+ */
+static const int nat_calls[] = {
+	SYS_epoll_pwait2,
+	SYS_epoll_ctl,
+	SYS_recvmmsg, /* frames */
+	SYS_sendmmsg,
+	SYS_socket, /* see allow_socket */
+	SYS_connect,
+	SYS_accept, /* forwarded ports */
+	SYS_sendto, /* data */
+	SYS_recvfrom,
+	SYS_recvmsg, /* what came of a datagram; the owner */
+	SYS_sendmsg,
+	SYS_getsockopt,
+	SYS_setsockopt,
+	SYS_getsockname,
+	SYS_getpeername,
+	SYS_shutdown,
+	SYS_ioctl, /* see nat_requests */
+	SYS_fcntl, /* see fcntl_commands */
+	SYS_read,
+	SYS_write, /* the log */
+	SYS_close,
+	SYS_futex,
+	SYS_clock_gettime,
+	SYS_mmap, /* memory; never PROT_EXEC */
+	SYS_munmap,
+	SYS_mremap,
+	SYS_mprotect,
+	SYS_madvise,
+	SYS_brk,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask,
+	SYS_tgkill, /* abort() */
+	SYS_restart_syscall,
+	SYS_exit,
+	SYS_exit_group,
+};
+static const unsigned long nat_requests[] = { FIONREAD, FIONBIO };
+
+/* tabique-switch: VMs connect to a socket that is there already; a capture is written. */
+static const int switch_calls[] = {
+	SYS_epoll_pwait2,
+	SYS_epoll_ctl,
+	SYS_recvmmsg, /* frames */
+	SYS_sendmmsg,
+	SYS_accept4, /* a VM comes */
+	SYS_recvmsg, /* the owner */
+	SYS_sendmsg,
+	SYS_fcntl, /* a connection that shall not block: see fcntl_commands */
+	SYS_read,
+	SYS_write, /* the log, the capture */
+	SYS_writev,
+	SYS_close,
+	SYS_futex,
+	SYS_clock_gettime,
+	SYS_mmap, /* memory; never PROT_EXEC */
+	SYS_munmap,
+	SYS_mremap,
+	SYS_mprotect,
+	SYS_madvise,
+	SYS_brk,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask,
+	SYS_tgkill, /* abort() */
+	SYS_restart_syscall,
+	SYS_exit,
+	SYS_exit_group,
+};
 static const int fcntl_commands[] = { F_GETFL, F_SETFL, F_GETFD, F_SETFD };
 
 const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
@@ -207,6 +282,12 @@ const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 	case JAIL_THREAD_DISK_TOOL:
 		*ret_count = ARRAY_COUNT(disk_tool_calls);
 		return disk_tool_calls;
+	case JAIL_THREAD_NAT:
+		*ret_count = ARRAY_COUNT(nat_calls);
+		return nat_calls;
+	case JAIL_THREAD_SWITCH:
+		*ret_count = ARRAY_COUNT(switch_calls);
+		return switch_calls;
 	}
 	*ret_count = 0;
 	return NULL;
@@ -215,15 +296,50 @@ const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
 /* The kernel looks at the low 32 bits of a request. */
 static int allow_ioctl(scmp_filter_ctx filter, enum jail_thread kind)
 {
+	const unsigned long *requests = kvm_requests;
 	size_t count = ARRAY_COUNT(kvm_requests);
 	int r = 0;
 
-	if (kind != JAIL_THREAD_HV_LOOP_KVM)
+	if (kind == JAIL_THREAD_NAT) {
+		requests = nat_requests;
+		count = ARRAY_COUNT(nat_requests);
+	} else if (kind != JAIL_THREAD_HV_LOOP_KVM) {
 		count -= KVM_LOOP_REQUESTS;
+	}
 	for (size_t k = 0; k < count && r == 0; k++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_ioctl, 1,
 				     SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff,
-					     kvm_requests[k]));
+					     requests[k]));
+	return r;
+}
+
+static int allow_socket(scmp_filter_ctx filter)
+{
+	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1,
+				 SCMP_A0(SCMP_CMP_EQ, AF_INET));
+
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	return r;
+}
+
+/*
+ * What libslirp and libc try now and then, and do without: the host's resolv.conf (connections.h has the name
+ * server), names of network interfaces, a terminal.
+ */
+static int refuse_gently(scmp_filter_ctx filter, enum jail_thread kind)
+{
+	int r = 0;
+
+	if (kind != JAIL_THREAD_NAT)
+		return 0;
+	r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SYS_openat, 0);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SYS_newfstatat, 0);
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SYS_socket, 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	return r;
 }
 
@@ -243,6 +359,8 @@ static int allow(scmp_filter_ctx filter, enum jail_thread kind, int call)
 	switch (call) {
 	case SYS_ioctl:
 		return allow_ioctl(filter, kind);
+	case SYS_socket:
+		return allow_socket(filter);
 	case SYS_fcntl:
 		return allow_fcntl(filter);
 	case SYS_mmap:
@@ -297,6 +415,8 @@ int jail_thread(const struct jail_config *config, enum jail_thread kind, struct 
 			       "jail: no memory for the system call filter");
 	for (unsigned k = 0; k < count && r == 0; k++)
 		r = allow(filter, kind, calls[k]);
+	if (r == 0)
+		r = refuse_gently(filter, kind);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);

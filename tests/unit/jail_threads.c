@@ -4,6 +4,7 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -179,6 +180,45 @@ TEST(calls_outside_its_list_kill_a_thread_that_speaks_with_nbd_servers)
 	ASSERT_EQ(try_call(JAIL_THREAD_DISK_NBD, SYS_fcntl, 0, F_GETFL, 0, 0, 0), ENDED);
 	ASSERT_EQ(try_call(JAIL_THREAD_DISK_NBD, SYS_fcntl, 0, F_DUPFD, 0, 0, 0),
 		  KILLED_BY_FILTER);
+}
+
+TEST(calls_outside_its_list_kill_a_switch)
+{
+	unsigned count;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	ASSERT(jail_thread_syscalls(JAIL_THREAD_SWITCH, &count) != NULL);
+	ASSERT(count <= 28);
+	ASSERT_OK(every_foreign_call_kills(JAIL_THREAD_SWITCH));
+}
+
+TEST(address_translator_has_sockets_of_the_internet_and_no_files)
+{
+	static const enum jail_thread nat = JAIL_THREAD_NAT;
+
+	if (UNDER_TSAN)
+		SKIP("the thread sanitizer's runtime hangs behind the filter");
+	ASSERT_EQ(try_call(nat, SYS_socket, AF_INET, SOCK_STREAM, 0, 0, 0), ENDED);
+	ASSERT_EQ(try_call(nat, SYS_socket, AF_NETLINK, SOCK_RAW, 0, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_socket, AF_PACKET, SOCK_RAW, 0, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_bind, -1, 0, 0, 0, 0), KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_listen, -1, 0, 0, 0, 0), KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_ioctl, -1, FIONREAD, 0, 0, 0), ENDED);
+	ASSERT_EQ(try_call(nat, SYS_ioctl, -1, 0x5412 /* TIOCSTI */, 0, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_fcntl, 0, F_DUPFD, 0, 0, 0), KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_open, (long)"/etc/passwd", 0, 0, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_execve, (long)"/bin/true", 0, 0, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_clone, SIGCHLD, 0, 0, 0, 0), KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_kill, 1, 0, 0, 0, 0), KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_mprotect, 0, 4096, PROT_EXEC, 0, 0),
+		  KILLED_BY_FILTER);
+	ASSERT_EQ(try_call(nat, SYS_process_vm_writev, 1, 0, 0, 0, 0), KILLED_BY_FILTER);
 }
 
 static void *free_much(void *arg)
