@@ -637,6 +637,9 @@ static void random_state(struct block *k, struct rng *r)
 	random_x87(r, s);
 	for (unsigned n = 0; n < 16; n++)
 		random_vector(r, s->ymm[n], 32);
+	/* Between programs that use AVX the upper halves are zero, and the translator loads none. */
+	for (unsigned n = 0; n < 16 && k->seed & 1; n++)
+		memset(s->ymm[n] + 16, 0, 16);
 }
 
 void generate_memory(struct batch *b, u64 seed)
