@@ -662,6 +662,46 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 	return true;
 }
 
+static bool is_branched_to(const struct jit_plan *p, s32 place)
+{
+	for (unsigned n = 0; n < p->count; n++)
+		if (p->op[n].kind == JIT_BRANCH && p->op[n].target == place)
+			return true;
+	return false;
+}
+
+/*
+ * An instruction leaves too few registers for us. Perhaps in the middle of a loop that would fit without what
+ * is before it: something jumps to its head, not from here. Then the region ends there, and another one
+ * has the loop as a whole.
+ */
+static void leave_loop_whole(struct x86_cpu *c, struct jit_plan *p, u16 next_uses)
+{
+	u16 uses = next_uses, before = 0;
+	unsigned head = 0;
+	u8 t0, t1;
+
+	for (unsigned n = p->count; n-- > 1;) {
+		const struct jit_op *o = &p->op[n];
+		const gpa_t at = (p->head->gpa & ~0xfffull) | o->page_offset;
+
+		uses |= o->uses;
+		if (!choose_scratch(uses, &t0, &t1))
+			break;
+		/* A block that begins behind another one's branch tells nothing. */
+		if (o->record > 0 && !is_branched_to(p, o->page_offset) &&
+		    x86_block_lookup(c, at, p->head->mode))
+			head = n;
+	}
+	if (!head)
+		return;
+	for (unsigned n = 0; n < head; n++)
+		before |= p->op[n].uses;
+	p->uses = before;
+	p->end = p->op[head].page_offset;
+	p->count = head;
+}
+
 /* Appends what it can of b; true: the region may grow on at p->end. */
 static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b)
 {
@@ -687,6 +727,7 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 		}
 		if (!choose_scratch(p->uses | o->uses, &t0, &t1)) {
 			p->end = at;
+			leave_loop_whole(c, p, o->uses);
 			return false;
 		}
 		p->uses |= o->uses;
@@ -721,10 +762,7 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 
 static bool is_target(const struct jit_plan *p, s32 place)
 {
-	for (unsigned n = 0; n < p->count; n++)
-		if (p->op[n].kind == JIT_BRANCH && p->op[n].target == place)
-			return true;
-	return p->end == place;
+	return is_branched_to(p, place) || p->end == place;
 }
 
 /*

@@ -175,9 +175,6 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 /* The part of it that finds the loops of `plan`; its instructions and labels stand. */
 void jit_find_rounds(struct jit_plan *plan);
 
-/* The part of it that finds the loops of `plan`; its instructions and labels stand. */
-void jit_find_rounds(struct jit_plan *plan);
-
 static inline bool jit_same_key(const struct jit_access *a, const struct jit_access *b)
 {
 	return a->base_origin == b->base_origin && a->index_origin == b->index_origin &&
