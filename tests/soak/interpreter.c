@@ -362,6 +362,8 @@ void interpreter_run(struct interpreter *t)
 {
 	if (t->engine == TRANSLATOR) {
 		x86_jit_threshold = (u32)(t->batches % 4);
+		/* Another one might mark code at any time: what is stored is looked after each time. */
+		t->vm.cpu_count = 1 + (unsigned)(t->batches / 8 % 2);
 		/* Every loop borrows registers, or none. */
 		x86_jit_patience.steady = t->batches++ / 4 % 2 ? UINT64_MAX : 0;
 	}

@@ -544,8 +544,9 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 	}
 	/* Flags that are in the way need T1 themselves; so do CALL and PUSH of memory. */
 	if (f.write && !f.code_saved &&
-	    (again || o->live_in || o->live_out || o->kind == JIT_PUSH_MEM ||
-	     o->kind == JIT_CALL || o->kind == JIT_CALL_REG || o->kind == JIT_CALL_MEM)) {
+	    ((again && !(g->alone && a->write)) || o->live_in || o->live_out ||
+	     o->kind == JIT_PUSH_MEM || o->kind == JIT_CALL || o->kind == JIT_CALL_REG ||
+	     o->kind == JIT_CALL_MEM)) {
 		jit_store(k, &code, g->t1);
 		f.code_saved = true;
 	}
@@ -696,6 +697,9 @@ void gen_code_check(struct gen *g, unsigned n, int at, s32 rip)
 
 	const u8 code_in = g->loop >= 0 && o->access[0].group ? g->code_in[at] : JIT_NONE;
 
+	if (f->no_code)
+		return;
+	g->fact[at].no_code = g->alone;
 	gen_flags_clobber(g, o->live_out);
 	if (code_in != JIT_NONE) {
 		/* We have it. */

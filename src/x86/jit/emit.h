@@ -51,6 +51,8 @@ static inline u32 jit_offset(const struct jit_code *k)
 
 void jit_bytes(struct jit_code *k, const void *bytes, unsigned size);
 void jit_u8(struct jit_code *k, unsigned v);
+/* The next instruction begins at a multiple of `to`, <= 64, a power of two; nothing is done until there. */
+void jit_align(struct jit_code *k, unsigned to);
 void jit_u32(struct jit_code *k, u32 v);
 
 /*

@@ -31,7 +31,8 @@ struct fact {
 	bool unproved; /* stack: nothing was accessed yet; what is no address faults then */
 	bool saved;    /* in jit.slot */
 	bool code_saved; /* in jit.code, or in jit.sticky */
-	s8 sticky;	 /* which one of the region's, from 1; 0: none */
+	bool no_code; /* what is stored through it needs no look at the code map any more */
+	s8 sticky;    /* which one of the region's, from 1; 0: none */
 };
 
 /* What a cold piece is; the first ones are sites. */
@@ -40,6 +41,7 @@ enum {
 	GEN_COLD_SMALL,	    /* wide: not in `large` */
 	GEN_COLD_EPOCH,	    /* the pages of the last time are no longer right */
 	GEN_COLD_GROUP,	    /* another page than the last time for the rounds of a loop */
+	GEN_COLD_CODE,	    /* the page of a group has code */
 	GEN_COLD_STACK,	    /* another page than the last time through RSP */
 	GEN_COLD_AGAIN,	    /* the rounds of a loop are over: to its head */
 	GEN_COLD_LABEL,	    /* to an instruction of the region, with its own registers */
@@ -96,6 +98,8 @@ struct gen {
 	const struct jit_access *address; /* whose host address T0 holds then */
 	s8 loop;	/* that we are in, several rounds at a time; -1 */
 	bool in_single; /* in one round of a loop */
+	/* No other VP: while a region is executed nobody marks code. A page that has none is looked at once. */
+	bool alone;
 	/* Registers that the loop does not name and that we have meanwhile, theirs being in c->r: what for. */
 	u16 borrowed;
 	u8 addend_in[JIT_GROUPS_MAX], code_in[JIT_GROUPS_MAX], limit_in; /* JIT_NONE */

@@ -25,6 +25,16 @@ const struct jit_loop *gen_loop_at(const struct gen *g, unsigned n)
 	return NULL;
 }
 
+/* Where the byte of a group's page in the code map is. */
+static struct jit_mem group_code(const struct gen *g, const struct jit_loop *l,
+				 unsigned group)
+{
+	const unsigned first = g->rounds[l - g->p->loop].sticky;
+	const u32 at = gen_sticky(g, first + group);
+
+	return (struct jit_mem)JIT_FIELD(jit.sticky[at].code);
+}
+
 /* How many bytes, from the lowest on, a group goes through in the rounds. */
 static unsigned extent(const struct jit_group *q, unsigned rounds)
 {
@@ -70,6 +80,22 @@ static void lowest_address(struct gen *g, unsigned reg, const struct jit_group *
 		jit_lea(k, reg, &m);
 }
 
+/* Once for all rounds: with code in a page that is written to, they are done one by one. */
+static void code_check(struct gen *g, const struct jit_loop *l)
+{
+	for (unsigned n = 0; n < l->group_count; n++) {
+		const struct jit_mem code = group_code(g, l, n);
+		const struct jit_mem byte = { .base = (u8)g->t1, .index = JIT_NONE };
+
+		if (!l->group[n].write)
+			continue;
+		jit_load(&g->k, g->t1, &code);
+		jit_test_mem8(&g->k, &byte);
+		gen_cold_new(g, jit_jump_forward(&g->k, 5), GEN_COLD_CODE, l->first)
+			->loop = (u8)(l - g->p->loop);
+	}
+}
+
 static void groups_check(struct gen *g, const struct jit_loop *l, unsigned rounds)
 {
 	struct jit_code *k = &g->k;
@@ -92,6 +118,8 @@ static void groups_check(struct gen *g, const struct jit_loop *l, unsigned round
 		cold->size = (u16)rounds;
 		cold->back = jit_offset(k);
 	}
+	if (g->alone)
+		code_check(g, l);
 }
 
 /* The page of a group is not that of the last time. Returns the jump that is taken if it is not in the TLB. */
@@ -99,11 +127,12 @@ static u32 group_emit(struct gen *g, const struct cold *cold)
 {
 	struct jit_code *k = &g->k;
 	const unsigned rounds = cold->size;
-	const struct jit_group *q = &g->p->loop[cold->loop].group[cold->which];
+	const struct jit_loop *l = &g->p->loop[cold->loop];
+	const struct jit_group *q = &l->group[cold->which];
 	const u32 at = gen_sticky(g, g->rounds[cold->loop].sticky + cold->which);
 	const struct jit_mem page = JIT_FIELD(jit.sticky[at].page);
 	const struct jit_mem addend = JIT_FIELD(jit.sticky[at].addend);
-	const struct jit_mem code = JIT_FIELD(jit.sticky[at].code);
+	const struct jit_mem code = group_code(g, l, cold->which);
 	const struct jit_mem credit = JIT_FIELD(jit.sticky_credit);
 	const struct jit_mem last = { .base = (u8)g->t1,
 				      .index = JIT_NONE,
@@ -137,16 +166,21 @@ static u32 group_emit(struct gen *g, const struct cold *cold)
 /* The groups of a loop that have cold pieces; behind them is where all go that are not in the TLB. */
 static void groups_emit(struct gen *g, unsigned index)
 {
-	u32 miss[JIT_GROUPS_MAX];
+	u32 miss[2 * JIT_GROUPS_MAX];
 	unsigned count = 0;
 
 	g->flags = g->rounds[index].flags;
 	for (unsigned n = 0; n < g->cold_count; n++) {
 		struct cold *cold = &g->cold[n];
 
-		if (cold->kind != GEN_COLD_GROUP || cold->loop != index)
+		if (cold->loop != index)
 			continue;
-		miss[count++] = group_emit(g, cold);
+		if (cold->kind == GEN_COLD_GROUP)
+			miss[count++] = group_emit(g, cold);
+		else if (cold->kind == GEN_COLD_CODE)
+			miss[count++] = cold->jump;
+		else
+			continue;
 		cold->kind = GEN_COLD_DONE;
 	}
 	while (count)
@@ -161,6 +195,7 @@ static void groups_known(struct gen *g, const struct jit_loop *l)
 	for (unsigned n = 0; n < l->group_count; n++) {
 		g->fact[n] = (struct fact){ .write = l->group[n].write,
 					    .code_saved = true,
+					    .no_code = g->alone,
 					    .sticky = (s8)(first + n) };
 		g->fact[n].key.base_origin = ~0u;
 	}
@@ -238,10 +273,9 @@ static void borrow(struct gen *g, const struct jit_loop *l)
 	if (l->counter != JIT_NONE)
 		g->limit_in = borrow_one(g, l);
 	for (unsigned n = 0; n < l->group_count; n++) {
-		const u32 at = gen_sticky(g, first + n);
-		const struct jit_mem m = JIT_FIELD(jit.sticky[at].code);
+		const struct jit_mem m = group_code(g, l, n);
 
-		if (!l->group[n].write)
+		if (!l->group[n].write || g->alone)
 			continue;
 		g->code_in[n] = borrow_one(g, l);
 		if (g->code_in[n] != JIT_NONE)
@@ -316,6 +350,7 @@ bool gen_loop_emit(struct gen *g, unsigned n)
 	groups_check(g, l, l->rounds);
 	borrow(g, l);
 	limit_emit(g, l, l->rounds);
+	jit_align(&g->k, 32);
 	r->top = jit_offset(&g->k);
 	if (l->counter != JIT_NONE)
 		limit_check(g, l);

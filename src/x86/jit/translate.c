@@ -183,6 +183,7 @@ static void write_region(struct gen *g, unsigned sticky)
 	g->loop = -1;
 	g->borrowed = 0;
 	g->in_single = false;
+	g->alone = g->c->vm->cpu_count == 1;
 	memset(g->rounds, 0, sizeof(g->rounds));
 	g->in_t0 = g->code_t1 = g->pending = -1;
 	g->failed = false;
