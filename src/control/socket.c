@@ -16,6 +16,16 @@
 
 #define BACKLOG 64
 
+static const struct {
+	int type;
+	const char *what, *who, *start; /* words; the path follows start */
+} kinds[] = {
+	[CONTROL_OF_VM] = { SOCK_STREAM, "control socket", "VM",
+			    "tabique run ... --control" },
+	[CONTROL_OF_SWITCH] = { SOCK_SEQPACKET, "switch socket", "switch",
+				"tabique switch run" },
+};
+
 /* Folder of a path, opened, and the socket's address by way of it. */
 struct spot {
 	int folder;
@@ -51,9 +61,9 @@ static int open_spot(const char *path, struct spot *ret_spot)
 }
 
 /* Connected, or a negative errno. */
-static int try_connect(const struct spot *s, int flags)
+static int try_connect(const struct spot *s, enum control_kind kind, int flags)
 {
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	AUTO_CLOSE int fd = socket(AF_UNIX, kinds[kind].type | SOCK_CLOEXEC | flags, 0);
 
 	if (fd < 0 ||
 	    connect(fd, (const struct sockaddr *)&s->address, sizeof s->address) < 0)
@@ -62,7 +72,7 @@ static int try_connect(const struct spot *s, int flags)
 }
 
 /* What stands in the way of a new socket goes, if it is a socket without anybody behind it. */
-static int make_room(const struct spot *s)
+static int make_room(const struct spot *s, enum control_kind kind)
 {
 	struct stat st;
 	int fd;
@@ -71,18 +81,19 @@ static int make_room(const struct spot *s)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = try_connect(s, SOCK_NONBLOCK);
+	fd = try_connect(s, kind, SOCK_NONBLOCK);
 	if (fd >= 0)
 		close(fd);
 	if (fd != -ECONNREFUSED)
-		return fd >= 0 || fd == -EAGAIN ? -EBUSY : fd;
+		return fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE ? -EBUSY : fd;
 	return unlinkat(s->folder, s->name, 0) < 0 ? -errno : 0;
 }
 
-static int make_socket(const struct spot *s, struct control_place *ret_place)
+static int make_socket(const struct spot *s, enum control_kind kind,
+		       struct control_place *ret_place)
 {
 	AUTO_CLOSE int fd =
-		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		socket(AF_UNIX, kinds[kind].type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t mask = umask(0177);
 	struct stat st;
 	int r = fd < 0 || bind(fd, (const struct sockaddr *)&s->address,
@@ -102,8 +113,10 @@ static int make_socket(const struct spot *s, struct control_place *ret_place)
 	return 0;
 }
 
-int control_listen(const char *path, struct control_place *ret_place, struct err *err)
+int control_listen(const char *path, enum control_kind kind,
+		   struct control_place *ret_place, struct err *err)
 {
+	const char *what = kinds[kind].what;
 	struct control_place place = { .fd = -1 };
 	struct spot s = { .folder = -1 };
 	int r = open_spot(path, &s);
@@ -111,9 +124,9 @@ int control_listen(const char *path, struct control_place *ret_place, struct err
 	if (r == 0 && flock(s.folder, LOCK_EX) < 0)
 		r = -errno;
 	if (r == 0)
-		r = make_room(&s);
+		r = make_room(&s, kind);
 	if (r == 0)
-		r = make_socket(&s, &place);
+		r = make_socket(&s, kind, &place);
 	if (r == 0) {
 		/* We may be in another folder when it is to be removed. */
 		place.path = realpath(path, NULL);
@@ -130,15 +143,14 @@ int control_listen(const char *path, struct control_place *ret_place, struct err
 		close(place.fd);
 	switch (r) {
 	case -EBUSY:
-		err_set(err, r, "control socket '%s' is in use", path);
-		return err_fix(err, "take another name, or end the VM that has it");
+		err_set(err, r, "%s '%s' is in use", what, path);
+		return err_fix(err, "take another name, or end the %s that has it",
+			       kinds[kind].who);
 	case -EEXIST:
-		err_set(err, r, "control socket '%s': a file of that name is there",
-			path);
+		err_set(err, r, "%s '%s': a file of that name is there", what, path);
 		return err_fix(err, "take another name, or remove the file");
 	default:
-		err_set(err, r, "control socket '%s' cannot be made: %s", path,
-			err_words(r));
+		err_set(err, r, "%s '%s' cannot be made: %s", what, path, err_words(r));
 		return err_fix(err, "check the folder and who may write there");
 	}
 }
@@ -160,13 +172,14 @@ void control_unlisten(struct control_place *place)
 	free(take_ptr(place->path));
 }
 
-int control_connect(const char *path, int *ret_fd, struct err *err)
+int control_connect(const char *path, enum control_kind kind, int *ret_fd,
+		    struct err *err)
 {
 	struct spot s = { .folder = -1 };
 	int r = open_spot(path, &s);
 
 	if (r == 0) {
-		r = try_connect(&s, 0);
+		r = try_connect(&s, kind, 0);
 		close(s.folder);
 	}
 	if (r >= 0) {
@@ -174,9 +187,14 @@ int control_connect(const char *path, int *ret_fd, struct err *err)
 		return 0;
 	}
 	if (r == -ECONNREFUSED || r == -ENOENT || r == -ENOTDIR || r == -ENOTSOCK) {
-		err_set(err, -ENOENT, "no VM listens on '%s'", path);
-		return err_fix(err, "start it with: tabique run --control %s ...", path);
+		err_set(err, -ENOENT, "no %s listens on '%s'", kinds[kind].who, path);
+		return err_fix(err, "start it with: %s %s", kinds[kind].start, path);
 	}
-	err_set(err, r, "control socket '%s': %s", path, err_words(r));
+	if (r == -EPROTOTYPE) {
+		err_set(err, -EINVAL, "'%s' is not the socket of a %s", path,
+			kinds[kind].who);
+		return err_fix(err, "start it with: %s %s", kinds[kind].start, path);
+	}
+	err_set(err, r, "%s '%s': %s", kinds[kind].what, path, err_words(r));
 	return err_fix(err, "check the path and who may use it: ls -l '%s'", path);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The place of a control socket in the file system. Mode 0600: its owner and root alone connect.
+ * The place of a control socket, or of a switch's, in the file system. Mode 0600: its owner and root alone
+ * connect.
  *
  * A socket that nobody listens on any more is replaced; one that somebody listens on, or a file of
  * another kind, is refused. The folder is locked meanwhile, so that of two that find the same stale
@@ -11,6 +12,9 @@
 #include "base/err.h"
 #include "base/types.h"
 
+/* What is spoken there: HTTP over a stream, or a switch's frames in packets. */
+enum control_kind { CONTROL_OF_VM, CONTROL_OF_SWITCH };
+
 struct control_place {
 	int fd; /* listening, non-blocking; -1: none */
 	char *path;
@@ -18,10 +22,11 @@ struct control_place {
 };
 
 /* -EBUSY: in use; -EEXIST: something else is there; -ENAMETOOLONG. */
-int control_listen(const char *path, struct control_place *ret_place, struct err *err)
-	MUST_CHECK;
+int control_listen(const char *path, enum control_kind kind,
+		   struct control_place *ret_place, struct err *err) MUST_CHECK;
 /* Closes, and removes what was made, if it is still that. */
 void control_unlisten(struct control_place *place);
 
 /* A connection, blocking. -ENOENT: no such socket, or nobody listens there. */
-int control_connect(const char *path, int *ret_fd, struct err *err) MUST_CHECK;
+int control_connect(const char *path, enum control_kind kind, int *ret_fd,
+		    struct err *err) MUST_CHECK;

@@ -38,7 +38,7 @@ static bool build(struct fixture *f)
 
 	memset(f, 0, sizeof *f);
 	snprintf(f->path, sizeof f->path, "/tmp/tabique-unit-%d", getpid());
-	CHECK_ERR(control_listen(f->path, &f->place, &err), 0);
+	CHECK_ERR(control_listen(f->path, CONTROL_OF_VM, &f->place, &err), 0);
 	CHECK_ERR(loop_new(&f->loop), 0);
 	CHECK_ERR(
 		control_server_new(&(struct control_server_config){ .loop = f->loop,
@@ -63,7 +63,7 @@ static int join(struct fixture *f)
 	struct err err = { 0 };
 	int fd = -1;
 
-	EXPECT_EQ(control_connect(f->path, &fd, &err), 0);
+	EXPECT_EQ(control_connect(f->path, CONTROL_OF_VM, &fd, &err), 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
 }
@@ -188,7 +188,7 @@ TEST(socket_belongs_to_its_owner_alone_and_is_not_taken_from_a_listener)
 	ASSERT_OK(build(&f));
 	ASSERT_EQ(stat(f.path, &st), 0);
 	ASSERT_EQ(st.st_mode & 0777, 0600);
-	ASSERT_ERR(control_listen(f.path, &other, &err), EBUSY);
+	ASSERT_ERR(control_listen(f.path, CONTROL_OF_VM, &other, &err), EBUSY);
 	/* Its name was given to something else: that stays. */
 	ASSERT_EQ(unlink(f.path), 0);
 	ASSERT_EQ(mkdir(f.path, 0700), 0);

@@ -43,7 +43,8 @@ struct run {
 	struct terminal *terminal;
 	struct control_place place; /* of --control */
 	struct run_control *control;
-	struct loop_watch *hv_watch, *worker_watch, *hv_exit, *worker_exit, *signals;
+	struct loop_watch *hv_watch, *worker_watch, *hv_exit, *worker_exit, *nat_exit,
+		*signals;
 	struct loop_alarm timeout, news;
 	int signal_fd;
 	u64 start_ns;
@@ -200,12 +201,9 @@ static void guest_ended(struct run *run, u32 end, u32 code, const char *text)
 
 static void process_failed(struct run *run, const struct owner_message *m)
 {
-	struct err err = { .code = m->u.failed.code };
+	struct err err;
 
-	memcpy(err.text, m->u.failed.text, sizeof err.text);
-	memcpy(err.fix, m->u.failed.fix, sizeof err.fix);
-	err.text[sizeof err.text - 1] = '\0';
-	err.fix[sizeof err.fix - 1] = '\0';
+	owner_failed_err(m, &err);
 	fail(run, &err);
 }
 
@@ -236,7 +234,7 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 			ask(run, run->vm.worker_socket, OWNER_RESET);
 		return;
 	case OWNER_STATS:
-		run->stats.hv = m->u.stats;
+		run->stats.counters = m->u.stats;
 		run->stats.have_hv = true;
 		if (run->want_stats)
 			loop_stop(run->loop);
@@ -323,6 +321,29 @@ static void on_worker_exit(void *owner, unsigned events)
 	run->worker_exit = NULL;
 	(void)take_messages(run, RUN_WORKER);
 	look_at_processes(run, false);
+}
+
+/* The VM lives on without its network: the worker hears of it by the adapters' ports. */
+static void on_nat_exit(void *owner, unsigned events)
+{
+	struct run *run = owner;
+	int status;
+
+	loop_watch_remove(run->nat_exit);
+	run->nat_exit = NULL;
+	if (!vm_process_nat_ended(&run->vm) || run->over)
+		return;
+	status = run->vm.nat_status;
+	if (WIFSIGNALED(status))
+		log_warn("the address translator (tabique-nat) was killed by signal %d "
+			 "(%s); "
+			 "adapters on 'nat' have no link any more, the VM goes on",
+			 WTERMSIG(status), sigdescr_np(WTERMSIG(status)) ?: "unknown");
+	else
+		log_warn("the address translator (tabique-nat) ended by itself with "
+			 "status "
+			 "%d; adapters on 'nat' have no link any more, the VM goes on",
+			 WEXITSTATUS(status));
 }
 
 /* ---- the person ------------------------------------------------------------------------------ */
@@ -469,6 +490,10 @@ static int configure(struct run *run, struct vm_process_config *config,
 		snprintf(w->module[k].args, sizeof w->module[k].args, "%s",
 			 o->module_args[k]);
 	}
+	r = run_nics_open(&run->options, w, &config->nat, config->nic, config->nat_port,
+			  ret_not_found, err);
+	if (r < 0)
+		return r;
 	return run_disks_open(&o->disks, w, &config->images, ret_not_found, err);
 }
 
@@ -505,11 +530,14 @@ static int watch_everything(struct run *run, struct err *err)
 		{ run->vm.worker_socket, on_worker, &run->worker_watch },
 		{ run->vm.hv_pidfd, on_hv_exit, &run->hv_exit },
 		{ run->vm.worker_pidfd, on_worker_exit, &run->worker_exit },
+		{ run->vm.nat_pidfd, on_nat_exit, &run->nat_exit },
 	};
 
 	fcntl(run->vm.hv_socket, F_SETFL, O_NONBLOCK);
 	fcntl(run->vm.worker_socket, F_SETFL, O_NONBLOCK);
 	for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
+		if (rows[k].fd < 0)
+			continue;
 		int r = loop_watch_add(run->loop, rows[k].fd, LOOP_READ, rows[k].fn, run,
 				       rows[k].watch);
 		if (r < 0)
@@ -535,6 +563,7 @@ static int serve_control(struct run *run, struct err *err)
 		.worker_socket = run->vm.worker_socket,
 		.hv_pid = run->vm.hv_pid,
 		.worker_pid = run->vm.worker_pid,
+		.nat_pid = run->vm.nat_pid,
 		.power_button = power_button,
 		.power_off = power_off,
 		.reset = reset,
@@ -553,6 +582,16 @@ static void end_control(struct run *run)
 	run_control_free(run->control);
 }
 
+static void close_ports(struct vm_process_config *config)
+{
+	for (unsigned k = 0; k < WORKER_MAX_NICS; k++) {
+		if (config->nic[k] >= 0)
+			close(take_fd(&config->nic[k]));
+		if (config->nat_port[k] >= 0)
+			close(take_fd(&config->nat_port[k]));
+	}
+}
+
 /* From options to a VM that is over; the exit code. */
 static int run_vm(struct run *run)
 {
@@ -561,8 +600,11 @@ static int run_vm(struct run *run)
 	bool not_found = false, started = false;
 	int r = config ? 0 : err_set(&err, -ENOMEM, "%s", err_words(-ENOMEM));
 
-	if (config)
+	if (config) {
 		config->kvm = -1;
+		memset(config->nic, -1, sizeof config->nic);
+		memset(config->nat_port, -1, sizeof config->nat_port);
+	}
 	if (r == 0)
 		r = catch_signals(run, &err);
 	if (r == 0)
@@ -570,14 +612,17 @@ static int run_vm(struct run *run)
 	if (r == 0 && run->options.stats)
 		r = run_stats_open(&run->stats, run->options.stats, &err);
 	if (r == 0 && run->options.control)
-		r = control_listen(run->options.control, &run->place, &err);
+		r = control_listen(run->options.control, CONTROL_OF_VM, &run->place,
+				   &err);
 	if (r == 0) {
 		r = vm_process_start(config, &run->vm, &err);
 		started = r == 0;
 	}
 	/* The worker has the images: its copies alone keep their locks. */
-	if (config)
+	if (config) {
 		disk_images_close(&config->images);
+		close_ports(config);
+	}
 	if (r == 0)
 		r = loop_new(&run->loop);
 	if (r == 0)
@@ -597,12 +642,13 @@ static int run_vm(struct run *run)
 		run->stats.code = run->code;
 	}
 	if (started) {
-		run_stats_memory(&run->stats, run->vm.hv_pid, run->vm.worker_pid);
+		run_stats_memory(&run->stats, &run->vm);
 		vm_process_end(&run->vm);
 	}
 	end_control(run);
-	run->stats.hv_usage = run->vm.hv_usage;
-	run->stats.worker_usage = run->vm.worker_usage;
+	run->stats.hv.usage = run->vm.hv_usage;
+	run->stats.worker.usage = run->vm.worker_usage;
+	run->stats.nat.usage = run->vm.nat_usage;
 	run->stats.wall_ns = host_clock.monotonic_ns(&host_clock) - run->start_ns;
 	if (run_stats_write(&run->stats, &err) < 0) {
 		print_error(&err);

@@ -80,7 +80,7 @@ static int need_words(const struct vm_words *w, unsigned most, struct err *err)
 
 static int show(const struct vm_words *w, struct err *err)
 {
-	json_t *vm = NULL, *disk;
+	json_t *vm = NULL, *disk, *nic;
 	size_t k;
 	int r = need_words(w, 0, err);
 
@@ -92,11 +92,15 @@ static int show(const struct vm_words *w, struct err *err)
 		print_json(vm);
 	} else {
 		json_t *disks = json_incref(json_object_get(vm, "disks"));
+		json_t *nics = json_incref(json_object_get(vm, "nics"));
 
 		json_object_del(vm, "disks");
+		json_object_del(vm, "nics");
 		print_tree("", vm);
 		json_array_foreach(disks, k, disk) print_disk(disk);
+		json_array_foreach(nics, k, nic) print_nic(nic);
 		json_decref(disks);
+		json_decref(nics);
 	}
 	json_decref(vm);
 	return 0;

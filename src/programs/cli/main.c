@@ -11,13 +11,14 @@
 static const struct verb *const verbs[] = {
 	&verb_run,
 	&verb_disk,
+	&verb_nic,
 	&verb_vm,
 };
 
 /* Words of the command line that belong to later versions: said so, not "unknown". */
 static const char *const later[] = {
-	"switch",  "nic",  "checkpoint", "backup", "node",
-	"cluster", "park", "top",	 "events", "op",
+	"switch", "checkpoint", "backup", "node", "cluster",
+	"park",	  "top",	"events", "op",
 };
 
 void print_error(const struct err *err)

@@ -11,6 +11,7 @@
 #include "programs/cli/live_copy.h"
 #include "programs/cli/live_disks.h"
 #include "programs/cli/live_guest.h"
+#include "programs/cli/live_nics.h"
 #include "programs/cli/words.h"
 
 #define VM "/1.0/vms/self"
@@ -37,6 +38,7 @@ struct run_control {
 	struct run_inspect *inspect;
 	struct live_disks *disks;
 	struct live_guest *guest;
+	struct live_nics nics;
 	struct stopping *stopping;
 	u64 start_ns;
 	bool asked; /* the guest was, to end */
@@ -77,9 +79,10 @@ static json_t *state(const struct run_control *rc)
 static void get_root(struct run_control *rc, struct control_call *call, const char *rest,
 		     json_t *body)
 {
-	control_reply(call, json_pack("{s:s, s:s, s:[s, s, s, s]}", "api", "1.0",
-				      "version", TABIQUE_VERSION, "resources", "/1.0/vms",
-				      VM "/state", VM "/disks", VM "/inspect"));
+	control_reply(call,
+		      json_pack("{s:s, s:s, s:[s, s, s, s, s]}", "api", "1.0", "version",
+				TABIQUE_VERSION, "resources", "/1.0/vms", VM "/state",
+				VM "/disks", VM "/nics", VM "/inspect"));
 }
 
 static void get_vms(struct run_control *rc, struct control_call *call, const char *rest,
@@ -104,6 +107,10 @@ static void get_vm(struct run_control *rc, struct control_call *call, const char
 
 	json_object_update(vm, more);
 	json_decref(more);
+	json_object_set_new(vm, "nics", live_nics_list(&rc->nics));
+	if (rc->config.nat_pid)
+		json_object_set_new(json_object_get(vm, "pids"), "nat",
+				    json_integer(rc->config.nat_pid));
 	control_reply(call, vm);
 }
 
@@ -606,6 +613,60 @@ static void patch_disk(struct run_control *rc, struct control_call *call,
 				  grow > 0, on_disk, call);
 }
 
+/* ---- network adapters ------------------------------------------------------------------------ */
+
+static void get_nics(struct run_control *rc, struct control_call *call, const char *rest,
+		     json_t *body)
+{
+	control_reply(call, live_nics_list(&rc->nics));
+}
+
+/* The adapter that a path ends with; false: it was answered. */
+static bool nic_of(struct run_control *rc, struct control_call *call, const char *rest,
+		   unsigned *ret_nic)
+{
+	if (live_nics_find(&rc->nics, rest, ret_nic))
+		return true;
+	refuse(call, -ENOENT, "there is no such network adapter",
+	       "see which there are: tabique vm show");
+	return false;
+}
+
+static void get_nic(struct run_control *rc, struct control_call *call, const char *rest,
+		    json_t *body)
+{
+	unsigned nic;
+
+	if (nic_of(rc, call, rest, &nic))
+		control_reply(call, live_nics_show(&rc->nics, nic));
+}
+
+static void on_nic(void *owner, int r, json_t *nic, const struct err *err)
+{
+	if (r < 0)
+		control_reply_err(owner, err);
+	else
+		control_reply(owner, nic);
+}
+
+static void patch_nic(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	const char *link = "";
+	json_error_t where;
+	unsigned nic;
+
+	if (!nic_of(rc, call, rest, &nic))
+		return;
+	if (json_unpack_ex(body, &where, 0, "{s:s !}", "link", &link) < 0)
+		body_is_wrong(call, &where);
+	else if (strcmp(link, "up") != 0 && strcmp(link, "down") != 0)
+		refuse(call, -EINVAL, "\"link\" is neither up nor down",
+		       "give \"up\" or \"down\"");
+	else
+		live_nics_set_link(&rc->nics, nic, link[0] == 'u', on_nic, call);
+}
+
 /* ---- paths ----------------------------------------------------------------------------------- */
 
 /* rest: what stands behind a path that ends with '/'. body: NULL where there is none. */
@@ -626,6 +687,9 @@ static const struct {
 	{ "PATCH", VM "/kvp", true, patch_kvp },
 	{ "PUT", VM "/address", true, put_address },
 	{ "POST", VM "/files", true, post_file },
+	{ "GET", VM "/nics", false, get_nics },
+	{ "GET", VM "/nics/", false, get_nic },
+	{ "PATCH", VM "/nics/", true, patch_nic },
 	{ "GET", VM "/disks", false, get_disks },
 	{ "POST", VM "/disks", true, post_disk },
 	{ "GET", VM "/disks/", false, get_disk },
@@ -682,6 +746,9 @@ int run_control_new(const struct run_control_config *config,
 				   &config->options->disks, &rc->disks);
 	if (r == 0)
 		r = live_guest_new(config->worker_socket, &rc->guest);
+	if (r == 0)
+		rc->nics = (struct live_nics){ .nics = &config->options->nics,
+					       .guest = rc->guest };
 	if (r == 0)
 		r = control_server_new(
 			&(struct control_server_config){

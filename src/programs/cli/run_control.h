@@ -17,6 +17,9 @@
  *	DELETE /1.0/vms/self/disks/scsi0:3
  *	PATCH  /1.0/vms/self/disks/scsi0:3		{"size": bytes} or {"grow": bytes} or {}
  *
+ *	GET    /1.0/vms/self/nics[/nic0]
+ *	PATCH  /1.0/vms/self/nics/nic0			{"link": "up" or "down"}: the cable is put in or pulled out
+ *
  *	GET    /1.0/vms/self/kvp			what the guest says of itself, and what was said to it
  *	PATCH  /1.0/vms/self/kvp			{KEY: VALUE or null}
  *	PUT    /1.0/vms/self/address			{"adapter": GUID, "dhcp": true} or {"adapter": GUID,
@@ -44,7 +47,7 @@ struct run_control_config {
 	int socket; /* listening; stays the caller's, as the others */
 	const struct run_options *options; /* outlives us */
 	int hv_socket, worker_socket;
-	int hv_pid, worker_pid;
+	int hv_pid, worker_pid, nat_pid; /* nat: 0 where there is none */
 	void (*power_button)(void *owner);
 	void (*power_off)(void *owner);
 	void (*reset)(void *owner);

@@ -67,6 +67,11 @@ static int set_cdrom(struct run_options *o, const char *value, struct err *err)
 	return run_disks_add(&o->disks, value, true, err);
 }
 
+static int set_net(struct run_options *o, const char *value, struct err *err)
+{
+	return run_nics_add(&o->nics, value, err);
+}
+
 static int set_append(struct run_options *o, const char *value, struct err *err)
 {
 	if (strlen(value) >= WORKER_CMDLINE_SIZE)
@@ -199,6 +204,7 @@ static const struct option_row rows[] = {
 	{ "--append", "TEXT", "the kernel's command line", set_append },
 	{ "--disk", "FILE", "a SCSI disk: FILE or nbd://...[,ro][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
 	{ "--cdrom", "FILE", "a DVD drive with an ISO image in it", set_cdrom },
+	{ "--net", "KIND", "a network adapter: nat, tap=NAME or socket=PATH[,mac=...]; again for more", set_net },
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
 	{ "--code-cache", "SIZE", "most that translated code may take (soft)", set_code_cache },
@@ -210,7 +216,6 @@ static const struct option_row rows[] = {
 	{ "--debug-exit", NULL, "port 0xf4 ends the VM: exit code (value << 1) | 1", set_debug_exit },
 	{ "--test-devices", NULL, "devices for bare test kernels", set_test_devices },
 	{ "--floppy", "FILE", NULL, NULL },
-	{ "--net", "KIND", NULL, NULL },
 	{ "--bios", NULL, NULL, NULL },
 	{ "--firmware", "FILE", NULL, NULL },
 	{ "--screen", "ADDRESS", NULL, NULL },

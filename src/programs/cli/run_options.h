@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "programs/cli/run_disks.h"
+#include "programs/cli/run_nics.h"
 #include "wall/worker_config.h"
 
 #define RUN_MAX_CPUS 64
@@ -31,6 +32,7 @@ struct run_options {
 	const char *control; /* path of a socket, NULL = none */
 	bool no_reboot, debug_exit, test_devices;
 	struct run_disks disks;
+	struct run_nics nics;
 	unsigned module_count;
 	char module_path[WORKER_MAX_MODULES][WORKER_ARGS_SIZE];
 	char module_args[WORKER_MAX_MODULES][WORKER_ARGS_SIZE];

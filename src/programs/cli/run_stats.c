@@ -22,7 +22,7 @@ int run_stats_open(struct run_stats *stats, const char *path, struct err *err)
  * Proportional memory of a process by smaps: all of it, and the part that is guest memory
  * (the memfds that vm_process.c names).
  */
-static void read_pss(pid_t pid, u64 *ret_all, u64 *ret_guest)
+static void read_pss(pid_t pid, struct run_stats_process *ret_process)
 {
 	char path[64], line[512];
 	bool guest = false;
@@ -38,9 +38,9 @@ static void read_pss(pid_t pid, u64 *ret_all, u64 *ret_guest)
 		u64 kib;
 
 		if (sscanf(line, "Pss: %" SCNu64 " kB", &kib) == 1) {
-			*ret_all += kib << 10;
+			ret_process->pss += kib << 10;
 			if (guest)
-				*ret_guest += kib << 10;
+				ret_process->shared += kib << 10;
 		} else if (!isupper((unsigned char)line[0])) { /* "7f00-7f10 rw-s ..." */
 			guest = strstr(line, "memfd:tabique-ram") ||
 				strstr(line, "memfd:tabique-vram") ||
@@ -50,12 +50,13 @@ static void read_pss(pid_t pid, u64 *ret_all, u64 *ret_guest)
 	fclose(f);
 }
 
-void run_stats_memory(struct run_stats *stats, pid_t hv, pid_t worker)
+void run_stats_memory(struct run_stats *stats, const struct vm_process *vm)
 {
 	if (!stats->file)
 		return;
-	read_pss(hv, &stats->hv_pss, &stats->hv_shared);
-	read_pss(worker, &stats->worker_pss, &stats->worker_shared);
+	read_pss(vm->hv_pid, &stats->hv);
+	read_pss(vm->worker_pid, &stats->worker);
+	read_pss(vm->nat_pid, &stats->nat);
 }
 
 static double seconds(struct timeval t)
@@ -63,8 +64,7 @@ static double seconds(struct timeval t)
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
-static void write_usage(FILE *f, const char *name, const struct rusage *u, u64 pss,
-			u64 guest)
+static void write_usage(FILE *f, const char *name, const struct run_stats_process *p)
 {
 	fprintf(f,
 		"  \"%s\": {\n"
@@ -73,13 +73,14 @@ static void write_usage(FILE *f, const char *name, const struct rusage *u, u64 p
 		"    \"pss_bytes\": %" PRIu64 ",\n"
 		"    \"pss_guest_bytes\": %" PRIu64 "\n"
 		"  },\n",
-		name, seconds(u->ru_utime), seconds(u->ru_stime), pss, guest);
+		name, seconds(p->usage.ru_utime), seconds(p->usage.ru_stime), p->pss,
+		p->shared);
 }
 
 int run_stats_write(struct run_stats *stats, struct err *err)
 {
 	FILE *f = stats->file;
-	const struct hv_stats *h = &stats->hv;
+	const struct hv_stats *h = &stats->counters;
 	int r = 0;
 
 	if (!f)
@@ -93,9 +94,9 @@ int run_stats_write(struct run_stats *stats, struct err *err)
 		"  \"first_entry_seconds\": %.6f,\n",
 		stats->end ?: "failed", stats->code, (double)stats->wall_ns / 1e9,
 		(double)stats->first_entry_ns / 1e9);
-	write_usage(f, "hv", &stats->hv_usage, stats->hv_pss, stats->hv_shared);
-	write_usage(f, "worker", &stats->worker_usage, stats->worker_pss,
-		    stats->worker_shared);
+	write_usage(f, "hv", &stats->hv);
+	write_usage(f, "worker", &stats->worker);
+	write_usage(f, "nat", &stats->nat);
 	if (stats->have_hv) {
 		const struct {
 			const char *name;

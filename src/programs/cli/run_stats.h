@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "programs/cli/vm_process.h"
 #include "wall/wall.h"
 
 struct run_stats {
@@ -17,17 +18,19 @@ struct run_stats {
 	int code;	 /* exit code */
 	u64 wall_ns, first_entry_ns;
 	bool have_hv;
-	struct hv_stats hv;
-	struct rusage hv_usage, worker_usage;
-	u64 hv_pss, worker_pss;	      /* bytes, all mappings, at the end */
-	u64 hv_shared, worker_shared; /* bytes of that in guest memory regions */
+	struct hv_stats counters;
+	struct run_stats_process {
+		struct rusage usage;
+		u64 pss;    /* bytes, all mappings, at the end */
+		u64 shared; /* bytes of that in guest memory regions */
+	} hv, worker, nat;  /* nat: all 0 where there is none */
 };
 
 /* Opened before the VM starts, so that a path that cannot be written costs no run. */
 int run_stats_open(struct run_stats *stats, const char *path, struct err *err) MUST_CHECK;
 
-/* Look at the memory of both processes while they still live; pid 0 is left out. */
-void run_stats_memory(struct run_stats *stats, pid_t hv, pid_t worker);
+/* Look at the memory of the processes while they still live; who is gone is left out. */
+void run_stats_memory(struct run_stats *stats, const struct vm_process *vm);
 
 /* Writes and closes; 0 when nobody asked. */
 int run_stats_write(struct run_stats *stats, struct err *err) MUST_CHECK;

@@ -324,6 +324,54 @@ static int send_worker_config(const struct shared *s,
 		     : 0;
 }
 
+/* ---- the address translator ------------------------------------------------------------------ */
+
+static int start_nat(const struct vm_process_config *config, u32 uid,
+		     struct vm_process *vm, struct err *err)
+{
+	struct nat_config nat = config->nat;
+	int pair[2], r;
+
+	if (nat.adapter_count == 0)
+		return 0;
+	r = ipc_pair(pair);
+	if (r < 0)
+		return err_set(err, r, "tabique-nat: %s", err_words(r));
+	vm->nat_socket = pair[0];
+	r = start_program("tabique-nat", pair[1], &vm->nat_pid, &vm->nat_pidfd, err);
+	close(pair[1]);
+	if (r < 0)
+		return r;
+	nat.version = NET_CONFIG_VERSION;
+	nat.uid = uid ? uid + ROLE_NET : 0;
+	nat.jail_flags = config->hv.jail_flags;
+	r = ipc_send(vm->nat_socket, &nat, sizeof nat, config->nat_port,
+		     nat.adapter_count);
+	return r < 0 ? err_set(err, r, "tabique-nat takes no configuration: %s",
+			       err_words(r))
+		     : 0;
+}
+
+/* It says at once whether the host's ports can be had. */
+static int hear_nat(const struct vm_process *vm, struct err *err)
+{
+	struct owner_message m;
+	unsigned fds;
+	size_t size;
+	int r;
+
+	if (vm->nat_pid == 0)
+		return 0;
+	r = ipc_receive(vm->nat_socket, &m, sizeof m, &size, NULL, 0, &fds);
+	if (r == 0 && size == sizeof m && m.kind == OWNER_READY)
+		return 0;
+	if (r < 0 || size != sizeof m || m.kind != OWNER_FAILED)
+		return err_set(err, -EPIPE,
+			       "the address translator (tabique-nat) did not start");
+	owner_failed_err(&m, err);
+	return err_wrap(err, "--net nat");
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 int vm_process_start(const struct vm_process_config *config, struct vm_process *ret_vm,
@@ -331,8 +379,10 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
 {
 	struct vm_process vm = { .hv_pidfd = -1,
 				 .worker_pidfd = -1,
+				 .nat_pidfd = -1,
 				 .hv_socket = -1,
 				 .worker_socket = -1,
+				 .nat_socket = -1,
 				 .serial = -1,
 				 .slot_lock = -1 };
 	struct shared s;
@@ -346,7 +396,10 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
 		vm_process_end(&vm);
 		return r;
 	}
-	r = start_program("tabique-hv", s.owner_hv[1], &vm.hv_pid, &vm.hv_pidfd, err);
+	r = start_nat(config, uid, &vm, err);
+	if (r == 0)
+		r = start_program("tabique-hv", s.owner_hv[1], &vm.hv_pid, &vm.hv_pidfd,
+				  err);
 	if (r == 0)
 		r = start_program("tabique-worker", s.owner_worker[1], &vm.worker_pid,
 				  &vm.worker_pidfd, err);
@@ -358,6 +411,8 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
 	vm.worker_socket = take_fd(&s.owner_worker[0]);
 	vm.serial = take_fd(&s.serial[0]);
 	shared_close(&s);
+	if (r == 0)
+		r = hear_nat(&vm, err);
 	if (r < 0) {
 		vm_process_end(&vm);
 		return r;
@@ -388,11 +443,26 @@ bool vm_process_worker_ended(struct vm_process *vm)
 			   WNOHANG);
 }
 
+bool vm_process_nat_ended(struct vm_process *vm)
+{
+	return take_status(&vm->nat_pid, &vm->nat_status, &vm->nat_usage, WNOHANG);
+}
+
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+/* Its own words, terminated whatever came. */
+void owner_failed_err(const struct owner_message *m, struct err *err)
+{
+	*err = (struct err){ .code = m->u.failed.code };
+	memcpy(err->text, m->u.failed.text, sizeof err->text);
+	memcpy(err->fix, m->u.failed.fix, sizeof err->fix);
+	err->text[sizeof err->text - 1] = '\0';
+	err->fix[sizeof err->fix - 1] = '\0';
 }
 
 /* Wait until a process ends by itself, since its owner's socket has closed. */
@@ -409,15 +479,21 @@ void vm_process_end(struct vm_process *vm)
 	close_fd(&vm->serial);
 	close_fd(&vm->worker_socket);
 	close_fd(&vm->hv_socket);
+	close_fd(&vm->nat_socket);
 	wait_for_end(vm->worker_pidfd);
 	wait_for_end(vm->hv_pidfd);
+	wait_for_end(vm->nat_pidfd);
 	if (vm->worker_pid)
 		kill(vm->worker_pid, SIGKILL);
 	if (vm->hv_pid)
 		kill(vm->hv_pid, SIGKILL);
+	if (vm->nat_pid)
+		kill(vm->nat_pid, SIGKILL);
 	take_status(&vm->worker_pid, &vm->worker_status, &vm->worker_usage, 0);
 	take_status(&vm->hv_pid, &vm->hv_status, &vm->hv_usage, 0);
+	take_status(&vm->nat_pid, &vm->nat_status, &vm->nat_usage, 0);
 	close_fd(&vm->hv_pidfd);
+	close_fd(&vm->nat_pidfd);
 	close_fd(&vm->worker_pidfd);
 	close_fd(&vm->slot_lock);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two processes of a VM, started and watched by their owner: memory regions, sockets, uids,
+ * The processes of a VM, started and watched by their owner: memory regions, sockets, uids,
  * fork and exec, the first message of each. `tabique run` is that owner for one VM.
+ * The address translator is there where an adapter is on 'nat'; the VM lives without it.
  *
  *	1. vm_process_start
  *	2. the owner watches hv_socket, worker_socket, hv_pidfd, worker_pidfd and speaks
@@ -16,6 +17,7 @@
 #include "base/err.h"
 #include "base/types.h"
 #include "programs/cli/run_disks.h"
+#include "wall/net_config.h"
 #include "wall/worker_config.h"
 
 struct vm_process_config {
@@ -26,16 +28,19 @@ struct vm_process_config {
 	int module[WORKER_MAX_MODULES];
 	struct disk_images images; /* worker.image_count of them; stay the caller's */
 	int nic[WORKER_MAX_NICS]; /* the port of each; -1: unplugged; stay the caller's */
+	struct nat_config nat;	  /* adapters: none where there is no translator */
+	int nat_port[WORKER_MAX_NICS]; /* the other ends; stay the caller's */
 };
 
 struct vm_process {
-	pid_t hv_pid, worker_pid;
-	int hv_pidfd, worker_pidfd;
-	int hv_socket, worker_socket;
+	pid_t hv_pid, worker_pid, nat_pid;
+	int hv_pidfd, worker_pidfd, nat_pidfd;
+	int hv_socket, worker_socket, nat_socket;
 	int serial; /* our end of COM1 */
 	int slot_lock;
-	int hv_status, worker_status; /* wait status, valid when the pid is 0 again */
-	struct rusage hv_usage, worker_usage;
+	int hv_status, worker_status,
+		nat_status; /* of wait, valid when the pid is 0 again */
+	struct rusage hv_usage, worker_usage, nat_usage;
 };
 
 /* All descriptors of *ret_vm are close-on-exec. Negative: nothing was left behind. */
@@ -46,7 +51,7 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
  * A slot of uids that no other VM of this host uses, held by a lock on its file. Not root: no
  * slot, *ret_uid 0 and lock -1. The uid of a role is *ret_uid + role.
  */
-enum { ROLE_HV, ROLE_WORKER, ROLE_DISK };
+enum { ROLE_HV, ROLE_WORKER, ROLE_DISK, ROLE_NET };
 int take_slot(u32 *ret_uid, int *ret_lock, struct err *err) MUST_CHECK;
 /* One of our programs, with nothing but its owner's socket (stays the caller's). */
 int start_program(const char *name, int owner, pid_t *ret_pid, int *ret_pidfd,
@@ -55,6 +60,10 @@ int start_program(const char *name, int owner, pid_t *ret_pid, int *ret_pidfd,
 /* Has it ended? Takes its status and usage, once. */
 bool vm_process_hv_ended(struct vm_process *vm);
 bool vm_process_worker_ended(struct vm_process *vm);
+bool vm_process_nat_ended(struct vm_process *vm);
+
+/* What an OWNER_FAILED says. */
+void owner_failed_err(const struct owner_message *message, struct err *err);
 
 /* Kill what still runs, wait for it, close everything. */
 void vm_process_end(struct vm_process *vm);

@@ -155,7 +155,7 @@ int vm_ask(const struct vm_words *w, const char *method, const char *path, json_
 		json_decref(body);
 		return err_set(err, -EINVAL, "'%.80s...' is too long", path);
 	}
-	r = control_connect(w->socket, &fd, err);
+	r = control_connect(w->socket, CONTROL_OF_VM, &fd, err);
 	if (r < 0) {
 		json_decref(body);
 		return r;
@@ -169,4 +169,20 @@ void print_json(const json_t *json)
 {
 	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	putchar('\n');
+}
+
+void print_nic(const json_t *nic)
+{
+	json_t *forward;
+	size_t k;
+
+	printf("nic: %s %s %s mtu %lld link %s\n",
+	       json_string_value(json_object_get(nic, "id")),
+	       json_string_value(json_object_get(nic, "network")),
+	       json_string_value(json_object_get(nic, "mac")),
+	       (long long)json_integer_value(json_object_get(nic, "mtu")),
+	       json_string_value(json_object_get(nic, "link")));
+	json_array_foreach(json_object_get(nic, "forwards"), k, forward)
+		printf("forward: %s %s\n", json_string_value(json_object_get(nic, "id")),
+		       json_string_value(forward));
 }

@@ -41,3 +41,5 @@ int vm_ask(const struct vm_words *words, const char *method, const char *path,
 	   json_t *body, json_t **ret_metadata, struct err *err) MUST_CHECK;
 
 void print_json(const json_t *json);
+/* As 'vm show' and 'nic list' do: a line, and one a forward. */
+void print_nic(const json_t *nic);
