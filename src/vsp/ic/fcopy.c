@@ -269,11 +269,8 @@ static void on_closed(void *owner)
 
 	if (f->state == FCOPY_IDLE)
 		return;
-	if (f->why.code == 0) {
-		err_set(&f->why, -ENOTCONN,
-			"the guest has unloaded its driver before it had all");
-		err_fix(&f->why, "try again when it is there");
-	}
+	if (f->why.code == 0)
+		ic_say_unloaded(&f->why, "had all", "try again when it is there");
 	end(f);
 }
 

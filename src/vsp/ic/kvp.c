@@ -225,8 +225,7 @@ static void on_closed(void *owner)
 	struct kvp *k = owner;
 	struct err err = { 0 };
 
-	err_set(&err, -ENOTCONN, "the guest has unloaded its driver before it answered");
-	err_fix(&err, "try again when it is there");
+	ic_say_unloaded(&err, "answered", "try again when it is there");
 	end(k, err.code, &err);
 }
 

@@ -40,3 +40,17 @@ static inline bool ic_request_is_busy(const struct ic_request *request, ic_done_
 	done(owner, err.code, &err);
 	return true;
 }
+
+/* The guest has closed the channel, and whoever waits is told: it did not come to what it was to do. */
+static inline void ic_say_unloaded(struct err *err, const char *before, const char *fix)
+{
+	err_set(err, -ENOTCONN, "the guest has unloaded its driver before it %s", before);
+	err_fix(err, "%s", fix);
+}
+static inline void ic_request_unloaded(struct ic_request *request, const char *fix)
+{
+	struct err err = { 0 };
+
+	ic_say_unloaded(&err, "answered", fix);
+	ic_request_end(request, err.code, &err);
+}

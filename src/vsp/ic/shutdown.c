@@ -54,11 +54,8 @@ static void on_silent(void *owner)
 static void on_closed(void *owner)
 {
 	struct shutdown *s = owner;
-	struct err err = { 0 };
 
-	err_set(&err, -ENOTCONN, "the guest has unloaded its driver before it answered");
-	err_fix(&err, "if it is not ending already, try again");
-	ic_request_end(&s->request, err.code, &err);
+	ic_request_unloaded(&s->request, "if it is not ending already, try again");
 }
 
 static void inspect(const void *owner, const char *branch, struct inspect *out)

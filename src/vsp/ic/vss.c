@@ -174,12 +174,9 @@ static void on_late(void *owner, u32 status)
 static void on_closed(void *owner)
 {
 	struct vss *v = owner;
-	struct err err = { 0 };
 
 	v->state = VSS_IDLE;
-	err_set(&err, -ENOTCONN, "the guest has unloaded its driver before it answered");
-	err_fix(&err, "try again when it is there");
-	ic_request_end(&v->request, err.code, &err);
+	ic_request_unloaded(&v->request, "try again when it is there");
 }
 
 /* ---- elsewhere ------------------------------------------------------------------------------- */
