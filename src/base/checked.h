@@ -33,6 +33,12 @@ static inline bool range_inside(u64 start, u64 size, u64 limit)
 	return start <= limit && size <= limit - start;
 }
 
+/* To a multiple of align, a power of two. What would not fit wraps. */
+static inline u64 round_up(u64 value, u64 align)
+{
+	return (value + align - 1) & ~(align - 1);
+}
+
 /* Do [a, a + a_size) and [b, b + b_size) share a byte? Neither may wrap. */
 static inline bool ranges_overlap(u64 a, u64 a_size, u64 b, u64 b_size)
 {

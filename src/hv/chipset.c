@@ -269,11 +269,11 @@ void chipset_power_button(struct chipset *c)
 /* The sizes of RAM where firmware leaves them in CMOS. */
 static void fill_cmos(struct chipset *c)
 {
-	u64 ram = c->partition->config.region[WALL_REGION_RAM].size;
-	u64 low = min_u64(ram, 0xc0000000ull);
+	const struct gm_layout *ram = &c->partition->memory.ram;
+	u64 low = ram->low;
 	u64 kib = min_u64(low > 1u << 20 ? (low >> 10) - 1024 : 0, 0xffff);
 	u64 above_16m = min_u64(low > 16u << 20 ? (low - (16u << 20)) >> 16 : 0, 0xffff);
-	u64 high = (ram - low) >> 16;
+	u64 high = ram->high >> 16;
 
 	mc146818_set_memory(&c->rtc, 0x15, 640 & 0xff);
 	mc146818_set_memory(&c->rtc, 0x16, 640 >> 8);

@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #include "base/checked.h"
-#include "wall/guest_memory.h"
 
 /* The video window: no RAM answers here unless a slot says so. */
 #define HOLE_START 0xa0000ull
@@ -69,14 +68,13 @@ static void put(struct memory_map *map, gpa_t gpa, u64 size, u32 region, u64 off
 
 static void put_built_in(struct memory_map *map)
 {
-	u64 ram = map->region[WALL_REGION_RAM].size;
-	u64 low = min_u64(ram, GM_LOW_MAX);
+	u64 low = map->ram.low;
 
 	put(map, 0, min_u64(low, HOLE_START), WALL_REGION_RAM, 0, true, false);
 	if (low > HOLE_END)
 		put(map, HOLE_END, low - HOLE_END, WALL_REGION_RAM, HOLE_END, true,
 		    false);
-	put(map, GM_HIGH_BASE, ram - low, WALL_REGION_RAM, low, true, false);
+	put(map, GM_HIGH_BASE, map->ram.high, WALL_REGION_RAM, low, true, false);
 }
 
 static void put_layer(struct memory_map *map, enum layer layer)
@@ -120,18 +118,20 @@ void memory_map_init(struct memory_map *map, const struct memory_region *regions
 {
 	*map = (struct memory_map){ .code_map = code_map, .dirty_map = dirty_map };
 	memcpy(map->region, regions, sizeof map->region);
+	u64 size = regions[WALL_REGION_RAM].size, start = regions[WALL_REGION_RAM].start;
+	gm_layout_init(&map->ram, start ? start : size, start ? start : size);
+	gm_layout_init(&map->ram_at_most, start ? start : size, size);
 	rebuild(map);
 }
 
-/* Does the range touch RAM of the layout (the hole has none)? */
+/* Does the range touch RAM that is or may come (the hole has none)? */
 static bool touches_ram(const struct memory_map *map, gpa_t gpa, u64 size)
 {
-	u64 ram = map->region[WALL_REGION_RAM].size;
-	u64 low = min_u64(ram, GM_LOW_MAX);
+	u64 low = map->ram_at_most.low, high = map->ram_at_most.high;
 
 	return ranges_overlap(gpa, size, 0, min_u64(low, HOLE_START)) ||
 	       (low > HOLE_END && ranges_overlap(gpa, size, HOLE_END, low - HOLE_END)) ||
-	       (ram > low && ranges_overlap(gpa, size, GM_HIGH_BASE, ram - low));
+	       (high > 0 && ranges_overlap(gpa, size, GM_HIGH_BASE, high));
 }
 
 /* May this slot, its numbers in range, lie where it wants to? */
@@ -145,8 +145,7 @@ static bool place_allowed(const struct memory_map *map, const struct map_slot *s
 	switch ((enum wall_region)s->region) {
 	case WALL_REGION_RAM:
 		/* One place for each byte: the code map has one mark for it. */
-		return gm_ram_offset(map->region[WALL_REGION_RAM].size, s->gpa, s->size,
-				     &offset) &&
+		return gm_ram_offset(&map->ram_at_most, s->gpa, s->size, &offset) &&
 		       offset == s->offset;
 	case WALL_REGION_VRAM:
 		return !touches_ram(map, s->gpa, s->size);

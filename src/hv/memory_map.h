@@ -5,10 +5,10 @@
  *
  * Layers, lowest first; what lies in one layer never overlaps, a higher layer hides a lower one:
  *
- *	built in	RAM as wall/guest_memory.h lays it out, less the hole A0000-BFFFF
+ *	built in	RAM of the start as wall/guest_memory.h lays it out, less the hole A0000-BFFFF
  *	RAM slots	slots of region RAM, at the place that the layout gives those bytes
- *			(to open the hole, or to switch logging for a range)
- *	device slots	VRAM where no RAM is (the hole, 3-4 GiB, above RAM); ROM, over RAM only
+ *			(what comes while the guest runs; the hole; logging for a range)
+ *	device slots	VRAM where no RAM is or can come (the hole, 3-4 GiB, above RAM); ROM, over RAM only
  *			by the kind WALL_MAP_ROM; RAM as RO or ROM (PAM: shadowed, writes dropped)
  *
  * Threads: changed on the loop's thread while all VPs stand; resolve on any VP's thread.
@@ -19,12 +19,14 @@
 
 #include "base/types.h"
 #include "hv/engine.h"
+#include "wall/guest_memory.h"
 #include "wall/wall.h"
 #include "x86/bus.h"
 
 struct memory_region {
 	u8 *host;
-	u64 size; /* bytes, page-aligned; 0 = there is none */
+	u64 size;  /* bytes, page-aligned; 0 = there is none */
+	u64 start; /* RAM: bytes that are built in; 0 = all */
 };
 
 struct map_slot {
@@ -45,6 +47,7 @@ struct memory_map {
 	_Atomic u8 *code_map;  /* a byte a RAM page */
 	_Atomic u8 *dirty_map; /* a byte a RAM page */
 	struct map_slot slot[WALL_MAX_SLOTS];
+	struct gm_layout ram, ram_at_most; /* built in; the place of each byte */
 	bool log_all;
 	/* The map as it is, sorted by gpa, nothing overlapping. */
 	struct engine_slot flat[MEMORY_MAP_FLAT_MAX];

@@ -9,9 +9,9 @@
 
 #define MAX_PAGE_NUMBER (BIT64(WALL_GPA_BITS) / VMBUS_PAGE)
 
-void gpadls_init(struct gpadls *all, u64 ram_size)
+void gpadls_init(struct gpadls *all, const struct gm_layout *ram)
 {
-	*all = (struct gpadls){ .ram_size = ram_size };
+	*all = (struct gpadls){ .ram = ram };
 }
 
 void gpadls_done(struct gpadls *all)
@@ -56,12 +56,12 @@ static u32 range_pages(u64 word, u32 *ret_size, u32 *ret_offset)
 	return (u32)(((u64)*ret_size + *ret_offset + VMBUS_PAGE - 1) / VMBUS_PAGE);
 }
 
-static bool page_is_ram(u64 ram_size, u64 page)
+static bool page_is_ram(const struct gm_layout *ram, u64 page)
 {
 	u64 offset;
 
 	return page < MAX_PAGE_NUMBER &&
-	       gm_ram_offset(ram_size, page * VMBUS_PAGE, VMBUS_PAGE, &offset);
+	       gm_ram_offset(ram, page * VMBUS_PAGE, VMBUS_PAGE, &offset);
 }
 
 static bool good(const struct gpadls *all, const struct gpadl *g)
@@ -75,7 +75,7 @@ static bool good(const struct gpadls *all, const struct gpadl *g)
 		if (size == 0 || offset >= VMBUS_PAGE || pages > g->word_count - at)
 			return false;
 		for (u32 end = at + pages; at < end; at++)
-			if (!page_is_ram(all->ram_size, g->word[at]))
+			if (!page_is_ram(all->ram, g->word[at]))
 				return false;
 	}
 	return at == g->word_count;

@@ -31,12 +31,12 @@ struct gpadl {
 };
 
 struct gpadls {
-	u64 ram_size;
+	const struct gm_layout *ram; /* as it is now */
 	struct gpadl *first;
 	u32 count, words;
 };
 
-void gpadls_init(struct gpadls *all, u64 ram_size);
+void gpadls_init(struct gpadls *all, const struct gm_layout *ram);
 /* Frees every list, held or not. */
 void gpadls_done(struct gpadls *all);
 

@@ -569,7 +569,8 @@ void vmbus_protocol_message(struct vmbus_protocol *p, u32 connection, const void
 
 /* ---- events of the host ---- */
 
-void vmbus_protocol_init(struct vmbus_protocol *p, u32 vp_count, u64 ram_size,
+void vmbus_protocol_init(struct vmbus_protocol *p, u32 vp_count,
+			 const struct gm_layout *ram,
 			 void (*emit_fn)(void *owner, const struct vmbus_output *output),
 			 void *owner)
 {
@@ -578,7 +579,7 @@ void vmbus_protocol_init(struct vmbus_protocol *p, u32 vp_count, u64 ram_size,
 		.emit = emit_fn,
 		.owner = owner,
 	};
-	gpadls_init(&p->gpadls, ram_size);
+	gpadls_init(&p->gpadls, ram);
 }
 
 void vmbus_protocol_done(struct vmbus_protocol *p)

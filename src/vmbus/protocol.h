@@ -111,7 +111,8 @@ struct vmbus_protocol {
 	} counts;
 };
 
-void vmbus_protocol_init(struct vmbus_protocol *p, u32 vp_count, u64 ram_size,
+void vmbus_protocol_init(struct vmbus_protocol *p, u32 vp_count,
+			 const struct gm_layout *ram,
 			 void (*emit)(void *owner, const struct vmbus_output *output),
 			 void *owner);
 void vmbus_protocol_done(struct vmbus_protocol *p);

@@ -248,7 +248,7 @@ int vmbus_server_new(const struct vmbus_server_config *config,
 		return -ENOMEM;
 	}
 	server->config = *config;
-	vmbus_protocol_init(&server->protocol, config->vp_count, gm_ram_size(config->gm),
+	vmbus_protocol_init(&server->protocol, config->vp_count, gm_layout(config->gm),
 			    on_output, server);
 	*ret_server = server;
 	return 0;

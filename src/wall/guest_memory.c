@@ -30,7 +30,9 @@
 struct guest_memory {
 	u8 *ram;
 	_Atomic u8 *dirty, *code; /* a byte a page of RAM */
-	u64 ram_size, page_count;
+	u64 ram_size, page_count; /* of the region */
+	u64 start;		  /* bytes at the machine's start */
+	struct gm_layout layout;
 	int ram_fd;
 	struct wall_control *control;
 	int hv_event;
@@ -62,7 +64,8 @@ int gm_open(int ram_fd, u64 ram_size, int dirty_fd, int code_fd,
 	gm = calloc(1, sizeof *gm);
 	if (!gm)
 		return -ENOMEM;
-	gm->ram_size = ram_size;
+	gm->ram_size = gm->start = ram_size;
+	gm_layout_init(&gm->layout, ram_size, ram_size);
 	gm->page_count = ram_size >> WALL_PAGE_SHIFT;
 	gm->ram_fd = ram_fd;
 	gm->control = control;
@@ -98,9 +101,36 @@ void gm_close(struct guest_memory *gm)
 	free(gm);
 }
 
+int gm_start_with(struct guest_memory *gm, u64 start)
+{
+	if (start == 0 || start % WALL_PAGE_SIZE != 0 || start > gm->ram_size)
+		return -EINVAL;
+	gm->start = start;
+	gm_layout_init(&gm->layout, start, start);
+	return 0;
+}
+
+int gm_set_high(struct guest_memory *gm, u64 high)
+{
+	if (high % WALL_PAGE_SIZE != 0 || high > gm->ram_size - gm->layout.low)
+		return -EINVAL;
+	atomic_store(&gm->layout.high, high);
+	return 0;
+}
+
 u64 gm_ram_size(const struct guest_memory *gm)
 {
+	return gm->start;
+}
+
+u64 gm_region_size(const struct guest_memory *gm)
+{
 	return gm->ram_size;
+}
+
+const struct gm_layout *gm_layout(const struct guest_memory *gm)
+{
+	return &gm->layout;
 }
 
 static void note_written(struct guest_memory *gm, u64 offset, u64 size, u64 *io_ticket);
@@ -109,7 +139,7 @@ int gm_read(struct guest_memory *gm, gpa_t gpa, void *to, u64 size)
 {
 	u64 offset;
 
-	if (!gm_ram_offset(gm->ram_size, gpa, size, &offset))
+	if (!gm_ram_offset(&gm->layout, gpa, size, &offset))
 		return -EFAULT;
 	memcpy(to, gm->ram + offset, size);
 	return 0;
@@ -120,7 +150,7 @@ int gm_write(struct guest_memory *gm, gpa_t gpa, const void *from, u64 size,
 {
 	u64 offset;
 
-	if (!gm_ram_offset(gm->ram_size, gpa, size, &offset))
+	if (!gm_ram_offset(&gm->layout, gpa, size, &offset))
 		return -EFAULT;
 	memcpy(gm->ram + offset, from, size);
 	note_written(gm, offset, size, io_ticket);
@@ -131,7 +161,7 @@ int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticke
 {
 	u64 offset;
 
-	if (!gm_ram_offset(gm->ram_size, gpa, size, &offset))
+	if (!gm_ram_offset(&gm->layout, gpa, size, &offset))
 		return -EFAULT;
 	memset(gm->ram + offset, byte, size);
 	note_written(gm, offset, size, io_ticket);
@@ -142,7 +172,7 @@ int gm_fill(struct guest_memory *gm, gpa_t gpa, u8 byte, u64 size, u64 *io_ticke
 static _Atomic u32 *word_at(struct guest_memory *gm, gpa_t gpa, u64 *ret_offset)
 {
 	if (gpa % sizeof(u32) != 0 ||
-	    !gm_ram_offset(gm->ram_size, gpa, sizeof(u32), ret_offset))
+	    !gm_ram_offset(&gm->layout, gpa, sizeof(u32), ret_offset))
 		return NULL;
 	return (_Atomic u32 *)(void *)(gm->ram + *ret_offset);
 }
@@ -175,20 +205,36 @@ int gm_or64(struct guest_memory *gm, gpa_t gpa, u64 bits, u64 *ret_old, u64 *io_
 	u64 offset;
 
 	if (gpa % sizeof(u64) != 0 ||
-	    !gm_ram_offset(gm->ram_size, gpa, sizeof(u64), &offset))
+	    !gm_ram_offset(&gm->layout, gpa, sizeof(u64), &offset))
 		return -EFAULT;
 	*ret_old = atomic_fetch_or((_Atomic u64 *)(void *)(gm->ram + offset), bits);
 	note_written(gm, offset, sizeof(u64), io_ticket);
 	return 0;
 }
 
+/* Holes read as zeros, in every process that has them mapped. */
+static int punch(struct guest_memory *gm, u64 offset, u64 size, u64 *io_ticket)
+{
+	if (fallocate(gm->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)offset, (off_t)size) < 0)
+		return -errno;
+	note_written(gm, offset, size, io_ticket);
+	return 0;
+}
+
 int gm_clear(struct guest_memory *gm, u64 *io_ticket)
 {
-	if (fallocate(gm->ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		      (off_t)gm->ram_size) < 0)
-		return -errno;
-	note_written(gm, 0, gm->ram_size, io_ticket);
-	return 0;
+	return punch(gm, 0, gm->ram_size, io_ticket);
+}
+
+int gm_release(struct guest_memory *gm, gpa_t gpa, u64 size, u64 *io_ticket)
+{
+	u64 offset;
+
+	if ((gpa | size) % WALL_PAGE_SIZE != 0 ||
+	    !gm_ram_offset(&gm->layout, gpa, size, &offset))
+		return -EFAULT;
+	return size > 0 ? punch(gm, offset, size, io_ticket) : 0;
 }
 
 bool gm_published(const struct guest_memory *gm, u64 ticket)
@@ -239,7 +285,7 @@ u8 *gm_pin(struct guest_memory *gm, gpa_t gpa, u64 size)
 {
 	u64 offset;
 
-	if (!gm_ram_offset(gm->ram_size, gpa, size, &offset))
+	if (!gm_ram_offset(&gm->layout, gpa, size, &offset))
 		return NULL;
 	return gm->ram + offset;
 }
@@ -248,7 +294,7 @@ void gm_written(struct guest_memory *gm, gpa_t gpa, u64 size, u64 *io_ticket)
 {
 	u64 offset;
 
-	if (gm_ram_offset(gm->ram_size, gpa, size, &offset))
+	if (gm_ram_offset(&gm->layout, gpa, size, &offset))
 		note_written(gm, offset, size, io_ticket);
 }
 

@@ -13,9 +13,13 @@
  * index, status, interrupt) before gm_published(ticket). Writers before the guest runs may ignore
  * the ticket.
  *
- * RAM layout: [0, low_size) at gpa 0, the rest from 4 GiB up (struct gm_layout; hole 3-4 GiB).
+ * RAM layout (struct gm_layout): what the machine starts with lies from 0 to 3 GiB at most, the rest
+ * from 4 GiB up; what comes while the guest runs follows at 4 GiB. What has not come yet is no RAM, for
+ * devices neither.
  */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "base/err.h"
 #include "base/types.h"
@@ -25,21 +29,35 @@
 #define GM_LOW_MAX 0xc0000000ull
 #define GM_HIGH_BASE 0x100000000ull
 
-/* Offset in the RAM region of a guest-physical range; false where it is not all RAM. */
-static inline bool gm_ram_offset(u64 ram_size, gpa_t gpa, u64 size, u64 *ret_offset)
-{
-	u64 low = ram_size < GM_LOW_MAX ? ram_size : GM_LOW_MAX;
+/* Where RAM is; behind the low part's bytes in the region come those of the high one. */
+struct gm_layout {
+	u64 low;	  /* bytes from 0 */
+	_Atomic u64 high; /* bytes from GM_HIGH_BASE */
+};
 
-	if (gpa <= low && size <= low - gpa) {
+/* Of a machine that started with `start` bytes and has `size` now. */
+static inline void gm_layout_init(struct gm_layout *layout, u64 start, u64 size)
+{
+	layout->low = start < GM_LOW_MAX ? start : GM_LOW_MAX;
+	atomic_init(&layout->high, size - layout->low);
+}
+
+/* Offset in the RAM region of a guest-physical range; false where it is not all RAM. */
+static inline bool gm_ram_offset(const struct gm_layout *layout, gpa_t gpa, u64 size,
+				 u64 *ret_offset)
+{
+	u64 high = atomic_load_explicit(&layout->high, memory_order_relaxed);
+
+	if (gpa <= layout->low && size <= layout->low - gpa) {
 		*ret_offset = gpa;
 		return true;
 	}
-	if (gpa < GM_HIGH_BASE || ram_size <= low)
+	if (gpa < GM_HIGH_BASE || high == 0)
 		return false;
 	gpa -= GM_HIGH_BASE;
-	if (gpa > ram_size - low || size > ram_size - low - gpa)
+	if (gpa > high || size > high - gpa)
 		return false;
-	*ret_offset = low + gpa;
+	*ret_offset = layout->low + gpa;
 	return true;
 }
 
@@ -54,7 +72,19 @@ int gm_open(int ram_fd, u64 ram_size, int dirty_fd, int code_fd,
 	MUST_CHECK;
 void gm_close(struct guest_memory *gm);
 
+/*
+ * Before anybody reads or writes: only `start` bytes of the region are RAM at first. -EINVAL: that is no
+ * number of pages, or more than there are.
+ */
+int gm_start_with(struct guest_memory *gm, u64 start) MUST_CHECK;
+/* RAM ends there from now on, as far as devices are concerned: bytes from GM_HIGH_BASE. -EINVAL. */
+int gm_set_high(struct guest_memory *gm, u64 high) MUST_CHECK;
+
+/* Bytes at the machine's start, and of the region: what there can be at most. */
 u64 gm_ram_size(const struct guest_memory *gm);
+u64 gm_region_size(const struct guest_memory *gm);
+/* As it is; stays where it is. */
+const struct gm_layout *gm_layout(const struct guest_memory *gm);
 
 /* -EFAULT where the range is not all RAM; nothing is copied then. */
 int gm_read(struct guest_memory *gm, gpa_t gpa, void *to, u64 size) MUST_CHECK;
@@ -84,6 +114,12 @@ int gm_or64(struct guest_memory *gm, gpa_t gpa, u64 bits, u64 *ret_old, u64 *io_
  * flushes as a write of everything.
  */
 int gm_clear(struct guest_memory *gm, u64 *io_ticket) MUST_CHECK;
+
+/*
+ * The same with some pages, while the guest runs: it has given them up. Whoever touches them later finds
+ * zeros. -EFAULT where they are not all RAM.
+ */
+int gm_release(struct guest_memory *gm, gpa_t gpa, u64 size, u64 *io_ticket) MUST_CHECK;
 
 /* Has hv flushed all that the ticket stands for? 0 is always done. */
 bool gm_published(const struct guest_memory *gm, u64 ticket);

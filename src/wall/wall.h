@@ -341,6 +341,7 @@ enum owner_kind {
 	OWNER_GUEST_PAIR,	/* worker -> owner: u.guest_pair, any number before the answer */
 	OWNER_GUEST_DONE,	/* worker -> owner: u.guest_done: the answer */
 	OWNER_DISK_EJECTED,	/* worker -> owner: u.ejected: by the guest, and its image is closed */
+	OWNER_MEMORY,		/* worker -> owner: u.memory, once a second at most: it is another */
 };
 
 enum hv_fd { HV_FD_RAM, HV_FD_VRAM, HV_FD_ROM, HV_FD_DIRTY, HV_FD_CODE, HV_FD_CONTROL, HV_FD_VERBS,
@@ -355,6 +356,7 @@ struct hv_config {
 	u32 engine; /* enum hv_engine: already resolved, never "auto" */
 	u32 debug_exit, test_devices, portable;
 	u64 ram_size, vram_size, rom_size; /* bytes, page-aligned */
+	u64 ram_start; /* of RAM: what is there before a slot says so; 0 = all */
 	u32 fd_mask; /* which of enum hv_fd follow, in order */
 	u32 jail_flags; /* jail.h */
 	u32 uid; /* to become; 0 = stay */
@@ -403,6 +405,7 @@ struct owner_message {
 		struct { u32 id; u32 pool; char key[OWNER_KEY_SIZE]; char value[OWNER_VALUE_SIZE]; } guest_pair;
 		struct { u32 id; s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } guest_done;
 		struct { u32 controller, lun; } ejected;
+		struct { u64 assigned, demand, target, min, max; u32 buffer, weight, dynamic, reserved; char status[16]; } memory;
 		struct hv_stats stats;
 		char path[256];
 		char text[OWNER_TEXT_SIZE];

@@ -58,12 +58,22 @@ struct worker_nic {
 	u16 mtu;      /* 576 to 9000: what the port takes; told to the guest's administrator, not forced */
 };
 
+/* Dynamic memory: vsp/balloon/policy.h. */
+struct worker_memory {
+	u64 min, max; /* bytes; 0: what the machine starts with */
+	u32 buffer, weight;
+	u32 dynamic; /* else it has what somebody says, and at first what it starts with */
+	u32 reserved;
+};
+
 struct worker_config {
 	u32 kind;    /* OWNER_WORKER_CONFIG */
 	u32 version; /* WALL_VERSION */
 	u32 vp_count;
 	u32 fd_mask;
 	u64 ram_size, vram_size, rom_size;
+	u64 ram_start; /* bytes of RAM that the machine starts with; 0 = all */
+	struct worker_memory memory;
 	u32 jail_flags;
 	u32 uid;
 	u32 debug_exit, test_devices;
@@ -95,7 +105,17 @@ enum worker_guest_op {
 	WORKER_GUEST_COPY,	 /* name, text: file and folder; size; yes: over one that is there;
 				  * with a pipe's reading end */
 	WORKER_GUEST_LINK,	 /* size: which network adapter; yes: its cable is in, else out */
+	WORKER_GUEST_MEMORY,	 /* memory */
 	WORKER_GUEST_OPS,
+};
+
+/* What shall be otherwise; without WORKER_MEMORY_SIZE the policy decides from then on. */
+enum { WORKER_MEMORY_SIZE = 1, WORKER_MEMORY_MIN = 2, WORKER_MEMORY_MAX = 4,
+       WORKER_MEMORY_BUFFER = 8, WORKER_MEMORY_WEIGHT = 16 };
+struct worker_memory_change {
+	u64 size;
+	struct worker_memory limits;
+	u32 mask, reserved;
 };
 
 struct worker_guest_order {
@@ -107,6 +127,7 @@ struct worker_guest_order {
 	char name[OWNER_KEY_SIZE]; /* all texts in UTF-8, terminated */
 	char text[OWNER_VALUE_SIZE];
 	struct { char address[256], mask[256], gateway[256], dns[256]; } ip;
+	struct worker_memory_change memory;
 };
 
 /*

@@ -20,10 +20,12 @@ static void check(const struct gpadl *g)
 	u32 count = 0, at = 0;
 	u64 offset;
 	const u64 *page = gpadl_pages(g, &count);
+	struct gm_layout ram;
 
+	gm_layout_init(&ram, RAM, RAM);
 	require(g->ready && g->words_have == g->word_count);
 	for (u32 k = 0; page && k < count; k++)
-		require(gm_ram_offset(RAM, page[k] * VMBUS_PAGE, VMBUS_PAGE, &offset));
+		require(gm_ram_offset(&ram, page[k] * VMBUS_PAGE, VMBUS_PAGE, &offset));
 	for (u32 k = 0; k < g->range_count; k++) {
 		u64 size = (u32)g->word[at], first = g->word[at] >> 32;
 
@@ -36,10 +38,12 @@ static void check(const struct gpadl *g)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
+	struct gm_layout ram;
 	struct gpadls all;
 	u32 relid = 0;
 
-	gpadls_init(&all, RAM);
+	gm_layout_init(&ram, RAM, RAM);
+	gpadls_init(&all, &ram);
 	while (size >= 8) {
 		struct gpadl *g = NULL;
 		u32 id = data[0] & 7, n = (u32)min_u64(data[1], size - 8);

@@ -5,6 +5,7 @@
  * unload is answered once the host has closed what it had open.
  */
 #include "vmbus/protocol.h"
+#include "wall/guest_memory.h"
 
 struct host {
 	struct vmbus_protocol protocol;
@@ -61,9 +62,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct host h;
 	static const u8 unload[8] = { VMBUS_UNLOAD };
+	static struct gm_layout ram;
 
 	h.unloaded = 0;
-	vmbus_protocol_init(&h.protocol, 4, 64u << 20, on_output, &h);
+	gm_layout_init(&ram, 64u << 20, 64u << 20);
+	vmbus_protocol_init(&h.protocol, 4, &ram, on_output, &h);
 	event(&h, 3, 0);
 	event(&h, 3, 4);
 	while (size >= 2) {

@@ -2,11 +2,13 @@
 /* vmbus/protocol.h: what a guest is told, in every state, to every message. */
 #include "harness.h"
 #include "vmbus/protocol.h"
+#include "wall/guest_memory.h"
 
 #define RAM (64ull << 20)
 #define VPS 4
 
 struct fixture {
+	struct gm_layout ram;
 	struct vmbus_protocol p;
 	struct vmbus_output out[600];
 	unsigned count;
@@ -31,7 +33,8 @@ static struct fixture *fixture_new(void)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	vmbus_protocol_init(&f->p, VPS, RAM, keep, f);
+	gm_layout_init(&f->ram, RAM, RAM);
+	vmbus_protocol_init(&f->p, VPS, &f->ram, keep, f);
 	return f;
 }
 

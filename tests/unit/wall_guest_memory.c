@@ -56,22 +56,26 @@ TEST(ranges_outside_ram_are_refused_and_copy_nothing)
 
 TEST(ram_goes_on_above_the_hole)
 {
-	u64 ram = 4 * GIB, offset;
+	struct gm_layout ram, small;
+	u64 offset;
 
-	ASSERT(gm_ram_offset(ram, 3 * GIB - 1, 1, &offset));
+	gm_layout_init(&ram, 4 * GIB, 4 * GIB);
+	ASSERT(gm_ram_offset(&ram, 3 * GIB - 1, 1, &offset));
 	ASSERT_EQ(offset, 3 * GIB - 1);
-	ASSERT(!gm_ram_offset(ram, 3 * GIB - 1, 2, &offset));
-	ASSERT(!gm_ram_offset(ram, 3 * GIB, 1, &offset));
-	ASSERT(!gm_ram_offset(ram, 4 * GIB - 1, 1, &offset));
-	ASSERT(!gm_ram_offset(ram, 4 * GIB - 1, 2, &offset));
-	ASSERT(gm_ram_offset(ram, 4 * GIB, GIB, &offset));
+	ASSERT(!gm_ram_offset(&ram, 3 * GIB - 1, 2, &offset));
+	ASSERT(!gm_ram_offset(&ram, 3 * GIB, 1, &offset));
+	ASSERT(!gm_ram_offset(&ram, 4 * GIB - 1, 1, &offset));
+	ASSERT(!gm_ram_offset(&ram, 4 * GIB - 1, 2, &offset));
+	ASSERT(gm_ram_offset(&ram, 4 * GIB, GIB, &offset));
 	ASSERT_EQ(offset, 3 * GIB);
-	ASSERT(!gm_ram_offset(ram, 4 * GIB, GIB + 1, &offset));
-	ASSERT(!gm_ram_offset(ram, 5 * GIB, 1, &offset));
-	ASSERT(!gm_ram_offset(ram, 4 * GIB + 1, UINT64_MAX, &offset));
+	ASSERT(!gm_ram_offset(&ram, 4 * GIB, GIB + 1, &offset));
+	ASSERT(!gm_ram_offset(&ram, 5 * GIB, 1, &offset));
+	ASSERT(!gm_ram_offset(&ram, 4 * GIB + 1, UINT64_MAX, &offset));
 	/* Nothing above the hole where RAM ends below it. */
-	ASSERT(!gm_ram_offset(3 * GIB, 4 * GIB, 1, &offset));
-	ASSERT(!gm_ram_offset(MIB, 4 * GIB, 1, &offset));
+	gm_layout_init(&small, 3 * GIB, 3 * GIB);
+	ASSERT(!gm_ram_offset(&small, 4 * GIB, 1, &offset));
+	gm_layout_init(&small, MIB, MIB);
+	ASSERT(!gm_ram_offset(&small, 4 * GIB, 1, &offset));
 }
 
 TEST(large_ram_is_reached_on_both_sides_of_the_hole)

@@ -81,8 +81,9 @@ static int map_memory(struct hv *hv, struct partition_config *config, struct err
 	if (c->vp_count == 0 || c->vp_count > WALL_MAX_VPS)
 		return err_set(err, -EINVAL, "%u processors: 1 to %u are possible",
 			       c->vp_count, WALL_MAX_VPS);
-	if (pages == 0 ||
-	    ((c->ram_size | c->vram_size | c->rom_size) & (WALL_PAGE_SIZE - 1)))
+	if (pages == 0 || c->ram_start > c->ram_size ||
+	    ((c->ram_size | c->ram_start | c->vram_size | c->rom_size) &
+	     (WALL_PAGE_SIZE - 1)))
 		return err_set(err, -EINVAL, "memory sizes are not whole pages");
 	for (unsigned k = 0; k < ARRAY_COUNT(regions); k++) {
 		int r = map_region(regions[k].fd, regions[k].size, regions[k].protection,
@@ -92,6 +93,7 @@ static int map_memory(struct hv *hv, struct partition_config *config, struct err
 			return r;
 	}
 	config->region[WALL_REGION_RAM].size = c->ram_size;
+	config->region[WALL_REGION_RAM].start = c->ram_start;
 	config->region[WALL_REGION_VRAM].size = c->vram_size;
 	config->region[WALL_REGION_ROM].size = c->rom_size;
 	return 0;
