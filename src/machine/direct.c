@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "boot/acpi.h"
 #include "boot/entry.h"
 #include "boot/fw_cfg.h"
@@ -41,6 +42,7 @@ struct direct {
 static int open_images(struct direct *m, struct err *err);
 static int load(struct direct *m, struct err *err);
 static int map_ram(struct direct *m, struct err *err);
+static bool map_high(void *machine, u64 high);
 static int set_processors(struct direct *m, struct err *err);
 
 /* What hv is told of the machine; neither RAM nor a processor is touched. */
@@ -63,8 +65,8 @@ static int connect_parts(struct direct *m, struct err *err)
 	if (r == 0)
 		r = worker_pci_present(end, (u64[4]){ 0 }, err);
 	if (r == 0)
-		r = fw_cfg_add_machine(&fw_cfg, config->ram_size, config->vp_count,
-				       &m->loader.kernel, err);
+		r = fw_cfg_add_machine(&fw_cfg, gm_ram_size(m->parts.gm),
+				       config->vp_count, &m->loader.kernel, err);
 	if (r == 0 && config->test_devices)
 		r = test_devices_connect(m->test_devices, err);
 	if (r == 0)
@@ -211,6 +213,9 @@ int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct
 	if (r == 0)
 		r = connect_parts(m, err);
 	if (r == 0)
+		r = synthetic_restore_memory(m->synthetic, blocks->devices.bytes,
+					     blocks->devices.used, err);
+	if (r == 0)
 		r = machine_blocks_give(m->parts.end, blocks, err);
 	m->stands = true;
 	return r < 0 ? r
@@ -242,7 +247,10 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.enter_thread = parts->enter_thread,
 				.enter_nbd_thread = parts->enter_nbd_thread,
 				.ejected = parts->ejected,
+				.memory_changed = parts->memory_changed,
 				.owner = parts->owner,
+				.map_high = map_high,
+				.machine = m,
 			},
 			&m->synthetic, err);
 	if (r < 0) {
@@ -272,6 +280,11 @@ void direct_change_disk(struct direct *m, const struct worker_disk_order *order,
 struct components *direct_components(struct direct *m)
 {
 	return synthetic_components(m->synthetic);
+}
+
+struct balloon *direct_balloon(struct direct *m)
+{
+	return synthetic_balloon(m->synthetic);
 }
 
 void direct_inspect(const struct direct *m, struct inspect *out)
@@ -336,35 +349,46 @@ static int load(struct direct *m, struct err *err)
 	return loader_load(&m->loader, &m->first, &m->kind, err);
 }
 
-/* RAM but for the VGA window; what is above 3 GiB goes on at 4 GiB. */
-static int map_ram(struct direct *m, struct err *err)
+static int map_piece(struct direct *m, u32 slot, gpa_t gpa, u64 size, u64 offset,
+		     struct err *err)
 {
-	u64 ram = m->parts.config->ram_size, low = min_u64(ram, GM_LOW_MAX);
-	const struct worker_map maps[] = {
-		{ .slot = SLOT_LOW,
-		  .gpa = 0,
-		  .size = min_u64(low, BOOT_HOLE),
-		  .offset = 0 },
-		{ .slot = SLOT_ABOVE_HOLE,
-		  .gpa = BOOT_HOLE_END,
-		  .size = low > BOOT_HOLE_END ? low - BOOT_HOLE_END : 0,
-		  .offset = BOOT_HOLE_END },
-		{ .slot = SLOT_HIGH,
-		  .gpa = GM_HIGH_BASE,
-		  .size = ram - low,
-		  .offset = low },
+	const struct worker_map map = {
+		.slot = slot,
+		.kind = size > 0 ? WALL_MAP_RW : WALL_MAP_NONE,
+		.gpa = gpa,
+		.size = size,
+		.region = WALL_REGION_RAM,
+		.offset = offset,
 	};
 
-	for (unsigned i = 0; i < ARRAY_COUNT(maps); i++) {
-		struct worker_map map = maps[i];
+	return worker_map(m->parts.end, &map, err);
+}
 
-		map.kind = WALL_MAP_RW;
-		map.region = WALL_REGION_RAM;
-		int r = map.size > 0 ? worker_map(m->parts.end, &map, err) : 0;
-		if (r < 0)
-			return r;
-	}
-	return 0;
+/* RAM of the start but for the VGA window; what is above 3 GiB goes on at 4 GiB. */
+static int map_ram(struct direct *m, struct err *err)
+{
+	u64 ram = gm_ram_size(m->parts.gm), low = min_u64(ram, GM_LOW_MAX);
+	int r = map_piece(m, SLOT_LOW, 0, min_u64(low, BOOT_HOLE), 0, err);
+
+	if (r == 0 && low > BOOT_HOLE_END)
+		r = map_piece(m, SLOT_ABOVE_HOLE, BOOT_HOLE_END, low - BOOT_HOLE_END,
+			      BOOT_HOLE_END, err);
+	if (r == 0 && ram > low)
+		r = map_piece(m, SLOT_HIGH, GM_HIGH_BASE, ram - low, low, err);
+	return r;
+}
+
+/* The same slot for what the guest gets while it runs. */
+static bool map_high(void *machine, u64 high)
+{
+	struct direct *m = machine;
+	struct err err = { 0 };
+
+	if (map_piece(m, SLOT_HIGH, GM_HIGH_BASE, high, gm_layout(m->parts.gm)->low,
+		      &err) == 0)
+		return true;
+	log_warn("memory above 4 GiB stays as it is: %s", err.text);
+	return false;
 }
 
 static int set_processors(struct direct *m, struct err *err)

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "machine/disks.h"
 
+struct balloon;
 struct components;
 struct direct;
 struct guest_memory;
@@ -42,6 +43,7 @@ struct direct_parts {
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
 	void (*ejected)(void *owner, u32 controller, u32 lun); /* disks.h; NULL is fine */
+	void (*memory_changed)(void *owner); /* vsp/balloon/balloon.h; NULL is fine */
 	void *owner;
 };
 
@@ -86,6 +88,8 @@ void direct_change_disk(struct direct *machine, const struct worker_disk_order *
 			int *image_fd, disks_done_fn done, void *owner);
 /* What the guest can be asked for; see vsp/ic/components.h. */
 struct components *direct_components(struct direct *machine);
+/* How much memory it has, and shall have; see vsp/balloon/balloon.h. */
+struct balloon *direct_balloon(struct direct *machine);
 void direct_inspect(const struct direct *machine, struct inspect *out);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */

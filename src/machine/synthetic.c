@@ -9,7 +9,9 @@
 #include "disk/disk.h"
 #include "vmbus/server.h"
 #include "vmbus/wall_host.h"
+#include "vsp/balloon/balloon.h"
 #include "vsp/ic/components.h"
+#include "wall/guest_memory.h"
 #include "wall/worker_config.h"
 #include "wall/worker_end.h"
 
@@ -20,7 +22,9 @@ struct synthetic {
 	struct disk_pool *pool;
 	struct disks *disks;
 	struct components *components;
-	struct loop_alarm alarm;	 /* of the components */
+	struct loop_alarm alarm; /* of the components */
+	struct balloon *balloon;
+	struct loop_alarm balloon_alarm;
 	int image_fd[WORKER_MAX_IMAGES]; /* -1: a disk's */
 	/* the end, that waits for channels and then for disks */
 	void (*quiet)(void *owner);
@@ -75,6 +79,66 @@ struct components *synthetic_components(struct synthetic *s)
 	return s->components;
 }
 
+/* ---- dynamic memory ---- */
+
+static void on_balloon_alarm(void *owner)
+{
+	struct synthetic *s = owner;
+
+	balloon_due(s->balloon);
+}
+
+static void wake_balloon_at(void *owner, u64 when_ns)
+{
+	struct synthetic *s = owner;
+
+	loop_alarm_set(&s->balloon_alarm, when_ns);
+}
+
+static bool map_high(void *owner, u64 high)
+{
+	struct synthetic *s = owner;
+
+	return s->parts.map_high && s->parts.map_high(s->parts.machine, high);
+}
+
+static void on_memory_changed(void *owner)
+{
+	struct synthetic *s = owner;
+
+	if (s->balloon && s->parts.memory_changed)
+		s->parts.memory_changed(s->parts.owner);
+}
+
+static int new_balloon(struct synthetic *s)
+{
+	const struct worker_memory *m = &s->parts.config->memory;
+	const struct balloon_config config = {
+		.server = s->server,
+		.gm = s->parts.gm,
+		.clock = &host_clock,
+		.limits = {
+			.min = m->min ? m->min : gm_ram_size(s->parts.gm),
+			.max = m->max ? m->max : gm_ram_size(s->parts.gm),
+			.buffer = m->dynamic ? m->buffer : POLICY_BUFFER,
+			.weight = m->dynamic ? m->weight : POLICY_WEIGHT,
+		},
+		.dynamic = m->dynamic,
+		.wake_at = wake_balloon_at,
+		.map_high = map_high,
+		.changed = on_memory_changed,
+		.owner = s,
+	};
+
+	loop_alarm_init(s->parts.loop, &s->balloon_alarm, on_balloon_alarm, s);
+	return balloon_new(&config, &s->balloon);
+}
+
+struct balloon *synthetic_balloon(struct synthetic *s)
+{
+	return s->balloon;
+}
+
 /* ---- life ---- */
 
 int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
@@ -104,6 +168,8 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 	/* Before the disks, of which more may come: channels keep their numbers. */
 	if (r == 0)
 		r = new_components(s);
+	if (r == 0)
+		r = new_balloon(s);
 	if (r == 0)
 		r = disks_new(
 			&(struct disks_config){
@@ -178,6 +244,7 @@ void synthetic_stop(struct synthetic *s, void (*done)(void *owner), void *owner)
 void synthetic_reset(struct synthetic *s)
 {
 	vmbus_server_reset(s->server);
+	balloon_reset(s->balloon);
 }
 
 static void on_stopped(void *owner)
@@ -201,6 +268,7 @@ static void on_no_changes(void *owner)
 	struct synthetic *s = owner;
 
 	components_pause(s->components);
+	balloon_pause(s->balloon);
 	vmbus_server_pause(s->server, s->quiet, s->quiet_owner);
 }
 
@@ -215,6 +283,7 @@ void synthetic_resume(struct synthetic *s)
 {
 	vmbus_server_resume(s->server);
 	components_resume(s->components);
+	balloon_resume(s->balloon);
 }
 
 int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err *err)
@@ -225,9 +294,19 @@ int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err
 		r = disks_save(s->disks, w);
 	if (r == 0)
 		components_save(s->components, w);
+	if (r == 0)
+		balloon_save(s->balloon, w);
 	if (r == 0 && w->failed)
 		r = -ENOMEM;
 	return r < 0 ? err_set(err, r, "save devices: %s", err_words(r)) : 0;
+}
+
+int synthetic_restore_memory(struct synthetic *s, const u8 *bytes, size_t size,
+			     struct err *err)
+{
+	int r = balloon_restore_memory(s->balloon, bytes, size);
+
+	return r < 0 ? err_set(err, r, "restore memory: %s", err_words(r)) : 0;
 }
 
 int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct err *err)
@@ -235,11 +314,14 @@ int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct 
 	int r;
 
 	components_pause(s->components);
+	balloon_pause(s->balloon);
 	r = vmbus_server_restore(s->server, bytes, size);
 	if (r == 0)
 		r = disks_restore(s->disks, bytes, size);
 	if (r == 0)
 		r = components_restore(s->components, bytes, size);
+	if (r == 0)
+		r = balloon_restore(s->balloon, bytes, size);
 	return r < 0 ? err_set(err, r, "restore devices: %s", err_words(r)) : 0;
 }
 
@@ -256,6 +338,9 @@ void synthetic_free(struct synthetic *s)
 	if (s->components)
 		loop_alarm_set(&s->alarm, UINT64_MAX);
 	components_free(s->components);
+	if (s->balloon)
+		loop_alarm_set(&s->balloon_alarm, UINT64_MAX);
+	balloon_free(s->balloon);
 	vmbus_server_free(s->server);
 	vmbus_wall_host_free(s->host);
 	if (s->pool)
@@ -270,5 +355,6 @@ void synthetic_inspect(const struct synthetic *s, struct inspect *out)
 {
 	vmbus_server_inspect(s->server, out);
 	components_inspect(s->components, out);
+	balloon_inspect(s->balloon, out);
 	disks_inspect(s->disks, out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine's VMBus with what hangs on it: integration components, SCSI controllers and their disks.
+ * The machine's VMBus with what hangs on it: integration components, dynamic memory, SCSI controllers and
+ * their disks.
  *
  *	1. synthetic_new	outside the jail: descriptors of its own
  *	2. synthetic_start	inside, before the loop's thread filters itself: the disks' threads
@@ -19,6 +20,7 @@
 #include "base/err.h"
 #include "machine/disks.h"
 
+struct balloon;
 struct components;
 struct guest_memory;
 struct loop;
@@ -37,7 +39,11 @@ struct synthetic_parts {
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
 	void (*ejected)(void *owner, u32 controller, u32 lun); /* disks.h; NULL is fine */
+	void (*memory_changed)(void *owner); /* vsp/balloon/balloon.h; NULL is fine */
 	void *owner;
+	/* vsp/balloon/balloon.h: the machine's */
+	bool (*map_high)(void *machine, u64 high);
+	void *machine;
 };
 
 int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
@@ -68,11 +74,17 @@ void synthetic_pause(struct synthetic *synthetic, void (*done)(void *owner), voi
 void synthetic_resume(struct synthetic *synthetic);
 int synthetic_save(const struct synthetic *synthetic, struct state_writer *writer,
 		   struct err *err) MUST_CHECK;
-/* After synthetic_connect, hv's blocks are given, and nothing of the guest has run. */
+/*
+ * After synthetic_connect, and nothing of the guest has run: first its memory, then hv's blocks are given,
+ * then the rest.
+ */
+int synthetic_restore_memory(struct synthetic *synthetic, const u8 *bytes, size_t size,
+			     struct err *err) MUST_CHECK;
 int synthetic_restore(struct synthetic *synthetic, const u8 *bytes, size_t size,
 		      struct err *err) MUST_CHECK;
 
 struct components *synthetic_components(struct synthetic *synthetic);
+struct balloon *synthetic_balloon(struct synthetic *synthetic);
 
 /* hv has room for messages again, perhaps. */
 void synthetic_flush(struct synthetic *synthetic);
