@@ -72,16 +72,15 @@ struct balloon_up {
 	le32 reserved;
 } PACKED;
 
-/* BALLOON_UP_RESPONSE: a reserved word, then this; BALLOON_DOWN: these two words in turn. */
+/* BALLOON_UP_RESPONSE: then come the ranges. */
 struct balloon_given {
 	le32 reserved;
 	le32 more_and_count; /* bit 0: more messages follow; 31:1 how many ranges do */
-			     /* ranges */
 } PACKED;
+/* BALLOON_DOWN: then come the ranges. */
 struct balloon_back {
-	le32 more; /* bit 0 */
-	le32 count;
-	/* ranges */
+	le32 more;  /* bit 0 */
+	le32 count; /* of ranges */
 } PACKED;
 
 /* 39:0 the first page's number, 63:40 how many */

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/checked.h"
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
@@ -248,6 +249,11 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 			break;
 		run_control_hear(run->control, side, m);
 		return;
+	case OWNER_MEMORY:
+		if (!run->control)
+			return;
+		run_control_hear(run->control, side, m);
+		return;
 	case OWNER_HV_CONFIG:
 	case OWNER_WORKER_CONFIG:
 	case OWNER_POWER_BUTTON:
@@ -453,6 +459,18 @@ static int open_image(const char *what, const char *path, bool *ret_not_found,
 	return take_fd(&fd);
 }
 
+/* Bytes of RAM that there can be at most; guests add memory in blocks, from a multiple of them on. */
+static u64 memory_room(const struct run_options *o)
+{
+	const u64 block = 128ull << 20, low = min_u64(o->memory, 3ull << 30);
+	const struct worker_memory *d = &o->dynamic;
+
+	if (!d->dynamic || d->max <= o->memory)
+		return o->memory;
+	return low + round_up(o->memory - low, block) +
+	       round_up(d->max - o->memory, block);
+}
+
 static int configure(struct run *run, struct vm_process_config *config,
 		     bool *ret_not_found, struct err *err)
 {
@@ -464,7 +482,8 @@ static int configure(struct run *run, struct vm_process_config *config,
 		.vp_count = o->cpus,
 		.debug_exit = o->debug_exit,
 		.test_devices = o->test_devices,
-		.ram_size = o->memory,
+		.ram_size = memory_room(o),
+		.ram_start = o->memory,
 		.vram_size = WALL_PAGE_SIZE,
 		.rom_size = 1u << 20,
 		.code_cache = o->code_cache,
@@ -479,6 +498,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 	snprintf(w->kernel_name, sizeof w->kernel_name, "%s", base_name(o->kernel));
 	snprintf(w->cmdline, sizeof w->cmdline, "%s", o->append);
 	w->hot_disks = o->control != NULL;
+	w->memory = o->dynamic;
 	for (unsigned k = 0; k < o->module_count; k++) {
 		config->module[k] =
 			open_image("initrd", o->module_path[k], ret_not_found, err);

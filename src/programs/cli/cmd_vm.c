@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tabique vm show|inspect|stop|reset|reboot|pause|resume|kvp|address|freeze|thaw|copy: a VM that runs, by its control socket.
+ * tabique vm show|inspect|set|stop|reset|reboot|pause|resume|kvp|address|freeze|thaw|copy: a VM that runs, by its control socket.
  */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
+#include "programs/cli/live_memory.h"
 #include "programs/cli/verb.h"
 #include "programs/cli/vm_words.h"
 #include "programs/cli/words.h"
@@ -125,6 +126,25 @@ static int inspect(const struct vm_words *w, struct err *err)
 	print(w, w->count ? path + strlen("/inspect/") : "", tree);
 	json_decref(tree);
 	return 0;
+}
+
+/* Pairs; the guest gets there by and by. */
+static int set(const struct vm_words *w, struct err *err)
+{
+	json_t *body = json_object(), *state = NULL;
+	int r = 0;
+
+	for (unsigned k = 0; k < w->count && r == 0; k++)
+		r = live_memory_read_word(w->word[k], body, err);
+	if (r < 0) {
+		json_decref(body);
+		return r;
+	}
+	r = vm_ask(w, "PATCH", "", body, &state, err);
+	if (r == 0 && w->json)
+		print_json(state);
+	json_decref(state);
+	return r;
 }
 
 static int stop(const struct vm_words *w, struct err *err)
@@ -325,6 +345,7 @@ static int copy(const struct vm_words *w, struct err *err)
 static const struct vm_verb verbs[] = {
 	{ "show", show, { NULL } },
 	{ "inspect", inspect, { NULL } },
+	{ "set", set, { "*=", NULL } },
 	{ "stop", stop, { "--force", "--no-wait", "timeout=", NULL } },
 	{ "reset", reset, { NULL } },
 	{ "reboot", reboot, { NULL } },
@@ -343,6 +364,8 @@ static void print_help(FILE *to)
 {
 	fputs("usage: tabique vm show --control SOCKET [-o json]\n"
 	      "       tabique vm inspect --control SOCKET [PATH] [-o json]\n"
+	      "       tabique vm set --control SOCKET memory=SIZE|memory.min=SIZE "
+	      "memory.max=SIZE memory.buffer=PERCENT memory.weight=N\n"
 	      "       tabique vm stop --control SOCKET [timeout=60] [--no-wait] "
 	      "[--force]\n"
 	      "       tabique vm reset|reboot|pause|resume|freeze|thaw --control SOCKET\n"
@@ -355,6 +378,8 @@ static void print_help(FILE *to)
 	      "SOCKET\n\n"
 	      "SOCKET is the one that the VM was started with: tabique run --control "
 	      "SOCKET.\n"
+	      "set memory holds the guest at that size; the others let its needs decide "
+	      "again, within them.\n"
 	      "stop asks the guest to power off and waits; stop --force pulls the "
 	      "plug.\n"
 	      "reboot asks it to restart; reset does not ask.\n"

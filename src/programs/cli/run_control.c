@@ -11,6 +11,7 @@
 #include "programs/cli/live_copy.h"
 #include "programs/cli/live_disks.h"
 #include "programs/cli/live_guest.h"
+#include "programs/cli/live_memory.h"
 #include "programs/cli/live_nics.h"
 #include "programs/cli/words.h"
 
@@ -38,6 +39,7 @@ struct run_control {
 	struct run_inspect *inspect;
 	struct live_disks *disks;
 	struct live_guest *guest;
+	struct live_memory memory;
 	struct live_nics nics;
 	struct stopping *stopping;
 	u64 start_ns;
@@ -111,6 +113,8 @@ static void get_vm(struct run_control *rc, struct control_call *call, const char
 	if (rc->config.nat_pid)
 		json_object_set_new(json_object_get(vm, "pids"), "nat",
 				    json_integer(rc->config.nat_pid));
+	if (rc->memory.known)
+		json_object_set_new(vm, "dynamic_memory", live_memory_show(&rc->memory));
 	control_reply(call, vm);
 }
 
@@ -391,6 +395,18 @@ static void put_address(struct run_control *rc, struct control_call *call,
 	    put_text(call, mask, order.ip.mask, sizeof order.ip.mask) &&
 	    put_text(call, gateway, order.ip.gateway, sizeof order.ip.gateway) &&
 	    put_text(call, dns, order.ip.dns, sizeof order.ip.dns))
+		ask_guest(rc, call, &order, -1, 0);
+}
+
+static void patch_vm(struct run_control *rc, struct control_call *call, const char *rest,
+		     json_t *body)
+{
+	struct worker_guest_order order = { .op = WORKER_GUEST_MEMORY };
+	struct err err = { 0 };
+
+	if (live_memory_read(body, &order.memory, &err) < 0)
+		control_reply_err(call, &err);
+	else
 		ask_guest(rc, call, &order, -1, 0);
 }
 
@@ -679,6 +695,7 @@ static const struct {
 	{ "GET", "/1.0", false, get_root },
 	{ "GET", "/1.0/vms", false, get_vms },
 	{ "GET", VM, false, get_vm },
+	{ "PATCH", VM, true, patch_vm },
 	{ "GET", VM "/state", false, get_state },
 	{ "PUT", VM "/state", true, put_state },
 	{ "GET", VM "/inspect", false, get_inspect },
@@ -788,6 +805,8 @@ void run_control_hear(struct run_control *rc, enum run_side side,
 		live_disks_hear(rc->disks, m);
 	else if (side == RUN_WORKER && m->kind == OWNER_DISK_EJECTED)
 		live_disks_hear_ejected(rc->disks, m);
+	else if (side == RUN_WORKER && m->kind == OWNER_MEMORY)
+		live_memory_hear(&rc->memory, m);
 	else if (side == RUN_WORKER)
 		live_guest_hear(rc->guest, m);
 }

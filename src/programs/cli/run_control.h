@@ -4,7 +4,9 @@
  * "self".
  *
  *	GET    /1.0, /1.0/vms				what there is
- *	GET    /1.0/vms/self				state, size, disks
+ *	GET    /1.0/vms/self				state, size, memory, disks
+ *	PATCH  /1.0/vms/self				{"memory": bytes} or {"memory.min": bytes, "memory.max": bytes,
+ *							"memory.buffer": percent, "memory.weight": number}
  *	GET    /1.0/vms/self/state
  *	PUT    /1.0/vms/self/state			{"action": "stop", "force": bool, "wait": seconds}
  *							or {"action": "reset"}, or "reboot", "pause",

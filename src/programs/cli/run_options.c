@@ -7,6 +7,10 @@
 
 #include "programs/cli/words.h"
 
+/* Of dynamic memory: percent above what the guest needs; of 10,000. */
+#define DEFAULT_BUFFER 20
+#define DEFAULT_WEIGHT 5000
+
 typedef int (*option_fn)(struct run_options *o, const char *value, struct err *err);
 
 struct option_row {
@@ -83,23 +87,92 @@ static int set_append(struct run_options *o, const char *value, struct err *err)
 	return 0;
 }
 
+static int wrong_memory(const char *value, struct err *err)
+{
+	err_set(err, -EINVAL, "--memory: '%s' is not an amount of memory", value);
+	return err_fix(err, "give a number with a unit, for instance --memory 512M; "
+			    "dynamic: "
+			    "--memory 1G,min=512M,max=2G");
+}
+
+/* One word behind the size. */
+static int set_dynamic(struct worker_memory *m, const char *word, struct err *err)
+{
+	const struct {
+		const char *name;
+		u64 *size;
+		u32 *number, most;
+	} rows[] = {
+		{ "min=", &m->min, NULL, 0 },
+		{ "max=", &m->max, NULL, 0 },
+		{ "buffer=", NULL, &m->buffer, 2000 },
+		{ "weight=", NULL, &m->weight, 10000 },
+	};
+	const char *rest = "";
+	u64 n;
+
+	for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
+		size_t size = strlen(rows[k].name);
+
+		if (strncmp(word, rows[k].name, size) != 0)
+			continue;
+		if (rows[k].size) {
+			if (!parse_size(word + size, rows[k].size) || *rows[k].size == 0)
+				break;
+			*rows[k].size &= ~(u64)(WALL_PAGE_SIZE - 1);
+			return 0;
+		}
+		if (!parse_number(word + size, &n, &rest) || *rest || n > rows[k].most)
+			break;
+		*rows[k].number = (u32)n;
+		return 0;
+	}
+	return wrong_memory(word, err);
+}
+
+/* SIZE[,min=SIZE][,max=SIZE][,buffer=PERCENT][,weight=N] */
 static int set_memory(struct run_options *o, const char *value, struct err *err)
 {
+	char words[256], *word = words, *next;
 	u64 size;
+	int r = 0;
 
-	if (!parse_size(value, &size)) {
-		err_set(err, -EINVAL, "--memory: '%s' is not an amount of memory", value);
-		return err_fix(err, "give a number with a unit, for instance --memory "
-				    "512M");
+	if (strlen(value) >= sizeof words)
+		return wrong_memory(value, err);
+	memcpy(words, value, strlen(value) + 1);
+	next = strchr(words, ',');
+	if (next)
+		*next++ = '\0';
+	if (!parse_size(word, &size))
+		return wrong_memory(word, err);
+	o->memory = size & ~(u64)(WALL_PAGE_SIZE - 1);
+	o->dynamic = (struct worker_memory){
+		.min = o->memory,
+		.max = o->memory,
+		.buffer = DEFAULT_BUFFER,
+		.weight = DEFAULT_WEIGHT,
+		.dynamic = next != NULL,
+	};
+	while (r == 0 && next) {
+		word = next;
+		next = strchr(word, ',');
+		if (next)
+			*next++ = '\0';
+		r = set_dynamic(&o->dynamic, word, err);
 	}
-	if (size < RUN_MIN_MEMORY || size > RUN_MAX_MEMORY) {
+	if (r == 0 && (size < RUN_MIN_MEMORY || o->dynamic.max > RUN_MAX_MEMORY)) {
 		err_set(err, -EINVAL,
 			"--memory: a VM can have from 1 MiB to 1 TiB, not '%s'", value);
 		return err_fix(err, "give an amount in that range, for instance --memory "
 				    "512M");
 	}
-	o->memory = size & ~(u64)(WALL_PAGE_SIZE - 1);
-	return 0;
+	if (r == 0 && (o->dynamic.min > o->memory || o->dynamic.max < o->memory)) {
+		err_set(err, -EINVAL,
+			"--memory: '%s' starts with less than min or more than max",
+			value);
+		return err_fix(err, "give a start between the two");
+	}
+	return r;
 }
 
 static int set_cpus(struct run_options *o, const char *value, struct err *err)
@@ -205,7 +278,7 @@ static const struct option_row rows[] = {
 	{ "--disk", "FILE", "a SCSI disk: FILE or nbd://...[,ro][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
 	{ "--cdrom", "FILE", "a DVD drive with an ISO image in it", set_cdrom },
 	{ "--net", "KIND", "a network adapter: nat, tap=NAME or socket=PATH[,mac=...]; again for more", set_net },
-	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M)", set_memory },
+	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M); 1G,min=512M,max=2G[,buffer=20][,weight=5000]: as it needs", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
 	{ "--code-cache", "SIZE", "most that translated code may take (soft)", set_code_cache },
 	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
@@ -256,6 +329,7 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options,
 	memset(o, 0, sizeof *o);
 	o->append = "";
 	o->memory = RUN_DEFAULT_MEMORY;
+	o->dynamic = (struct worker_memory){ .min = o->memory, .max = o->memory };
 	o->cpus = 1;
 	for (int k = 1; k < argc; k++) {
 		const char *value;

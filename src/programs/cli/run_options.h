@@ -21,9 +21,10 @@ enum run_engine {
 };
 
 struct run_options {
-	const char *kernel; /* path */
-	const char *append; /* kernel command line, "" when none */
-	u64 memory;	    /* bytes, a whole number of pages */
+	const char *kernel;	      /* path */
+	const char *append;	      /* kernel command line, "" when none */
+	u64 memory;		      /* bytes, a whole number of pages */
+	struct worker_memory dynamic; /* min <= memory <= max */
 	u32 cpus;
 	u32 code_cache; /* MiB, 0: not given */
 	enum run_engine engine;

@@ -299,6 +299,7 @@ static int send_worker_config(const struct shared *s,
 	w->uid = uid ? uid + ROLE_WORKER : 0;
 	w->vp_count = config->hv.vp_count;
 	w->ram_size = config->hv.ram_size;
+	w->ram_start = config->hv.ram_start;
 	w->vram_size = config->hv.vram_size;
 	w->rom_size = config->hv.rom_size;
 	w->jail_flags = config->hv.jail_flags;

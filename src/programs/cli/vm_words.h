@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-#define VM_MAX_WORDS 4
+#define VM_MAX_WORDS 5
 
 struct vm_words {
 	const char *socket; /* --control */

@@ -6,6 +6,7 @@
 
 #include "machine/direct.h"
 #include "programs/worker/owner.h"
+#include "vsp/balloon/balloon.h"
 #include "vsp/ic/components.h"
 
 /* An order until its answer. */
@@ -76,6 +77,30 @@ static void set_link(const struct worker_guest_order *o, struct asked *asked)
 	on_done(asked, err.code, &err);
 }
 
+static void change_memory(struct direct *machine, const struct worker_memory_change *c,
+			  struct asked *asked)
+{
+	const struct balloon_change change = {
+		.mask = c->mask,
+		.size = c->size,
+		.limits = { .min = c->limits.min,
+			    .max = c->limits.max,
+			    .buffer = c->limits.buffer,
+			    .weight = c->limits.weight },
+	};
+	struct err err = { 0 };
+	int r = balloon_change(direct_balloon(machine), &change, &err);
+
+	on_done(asked, r, &err);
+}
+
+_Static_assert(BALLOON_SIZE == (int)WORKER_MEMORY_SIZE &&
+		       BALLOON_MIN == (int)WORKER_MEMORY_MIN &&
+		       BALLOON_MAX == (int)WORKER_MEMORY_MAX &&
+		       BALLOON_BUFFER == (int)WORKER_MEMORY_BUFFER &&
+		       BALLOON_WEIGHT == (int)WORKER_MEMORY_WEIGHT,
+	       "one mask");
+
 void guest_order(int owner, struct direct *machine, const struct worker_guest_order *o,
 		 int fd)
 {
@@ -126,6 +151,9 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 		return;
 	case WORKER_GUEST_LINK:
 		set_link(o, asked);
+		return;
+	case WORKER_GUEST_MEMORY:
+		change_memory(machine, &o->memory, asked);
 		return;
 	case WORKER_GUEST_OPS:
 		break;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/inspect.h"
 #include "base/ipc.h"
 #include "base/log.h"
@@ -20,6 +21,7 @@
 #include "machine/direct.h"
 #include "programs/worker/guest.h"
 #include "programs/worker/owner.h"
+#include "vsp/balloon/balloon.h"
 #include "wall/guest_memory.h"
 #include "wall/worker_end.h"
 
@@ -33,6 +35,10 @@ struct worker {
 	struct worker_end *end;
 	struct loop *loop;
 	struct direct *machine;
+	/* what the owner was told of memory, when, and when it is told again */
+	struct balloon_figures memory;
+	u64 memory_told_at;
+	struct loop_alarm memory_alarm;
 	struct loop_watch *owner_watch, *access_watch, *verbs_watch;
 	struct jail_config jail;
 	bool failed;
@@ -134,6 +140,8 @@ static int map_shared_memory(struct worker *w, struct err *err)
 	}
 	r = gm_open(fd[WORKER_FD_RAM], c->ram_size, fd[WORKER_FD_DIRTY],
 		    fd[WORKER_FD_CODE], w->control, fd[WORKER_FD_HV_EVENT], &w->gm);
+	if (r == 0 && c->ram_start > 0)
+		r = gm_start_with(w->gm, c->ram_start);
 	if (r < 0)
 		return err_set(err, r, "map guest memory: %s", err_words(r));
 	return 0;
@@ -146,6 +154,8 @@ static void on_access(void *owner, unsigned events);
 static void on_verbs(void *owner, unsigned events);
 static int enter_disk_thread(void *owner);
 static void on_ejected(void *owner, u32 controller, u32 lun);
+static void on_memory_changed(void *owner);
+static void tell_memory(void *owner);
 static int enter_nbd_thread(void *owner);
 
 /* What disks over NBD need must be loaded now; a disk that comes later says why it cannot. */
@@ -188,6 +198,7 @@ static int make_parts(struct worker *w, struct err *err)
 				   &w->verbs_watch);
 	if (r < 0)
 		return err_set(err, r, "start: %s", err_words(r));
+	loop_alarm_init(w->loop, &w->memory_alarm, tell_memory, w);
 	const struct direct_parts parts = {
 		.config = c,
 		.gm = w->gm,
@@ -200,6 +211,7 @@ static int make_parts(struct worker *w, struct err *err)
 		.enter_thread = enter_disk_thread,
 		.enter_nbd_thread = enter_nbd_thread,
 		.ejected = c->hot_disks ? on_ejected : NULL,
+		.memory_changed = on_memory_changed,
 		.owner = w,
 	};
 	r = load_libraries(c, err);
@@ -238,7 +250,11 @@ static int start_guest(struct worker *w, struct err *err)
 {
 	int r = direct_load(w->machine, err);
 
-	return r < 0 ? r : direct_power_on(w->machine, err);
+	if (r == 0)
+		r = direct_power_on(w->machine, err);
+	if (r == 0)
+		on_memory_changed(w);
+	return r;
 }
 
 /* ---- step 7 ---- */
@@ -323,6 +339,28 @@ static void on_ejected(void *owner, u32 controller, u32 lun)
 	owner_say_ejected(OWNER_FD, controller, lun);
 }
 
+/* However often the guest reports: once a second. */
+static void on_memory_changed(void *owner)
+{
+	struct worker *w = owner;
+
+	if (w->memory_alarm.when == UINT64_MAX)
+		loop_alarm_set(&w->memory_alarm, w->memory_told_at + NS_PER_SEC);
+}
+
+static void tell_memory(void *owner)
+{
+	struct worker *w = owner;
+	struct balloon_figures figures;
+
+	balloon_show(direct_balloon(w->machine), &figures);
+	if (memcmp(&figures, &w->memory, sizeof figures) == 0)
+		return;
+	w->memory = figures;
+	w->memory_told_at = host_clock.monotonic_ns(&host_clock);
+	owner_say_memory(OWNER_FD, &figures);
+}
+
 static void on_owner(void *owner, unsigned events)
 {
 	struct worker *w = owner;
@@ -371,6 +409,7 @@ static int end_guest(struct worker *w, struct err *err)
 	loop_watch_remove(w->owner_watch);
 	loop_watch_remove(w->access_watch);
 	loop_watch_remove(w->verbs_watch);
+	loop_alarm_set(&w->memory_alarm, UINT64_MAX);
 	direct_quiet(w->machine, on_quiet, w);
 	while (r == 0 && !w->quiet)
 		r = loop_run(w->loop);

@@ -7,6 +7,7 @@
 
 #include "base/ipc.h"
 #include "base/log.h"
+#include "vsp/balloon/balloon.h"
 #include "wall/guest_memory.h"
 
 #define ORDER_FDS \
@@ -82,6 +83,7 @@ static const char *wrong_with(const struct worker_config *c, unsigned *ret_fds)
 		return "number of processors";
 	if (c->ram_size == 0 || !page_multiple(c->ram_size) ||
 	    c->ram_size > BIT64(WALL_GPA_BITS) - GM_HIGH_BASE ||
+	    c->ram_start > c->ram_size || !page_multiple(c->ram_start) ||
 	    !page_multiple(c->vram_size) || !page_multiple(c->rom_size))
 		return "size of memory";
 	if ((c->fd_mask & FDS_NEEDED) != FDS_NEEDED || c->fd_mask & ~FDS_NEEDED)
@@ -275,5 +277,23 @@ void owner_say_pair(int owner, u32 id, u32 pool, const char *key, const char *va
 	snprintf(message.u.guest_pair.key, sizeof message.u.guest_pair.key, "%s", key);
 	snprintf(message.u.guest_pair.value, sizeof message.u.guest_pair.value, "%s",
 		 value);
+	say(owner, &message);
+}
+
+void owner_say_memory(int owner, const struct balloon_figures *f)
+{
+	struct owner_message message = { .kind = OWNER_MEMORY,
+					 .size = sizeof message.u.memory };
+
+	message.u.memory.assigned = f->assigned;
+	message.u.memory.demand = f->demand;
+	message.u.memory.target = f->target;
+	message.u.memory.min = f->limits.min;
+	message.u.memory.max = f->limits.max;
+	message.u.memory.buffer = f->limits.buffer;
+	message.u.memory.weight = f->limits.weight;
+	message.u.memory.dynamic = f->dynamic;
+	snprintf(message.u.memory.status, sizeof message.u.memory.status, "%s",
+		 f->status);
 	say(owner, &message);
 }

@@ -44,3 +44,5 @@ void owner_say_guest(int owner, u32 id, int r, const struct err *err);
 /* The guest has ejected what was in that drive. */
 void owner_say_ejected(int owner, u32 controller, u32 lun);
 void owner_say_pair(int owner, u32 id, u32 pool, const char *key, const char *value);
+struct balloon_figures;
+void owner_say_memory(int owner, const struct balloon_figures *figures);
