@@ -205,8 +205,17 @@ static int make_room(struct vmbus_ring *ring, u32 need)
 int vmbus_ring_write(struct vmbus_ring *ring, u16 type, u16 flags, u64 transaction,
 		     const void *payload, u32 size, bool *ret_signal)
 {
+	return vmbus_ring_write_more(ring, type, flags, transaction, NULL, 0, payload,
+				     size, ret_signal);
+}
+
+int vmbus_ring_write_more(struct vmbus_ring *ring, u16 type, u16 flags, u64 transaction,
+			  const void *more, u32 more_size, const void *payload, u32 size,
+			  bool *ret_signal)
+{
 	static const u8 zeros[8];
-	u32 padded = (size + 7) & ~7u, whole = (u32)sizeof(struct vmbus_packet_header);
+	u32 padded = (size + 7) & ~7u;
+	u32 header = (u32)sizeof(struct vmbus_packet_header) + more_size, whole = header;
 	u32 start = ring->at, index = start, read, mask;
 	u64 ticket = 0;
 	int r;
@@ -222,7 +231,7 @@ int vmbus_ring_write(struct vmbus_ring *ring, u16 type, u16 flags, u64 transacti
 		return r;
 	const struct vmbus_packet_header h = {
 		.type = le16_of(type),
-		.header_size = le16_of(sizeof h / 8),
+		.header_size = le16_of((u16)(header / 8)),
 		.size = le16_of((u16)(whole / 8)),
 		.flags = le16_of(flags),
 		.transaction = le64_of(transaction),
@@ -234,6 +243,7 @@ int vmbus_ring_write(struct vmbus_ring *ring, u16 type, u16 flags, u64 transacti
 		const void *bytes;
 		u32 size;
 	} part[] = { { &h, sizeof h },
+		     { more, more_size },
 		     { payload, size },
 		     { zeros, padded - size },
 		     { &trailer, sizeof trailer } };

@@ -84,3 +84,7 @@ int vmbus_ring_mask(struct vmbus_ring *ring, bool masked) MUST_CHECK;
  */
 int vmbus_ring_write(struct vmbus_ring *ring, u16 type, u16 flags, u64 transaction,
 		     const void *payload, u32 size, bool *ret_signal) MUST_CHECK;
+/* The same, with more of a header in front of the payload: a multiple of 8 bytes. */
+int vmbus_ring_write_more(struct vmbus_ring *ring, u16 type, u16 flags, u64 transaction,
+			  const void *more, u32 more_size, const void *payload, u32 size,
+			  bool *ret_signal) MUST_CHECK;

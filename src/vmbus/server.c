@@ -549,26 +549,66 @@ void vmbus_channel_again(struct vmbus_channel *channel)
 	server->config.host_ops->wake(server->config.host, channel->relid);
 }
 
+/* *ret_wanted: the guest is to be told. */
+static int put(struct vmbus_channel *channel, u16 type, u16 flags, u64 transaction,
+	       const void *more, u32 more_size, const void *payload, u32 size,
+	       bool *ret_wanted)
+{
+	int r;
+
+	*ret_wanted = false;
+	if (channel->dead)
+		return -EPROTO;
+	r = vmbus_ring_write_more(&channel->out, type, flags, transaction, more,
+				  more_size, payload, size, ret_wanted);
+	if (r == 0)
+		channel->counts.packets_out++;
+	if (r == -EAGAIN) {
+		channel->counts.full++;
+		/* Who is to make room has to know that there is something. */
+		vmbus_channel_tell(channel);
+	}
+	return r == -EPROTO ? died(channel) : r;
+}
+
+int vmbus_channel_send_more(struct vmbus_channel *channel, u16 type, u16 flags,
+			    u64 transaction, const void *more, u32 more_size,
+			    const void *payload, u32 size)
+{
+	bool wanted;
+	int r = put(channel, type, flags, transaction, more, more_size, payload, size,
+		    &wanted);
+
+	if (r == 0) {
+		channel->owed |= wanted;
+		vmbus_channel_tell(channel);
+	}
+	return r;
+}
+
 int vmbus_channel_send(struct vmbus_channel *channel, u16 type, u16 flags,
 		       u64 transaction, const void *payload, u32 size)
 {
-	bool wanted;
-	int r;
+	return vmbus_channel_send_more(channel, type, flags, transaction, NULL, 0,
+				       payload, size);
+}
 
-	if (channel->dead)
-		return -EPROTO;
-	r = vmbus_ring_write(&channel->out, type, flags, transaction, payload, size,
-			     &wanted);
-	if (r == -EAGAIN)
-		channel->counts.full++;
-	if (r == -EPROTO)
-		return died(channel);
-	if (r == 0) {
-		channel->counts.packets_out++;
-		if (wanted)
-			signal_guest(channel);
-	}
+int vmbus_channel_send_quietly(struct vmbus_channel *channel, u16 type, u16 flags,
+			       u64 transaction, const void *payload, u32 size)
+{
+	bool wanted;
+	int r = put(channel, type, flags, transaction, NULL, 0, payload, size, &wanted);
+
+	channel->owed |= wanted;
 	return r;
+}
+
+void vmbus_channel_tell(struct vmbus_channel *channel)
+{
+	if (!channel->owed)
+		return;
+	channel->owed = false;
+	signal_guest(channel);
 }
 
 void vmbus_channel_rested(struct vmbus_channel *channel)

@@ -60,6 +60,7 @@ struct vmbus_channel {
 	/* the server's */
 	struct vmbus_ring in, out; /* guest to host, host to guest */
 	bool masked, dead;
+	bool owed;	      /* a signal, for what was sent without one */
 	unsigned unread_done; /* packets read since the guest was told */
 	struct {
 		u64 packets_in, packets_out, signals_in, signals_out, full;
@@ -150,6 +151,17 @@ void vmbus_channel_again(struct vmbus_channel *channel);
  */
 int vmbus_channel_send(struct vmbus_channel *channel, u16 type, u16 flags,
 		       u64 transaction, const void *payload, u32 size) MUST_CHECK;
+/* The same, with more of a header in front of the payload: a multiple of 8 bytes. */
+int vmbus_channel_send_more(struct vmbus_channel *channel, u16 type, u16 flags,
+			    u64 transaction, const void *more, u32 more_size,
+			    const void *payload, u32 size) MUST_CHECK;
+/*
+ * The same without a signal, where the guest need not hear of it soon: it does with the next packet
+ * that is sent, or by vmbus_channel_tell, which the caller sees to.
+ */
+int vmbus_channel_send_quietly(struct vmbus_channel *channel, u16 type, u16 flags,
+			       u64 transaction, const void *payload, u32 size) MUST_CHECK;
+void vmbus_channel_tell(struct vmbus_channel *channel);
 /* Less is under way than was: a device with at_rest() says so each time. */
 void vmbus_channel_rested(struct vmbus_channel *channel);
 /* close() has done its work. */
