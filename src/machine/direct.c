@@ -244,6 +244,7 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.end = parts->end,
 				.loop = parts->loop,
 				.image_fd = parts->image_fd,
+				.nic_fd = parts->nic_fd,
 				.enter_thread = parts->enter_thread,
 				.enter_nbd_thread = parts->enter_nbd_thread,
 				.ejected = parts->ejected,
@@ -285,6 +286,11 @@ struct components *direct_components(struct direct *m)
 struct balloon *direct_balloon(struct direct *m)
 {
 	return synthetic_balloon(m->synthetic);
+}
+
+struct nics *direct_nics(struct direct *m)
+{
+	return synthetic_nics(m->synthetic);
 }
 
 void direct_inspect(const struct direct *m, struct inspect *out)

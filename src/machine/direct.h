@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The machine that starts a kernel without firmware: RAM, hv's chips, ACPI, fw_cfg, the VMBus with
- * integration components and SCSI controllers, and test devices where they are asked for.
+ * integration components, SCSI controllers and network adapters, and test devices where they are asked for.
  *
  *	1. direct_new		makes the parts; outside the jail
  *	2. direct_start		inside, before the loop's thread takes its list of system calls
@@ -26,6 +26,7 @@ struct components;
 struct direct;
 struct guest_memory;
 struct loop;
+struct nics;
 struct worker_config;
 struct worker_end;
 
@@ -39,6 +40,7 @@ struct direct_parts {
 	const int *module_fd; /* config->module_count of them */
 	const int *
 		image_fd; /* config->image_count of them; the machine's from direct_new on */
+	const int *nic_fd; /* config->nic_count of them, the same; -1: no port */
 	/* What each thread of the disks does first. */
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
@@ -90,6 +92,7 @@ void direct_change_disk(struct direct *machine, const struct worker_disk_order *
 struct components *direct_components(struct direct *machine);
 /* How much memory it has, and shall have; see vsp/balloon/balloon.h. */
 struct balloon *direct_balloon(struct direct *machine);
+struct nics *direct_nics(struct direct *machine); /* see nics.h */
 void direct_inspect(const struct direct *machine, struct inspect *out);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */

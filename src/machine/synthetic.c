@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "disk/disk.h"
+#include "machine/nics.h"
 #include "vmbus/server.h"
 #include "vmbus/wall_host.h"
 #include "vsp/balloon/balloon.h"
@@ -21,6 +22,7 @@ struct synthetic {
 	struct vmbus_server *server;
 	struct disk_pool *pool;
 	struct disks *disks;
+	struct nics *nics;
 	struct components *components;
 	struct loop_alarm alarm; /* of the components */
 	struct balloon *balloon;
@@ -139,6 +141,11 @@ struct balloon *synthetic_balloon(struct synthetic *s)
 	return s->balloon;
 }
 
+struct nics *synthetic_nics(struct synthetic *s)
+{
+	return s->nics;
+}
+
 /* ---- life ---- */
 
 int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
@@ -181,9 +188,21 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 				.owner = parts->owner,
 			},
 			&s->disks);
+	if (r < 0)
+		err_set(err, r, "VMBus: %s", err_words(r));
+	/* Last: they take their descriptors, whatever becomes of them. */
+	if (r == 0)
+		r = nics_new(
+			&(struct nics_config){
+				.loop = parts->loop,
+				.server = s->server,
+				.gm = parts->gm,
+				.config = parts->config,
+			},
+			parts->nic_fd, &s->nics, err);
 	if (r < 0) {
 		synthetic_free(s);
-		return err_set(err, r, "VMBus: %s", err_words(r));
+		return r;
 	}
 	*ret_synthetic = s;
 	return 0;
@@ -245,6 +264,7 @@ void synthetic_reset(struct synthetic *s)
 {
 	vmbus_server_reset(s->server);
 	balloon_reset(s->balloon);
+	nics_reset(s->nics);
 }
 
 static void on_stopped(void *owner)
@@ -269,6 +289,7 @@ static void on_no_changes(void *owner)
 
 	components_pause(s->components);
 	balloon_pause(s->balloon);
+	nics_pause(s->nics);
 	vmbus_server_pause(s->server, s->quiet, s->quiet_owner);
 }
 
@@ -282,6 +303,7 @@ void synthetic_pause(struct synthetic *s, void (*done)(void *owner), void *owner
 void synthetic_resume(struct synthetic *s)
 {
 	vmbus_server_resume(s->server);
+	nics_resume(s->nics);
 	components_resume(s->components);
 	balloon_resume(s->balloon);
 }
@@ -292,6 +314,8 @@ int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err
 
 	if (r == 0)
 		r = disks_save(s->disks, w);
+	if (r == 0)
+		r = nics_save(s->nics, w);
 	if (r == 0)
 		components_save(s->components, w);
 	if (r == 0)
@@ -315,9 +339,12 @@ int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct 
 
 	components_pause(s->components);
 	balloon_pause(s->balloon);
+	nics_pause(s->nics);
 	r = vmbus_server_restore(s->server, bytes, size);
 	if (r == 0)
 		r = disks_restore(s->disks, bytes, size);
+	if (r == 0)
+		r = nics_restore(s->nics, bytes, size);
 	if (r == 0)
 		r = components_restore(s->components, bytes, size);
 	if (r == 0)
@@ -341,6 +368,7 @@ void synthetic_free(struct synthetic *s)
 	if (s->balloon)
 		loop_alarm_set(&s->balloon_alarm, UINT64_MAX);
 	balloon_free(s->balloon);
+	nics_free(s->nics);
 	vmbus_server_free(s->server);
 	vmbus_wall_host_free(s->host);
 	if (s->pool)
@@ -357,4 +385,5 @@ void synthetic_inspect(const struct synthetic *s, struct inspect *out)
 	components_inspect(s->components, out);
 	balloon_inspect(s->balloon, out);
 	disks_inspect(s->disks, out);
+	nics_inspect(s->nics, out);
 }

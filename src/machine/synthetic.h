@@ -2,6 +2,8 @@
 /*
  * The machine's VMBus with what hangs on it: integration components, dynamic memory, SCSI controllers and
  * their disks.
+ * The machine's VMBus with what hangs on it: integration components, SCSI controllers and their disks,
+ * network adapters.
  *
  *	1. synthetic_new	outside the jail: descriptors of its own
  *	2. synthetic_start	inside, before the loop's thread filters itself: the disks' threads
@@ -24,6 +26,7 @@ struct balloon;
 struct components;
 struct guest_memory;
 struct loop;
+struct nics;
 struct state_writer;
 struct synthetic;
 struct worker_config;
@@ -35,6 +38,7 @@ struct synthetic_parts {
 	struct worker_end *end;
 	struct loop *loop;
 	const int *image_fd; /* config->image_count of them; ours from synthetic_new on */
+	const int *nic_fd;   /* config->nic_count of them, the same */
 	/* Each thread of the disks, before its first work. */
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
@@ -85,6 +89,7 @@ int synthetic_restore(struct synthetic *synthetic, const u8 *bytes, size_t size,
 
 struct components *synthetic_components(struct synthetic *synthetic);
 struct balloon *synthetic_balloon(struct synthetic *synthetic);
+struct nics *synthetic_nics(struct synthetic *synthetic); /* see nics.h */
 
 /* hv has room for messages again, perhaps. */
 void synthetic_flush(struct synthetic *synthetic);

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "machine/direct.h"
+#include "machine/nics.h"
 #include "programs/worker/owner.h"
 #include "vsp/balloon/balloon.h"
 #include "vsp/ic/components.h"
@@ -67,14 +68,13 @@ static void resume(struct direct *machine, struct asked *asked)
 	on_done(asked, r, &err);
 }
 
-static void set_link(const struct worker_guest_order *o, struct asked *asked)
+static void set_link(struct direct *machine, const struct worker_guest_order *o,
+		     struct asked *asked)
 {
 	struct err err = { 0 };
+	int r = nics_link(direct_nics(machine), o->size, o->yes != 0, &err);
 
-	err_set(&err, -ENOENT, "there is no network adapter %llu",
-		(unsigned long long)o->size);
-	err_fix(&err, "see which there are: tabique vm show");
-	on_done(asked, err.code, &err);
+	on_done(asked, r, &err);
 }
 
 static void change_memory(struct direct *machine, const struct worker_memory_change *c,
@@ -150,7 +150,7 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 		copy(&components->fcopy, o, fd, asked);
 		return;
 	case WORKER_GUEST_LINK:
-		set_link(o, asked);
+		set_link(machine, o, asked);
 		return;
 	case WORKER_GUEST_MEMORY:
 		change_memory(machine, &o->memory, asked);

@@ -208,6 +208,7 @@ static int make_parts(struct worker *w, struct err *err)
 		.kernel_fd = fd[WORKER_FD_KERNEL],
 		.module_fd = w->order.module_fd,
 		.image_fd = w->order.image_fd,
+		.nic_fd = w->order.nic_fd,
 		.enter_thread = enter_disk_thread,
 		.enter_nbd_thread = enter_nbd_thread,
 		.ejected = c->hot_disks ? on_ejected : NULL,

@@ -179,7 +179,8 @@ void nvsp_receive_buffer(struct nvsp *n, u32 gpadl, u64 size,
 	u32 count = (u32)min_u64(size / sub, NVSP_SUB_COUNT_MAX);
 	bool good = size <= UINT32_MAX && count > 0;
 
-	*ret_reply = (struct nvsp_message){ .type = le32_of(NVSP_RECEIVE_BUFFER_COMPLETE) };
+	*ret_reply =
+		(struct nvsp_message){ .type = le32_of(NVSP_RECEIVE_BUFFER_COMPLETE) };
 	ret_reply->receive_buffer_complete.status = le32_of(good ? NVSP_OK : NVSP_FAILED);
 	if (!good) {
 		n->malformed++;

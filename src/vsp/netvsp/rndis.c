@@ -21,10 +21,18 @@ void rndis_init(struct rndis *r)
 
 void rndis_reset(struct rndis *r)
 {
+	r->begun_before |= r->initialized;
 	r->initialized = false;
+	r->offloads_set = false;
 	r->filter = 0;
 	r->coalesce4 = r->coalesce6 = true;
 	memset(&r->rss, 0, sizeof r->rss);
+}
+
+void rndis_forget(struct rndis *r)
+{
+	rndis_init(r);
+	r->begun_before = false;
 }
 
 /* ---- what is asked ---- */
@@ -289,17 +297,30 @@ static u32 set_config(struct rndis *r, const u8 *bytes, u32 size)
 	return RNDIS_OK;
 }
 
+/*
+ * When Linux (6.1) starts its driver, it switches coalescing off and shows it to its user as on: it looks
+ * at the user's wish before there is one. What it says later, or when it starts the driver again, is
+ * meant. It is known by leaving IPv4's own sum to itself.
+ */
+static bool is_not_meant(const struct rndis *r, const u8 *bytes)
+{
+	return !r->begun_before && !r->offloads_set &&
+	       bytes[NDIS_SET_SUM_IPV4] == NDIS_OFF && bytes[NDIS_SET_RSC4] == NDIS_OFF &&
+	       bytes[NDIS_SET_RSC6] == NDIS_OFF;
+}
+
 static u32 set_offloads(struct rndis *r, const u8 *bytes, u32 size)
 {
 	/* What is sent says for each frame what is to be done; there is nothing to switch. */
-	if (size < NDIS_OFFLOAD_PARAMETERS_MIN || bytes[0] != NDIS_OFFLOAD)
+	if (size < NDIS_OFFLOAD_PARAMETERS_MIN)
 		return RNDIS_INVALID_LENGTH;
-	if (size > NDIS_SET_RSC6) {
+	if (size > NDIS_SET_RSC6 && !is_not_meant(r, bytes)) {
 		if (bytes[NDIS_SET_RSC4] != 0)
 			r->coalesce4 = bytes[NDIS_SET_RSC4] == NDIS_RSC_ON;
 		if (bytes[NDIS_SET_RSC6] != 0)
 			r->coalesce6 = bytes[NDIS_SET_RSC6] == NDIS_RSC_ON;
 	}
+	r->offloads_set = true;
 	return RNDIS_OK;
 }
 

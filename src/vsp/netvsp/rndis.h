@@ -30,17 +30,18 @@ struct rndis {
 	bool spoofing;
 	/* the host's, that changes */
 	bool link_up;
-	u32 channels;  /* open, the primary among them */
-	u32 queues;    /* there could be */
-	bool parts;    /* the guest takes frames in several sub-allocations */
+	u32 channels; /* open, the primary among them */
+	u32 queues;   /* there could be */
+	bool parts;   /* the guest takes frames in several sub-allocations */
 	const struct rndis_counts *counts;
 	/* the guest's */
 	bool initialized;
 	u32 filter; /* 0: no frames */
 	u8 mac[6];
 	bool coalesce4, coalesce6; /* it wants frames of many segments */
+	bool offloads_set;	   /* since it initialized; see set_offloads */
+	bool begun_before; /* it has initialized more than once since it started */
 	struct rss rss;
-	/* */
 	u64 requests, refused, malformed;
 };
 
@@ -48,6 +49,8 @@ struct rndis {
 void rndis_init(struct rndis *r);
 /* The channel has closed, or the guest halted: it begins anew. */
 void rndis_reset(struct rndis *r);
+/* And it is another guest's system, or the same one started again. */
+void rndis_forget(struct rndis *r);
 
 /* One message, any bytes, copied. The reply's size; 0: there is none. */
 u32 rndis_take(struct rndis *r, const u8 *message, u32 size, u8 reply[RNDIS_MAX_REPLY]);

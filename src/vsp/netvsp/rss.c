@@ -58,8 +58,8 @@ bool rss_hash(const struct rss *rss, const u8 *frame, u32 size, u32 *ret_hash)
 
 /* ---- what the guest sets ---- */
 
-static u32 set_table(struct rss *rss, const u8 *bytes, u32 size, u32 offset, u32 table_size,
-		     u32 channels)
+static u32 set_table(struct rss *rss, const u8 *bytes, u32 size, u32 offset,
+		     u32 table_size, u32 channels)
 {
 	u32 entries = table_size / 4;
 
