@@ -230,8 +230,9 @@ static const int switch_calls[] = {
 	SYS_epoll_ctl,
 	SYS_recvmmsg, /* frames */
 	SYS_sendmmsg,
-	SYS_accept4, /* a VM comes */
-	SYS_recvmsg, /* the owner */
+	SYS_accept4,	/* a VM comes */
+	SYS_setsockopt, /* how much may wait in its socket */
+	SYS_recvmsg,	/* the owner */
 	SYS_sendmsg,
 	SYS_fcntl, /* a connection that shall not block: see fcntl_commands */
 	SYS_read,

@@ -13,7 +13,10 @@
 /* One finished frame; it is the callee's only while it is called. */
 typedef void (*net_piece_fn)(void *owner, u8 *frame, u32 size);
 
-/* VIRTIO_NET_HDR_F_NEEDS_CSUM of a frame without segments. False: the header is nonsense. */
+/*
+ * VIRTIO_NET_HDR_F_NEEDS_CSUM of a frame without segments. It may have been written over headers: who has
+ * looked at them looks again. False: the header is nonsense.
+ */
 bool net_finish_sum(u8 *frame, u32 size, const struct virtio_net_hdr *todo);
 
 /*

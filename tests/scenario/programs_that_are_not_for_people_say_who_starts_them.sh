@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 . "$HERE/tests/tools/case.sh"
-for program in tabique-hv tabique-worker tabique-disk tabique-nat; do
+for program in tabique-hv tabique-worker tabique-disk tabique-nat tabique-switch; do
 	for word in "" --help; do
 		status=0
 		# shellcheck disable=SC2086

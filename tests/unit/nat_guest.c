@@ -50,17 +50,17 @@ struct nat_config nat_guest_config(void)
 	};
 }
 
-static void become_nat(int owner)
+static void become(const char *name, int owner)
 {
-	char self[PATH_MAX], path[PATH_MAX + 32];
-	char name[] = "tabique-nat", *argv[] = { name, NULL }, *none[] = { NULL };
+	char self[PATH_MAX], path[PATH_MAX + 64], *argv[] = { path, NULL },
+						  *none[] = { NULL };
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
 	if (n < 0)
 		_exit(126);
 	self[n] = '\0';
 	*strrchr(self, '/') = '\0';
-	snprintf(path, sizeof path, "%s/../../bin/tabique-nat", self);
+	snprintf(path, sizeof path, "%s/../../bin/%s", self, name);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (owner == OWNER_FD ? fcntl(owner, F_SETFD, 0) < 0 : dup2(owner, OWNER_FD) < 0)
 		_exit(126);
@@ -68,28 +68,39 @@ static void become_nat(int owner)
 	_exit(127);
 }
 
+bool start_with_config(const char *name, const void *config, size_t size, const int *fds,
+		       unsigned fd_count, pid_t *ret_pid, int *ret_owner,
+		       struct owner_message *ret_answer)
+{
+	unsigned answer_fds;
+	size_t answer_size;
+	int owner[2];
+
+	CHECK_EQ(ipc_pair(owner), 0);
+	*ret_pid = fork();
+	if (*ret_pid == 0)
+		become(name, owner[1]);
+	close(owner[1]);
+	*ret_owner = owner[0];
+	CHECK_EQ(ipc_send(owner[0], config, size, fds, fd_count), 0);
+	for (unsigned k = 0; k < fd_count; k++)
+		close(fds[k]);
+	CHECK_EQ(ipc_receive(owner[0], ret_answer, sizeof *ret_answer, &answer_size, NULL,
+			     0, &answer_fds),
+		 0);
+	return true;
+}
+
 bool nat_guest_start_answer(struct nat_guest *g, const struct nat_config *config,
 			    struct owner_message *ret_answer)
 {
-	int owner[2], frames[2];
-	unsigned fds;
-	size_t size;
+	int frames[2];
 
 	memset(g, 0, sizeof *g);
-	CHECK_EQ(ipc_pair(owner), 0);
 	CHECK_EQ(ipc_pair(frames), 0);
-	g->pid = fork();
-	if (g->pid == 0)
-		become_nat(owner[1]);
-	close(owner[1]);
-	g->owner = owner[0];
 	g->frames = frames[0];
-	CHECK_EQ(ipc_send(g->owner, config, sizeof *config, &frames[1], 1), 0);
-	close(frames[1]);
-	CHECK_EQ(ipc_receive(g->owner, ret_answer, sizeof *ret_answer, &size, NULL, 0,
-			     &fds),
-		 0);
-	return true;
+	return start_with_config("tabique-nat", config, sizeof *config, &frames[1], 1,
+				 &g->pid, &g->owner, ret_answer);
 }
 
 bool nat_guest_start(struct nat_guest *g, const struct nat_config *config)

@@ -31,6 +31,14 @@ struct nat_guest_tcp {
 	u32 seq, ack;
 };
 
+/*
+ * A program of bin/ with its configuration and descriptors (which are closed); *ret_owner is our end.
+ * What it answers.
+ */
+bool start_with_config(const char *name, const void *config, size_t size, const int *fds,
+		       unsigned fd_count, pid_t *ret_pid, int *ret_owner,
+		       struct owner_message *ret_answer);
+
 /* The program is up; a child that ends with the test. */
 bool nat_guest_start(struct nat_guest *g, const struct nat_config *config);
 /* What it answers to its configuration. */

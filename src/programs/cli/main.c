@@ -9,16 +9,12 @@
 #include "programs/cli/verb.h"
 
 static const struct verb *const verbs[] = {
-	&verb_run,
-	&verb_disk,
-	&verb_nic,
-	&verb_vm,
+	&verb_run, &verb_disk, &verb_nic, &verb_switch, &verb_vm,
 };
 
 /* Words of the command line that belong to later versions: said so, not "unknown". */
 static const char *const later[] = {
-	"switch", "checkpoint", "backup", "node", "cluster",
-	"park",	  "top",	"events", "op",
+	"checkpoint", "backup", "node", "cluster", "park", "top", "events", "op",
 };
 
 void print_error(const struct err *err)

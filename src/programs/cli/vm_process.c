@@ -353,23 +353,28 @@ static int start_nat(const struct vm_process_config *config, u32 uid,
 		     : 0;
 }
 
-/* It says at once whether the host's ports can be had. */
-static int hear_nat(const struct vm_process *vm, struct err *err)
+int program_ready(int socket, const char *what, struct err *err)
 {
 	struct owner_message m;
 	unsigned fds;
-	size_t size;
-	int r;
+	size_t size = 0;
+	int r = ipc_receive(socket, &m, sizeof m, &size, NULL, 0, &fds);
 
-	if (vm->nat_pid == 0)
-		return 0;
-	r = ipc_receive(vm->nat_socket, &m, sizeof m, &size, NULL, 0, &fds);
 	if (r == 0 && size == sizeof m && m.kind == OWNER_READY)
 		return 0;
 	if (r < 0 || size != sizeof m || m.kind != OWNER_FAILED)
-		return err_set(err, -EPIPE,
-			       "the address translator (tabique-nat) did not start");
+		return err_set(err, -EPIPE, "%s did not start", what);
 	owner_failed_err(&m, err);
+	return err->code;
+}
+
+/* It says at once whether the host's ports can be had. */
+static int hear_nat(const struct vm_process *vm, struct err *err)
+{
+	if (vm->nat_pid == 0 ||
+	    program_ready(vm->nat_socket, "the address translator (tabique-nat)", err) ==
+		    0)
+		return 0;
 	return err_wrap(err, "--net nat");
 }
 

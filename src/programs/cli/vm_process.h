@@ -62,6 +62,8 @@ bool vm_process_hv_ended(struct vm_process *vm);
 bool vm_process_worker_ended(struct vm_process *vm);
 bool vm_process_nat_ended(struct vm_process *vm);
 
+/* Wait for its OWNER_READY. what: for the sentence. */
+int program_ready(int socket, const char *what, struct err *err) MUST_CHECK;
 /* What an OWNER_FAILED says. */
 void owner_failed_err(const struct owner_message *message, struct err *err);
 

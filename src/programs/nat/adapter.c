@@ -67,7 +67,8 @@ static bool input_ip(struct nat_adapter *a, u8 *frame, u32 size,
 
 	if (!net_find_headers(frame, size, &h))
 		return false;
-	if (gso == VIRTIO_NET_HDR_GSO_NONE && !net_finish_sum(frame, h.end, todo))
+	if (gso == VIRTIO_NET_HDR_GSO_NONE &&
+	    (!net_finish_sum(frame, h.end, todo) || !net_find_headers(frame, size, &h)))
 		return false;
 	if (h.fragment && !may_fragment(a))
 		return false;
