@@ -16,7 +16,7 @@ wait_for "tabique-nat) was killed by signal 9" errors
 wait_for "the VM goes on" errors
 "$tabique" vm show --control vm.sock >shown || fail "vm show"
 expect "state: running" shown
-[ "$(wc -l <errors)" -eq 1 ] || fail "more than one line"
+[ "$(grep -c '^tabique: ' errors)" -eq 1 ] || fail "more than one line"
 "$tabique" vm stop --force --control vm.sock || fail "vm stop"
 finish
 expect_status 0
