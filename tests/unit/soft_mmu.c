@@ -171,6 +171,22 @@ TEST(a_store_across_pages_is_all_or_nothing)
 	board_stop(&b);
 }
 
+GUEST_CODE(fill, "1: mov %al, (%rbx); add $8, %rbx; sub $1, %ecx; jnz 1b; hlt");
+
+/* The translator writes several rounds at a time, to a page that it looked up before. */
+TEST(loops_that_begin_where_no_address_is_raise_gp)
+{
+	ASSERT_OK(board_start(&b, 1));
+	board_put(&b, CODE, &fill);
+	board_long_mode(&b, 0, CODE);
+	b.state[0].gpr[R_BX] = BIT64(63);
+	b.state[0].gpr[R_CX] = 100;
+	ASSERT_EQ(board_run(&b, 0), ENGINE_HALTED);
+	ASSERT_EQ(board_exception(&b), 13);
+	ASSERT_EQ(b.state[0].gpr[R_BX], BIT64(63));
+	board_stop(&b);
+}
+
 TEST(addresses_that_are_not_canonical_raise_gp_or_ss)
 {
 	ASSERT_OK(board_start(&b, 1));

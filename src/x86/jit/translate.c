@@ -225,6 +225,12 @@ static void write_region(struct gen *g, unsigned sticky)
 	}
 }
 
+/*
+ * The code map of pages not met yet: rounds.c looks there before it finds out that an address which passes for
+ * one in such a page is not canonical.
+ */
+static const u8 no_code;
+
 struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 {
 	struct x86_jit *j = c->jit.own;
@@ -264,6 +270,8 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 	j->region_count++;
 	if (g->sticky_count) {
 		c->jit.sticky[g->sticky_first].page = NO_EPOCH;
+		for (unsigned n = 1; n <= g->sticky_count; n++)
+			c->jit.sticky[g->sticky_first + n].code = (u64)(uintptr_t)&no_code;
 		j->sticky_used += 1 + g->sticky_count;
 	}
 	return g->r;
