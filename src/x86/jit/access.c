@@ -93,6 +93,13 @@ struct jit_mem gen_tlb_field(const struct gen *g, size_t member)
 					       member) };
 }
 
+/* T1 is a register of the address: it takes the guest's value. */
+static void address_from_home(struct gen *g, const struct jit_access *a)
+{
+	if (a->base == g->t1 || a->index == g->t1)
+		gen_from_home(g, g->t1);
+}
+
 /* reg = linear address of the fact's first byte. */
 static void linear_address(struct gen *g, unsigned reg, const struct jit_access *a,
 			   s32 disp)
@@ -101,6 +108,8 @@ static void linear_address(struct gen *g, unsigned reg, const struct jit_access 
 	struct jit_mem m = {
 		.base = a->base, .index = a->index, .scale = a->scale, .disp = disp
 	};
+
+	address_from_home(g, a);
 
 	if (a->rip) {
 		const struct jit_mem page = JIT_FIELD(jit.rip_page);
@@ -125,6 +134,7 @@ static void finish_address(struct gen *g, const struct jit_access *a, s32 disp)
 	struct jit_code *k = &g->k;
 	struct jit_mem m = { .base = (u8)g->t0, .index = JIT_NONE, .disp = disp };
 
+	address_from_home(g, a);
 	if (a->rip) {
 		const struct jit_mem page = JIT_FIELD(jit.rip_page);
 
@@ -189,6 +199,7 @@ static u32 compare_small(struct gen *g, const struct look *l)
 				.disp = (s32)l->size - 1 };
 
 	if (simple && l->disp == 0) {
+		address_from_home(g, l->a);
 		last.base = l->a->base;
 		jit_lea(&g->k, g->t0, &last);
 		jit_rotate_into(&g->k, g->t1, l->a->base, 7);
@@ -308,7 +319,7 @@ void gen_fill_emit(struct gen *g, const struct cold *cold)
 		jit_op_reg(k, 0x03, true, g->t0, g->t1);
 		jit_store(k, &addend, g->t0);
 		linear_address(g, g->t0, l.a, l.disp);
-		jit_op_reg(k, 0x2b, true, g->t0, g->t1);
+		jit_op_mem(k, 0x2b, true, g->t0, &page);
 	}
 	jit_jump(k, JIT_ALWAYS, k->origin + cold->back);
 }
@@ -530,6 +541,14 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 			probe_small(g, &l);
 		if (f.write)
 			g->code_t1 = (int)at;
+		/* Flags that are in the way need T1 themselves; so do CALL, PUSH of memory, the guest. */
+		if (f.write && ((again && !(g->alone && a->write)) || o->live_in ||
+				o->live_out || o->kind == JIT_PUSH_MEM ||
+				o->kind == JIT_CALL || o->kind == JIT_CALL_REG ||
+				o->kind == JIT_CALL_MEM || gen_names(o, g->t1))) {
+			jit_store(k, &code, g->t1);
+			f.code_saved = true;
+		}
 		if (!is_simple(a) && f.write) {
 			finish_address(g, a, l.disp);
 		} else if (!is_simple(a)) {
@@ -541,14 +560,6 @@ static int probe(struct gen *g, unsigned n, const struct jit_access *a)
 	if (again) {
 		jit_store(k, &slot, g->t0);
 		f.saved = true;
-	}
-	/* Flags that are in the way need T1 themselves; so do CALL and PUSH of memory. */
-	if (f.write && !f.code_saved &&
-	    ((again && !(g->alone && a->write)) || o->live_in || o->live_out ||
-	     o->kind == JIT_PUSH_MEM || o->kind == JIT_CALL || o->kind == JIT_CALL_REG ||
-	     o->kind == JIT_CALL_MEM)) {
-		jit_store(k, &code, g->t1);
-		f.code_saved = true;
 	}
 	g->fact[at] = f;
 	g->in_t0 = (int)at;

@@ -85,11 +85,15 @@ static bool step_of(const struct loop_state *end, unsigned n, s64 *ret_step)
 	return true;
 }
 
-static bool is_address(const struct form *f, const struct loop_state *end, s64 *ret_step)
+static bool is_address(const struct jit_plan *p, const struct form *f,
+		       const struct loop_state *end, s64 *ret_step)
 {
 	unsigned terms = 0;
 
 	*ret_step = 0;
+	/* What is at home is not counted with. */
+	if (f->times[p->t0] || f->times[p->t1])
+		return false;
 	if (!f->known || f->add > INT32_MAX / 2 || f->add < INT32_MIN / 2)
 		return false;
 	for (unsigned n = 0; n < 16; n++) {
@@ -188,7 +192,7 @@ static void group_accesses(struct jit_plan *p, struct jit_loop *l,
 
 			if (a->rip)
 				f.add += o->page_offset + o->length;
-			if (is_address(&f, end, &step))
+			if (is_address(p, &f, end, &step))
 				a->group = group_of(l, a, &f, step);
 		}
 		l->others |= a->size && !a->group;

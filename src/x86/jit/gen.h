@@ -141,6 +141,14 @@ void gen_flags_restore(struct gen *g);
 /* The flags before an instruction that reads some, or leaves some alone; and after it. */
 void gen_flags_before(struct gen *g, const struct jit_op *o);
 void gen_flags_after(struct gen *g, const struct jit_op *o);
+/* Does the instruction name a register of the pair? Its guest's value is then in c->r: jit.h, "Homes". */
+static inline bool gen_names(const struct jit_op *o, unsigned reg)
+{
+	return o->uses >> reg & 1;
+}
+/* From there, or back. What the register had been used for is forgotten. */
+void gen_from_home(struct gen *g, unsigned reg);
+void gen_to_home(struct gen *g, unsigned reg);
 /* The guest's own values of the registers that a loop has borrowed. */
 void gen_give_back(struct gen *g, u16 borrowed);
 /* A cold piece for the jump whose displacement is at `jump`; flags as they are now. */

@@ -90,6 +90,24 @@ void gen_flags_restore(struct gen *g)
 	g->flags |= IN_HOST;
 }
 
+void gen_from_home(struct gen *g, unsigned reg)
+{
+	const struct jit_mem home = JIT_FIELD(r[reg]);
+
+	jit_load(&g->k, reg, &home);
+	if (reg == g->t0)
+		g->in_t0 = -1;
+	else
+		g->code_t1 = -1;
+}
+
+void gen_to_home(struct gen *g, unsigned reg)
+{
+	const struct jit_mem home = JIT_FIELD(r[reg]);
+
+	jit_store(&g->k, &home, reg);
+}
+
 void gen_give_back(struct gen *g, u16 borrowed)
 {
 	for (unsigned n = 0; n < 16; n++) {

@@ -17,7 +17,7 @@
  *	general registers	the host's, all sixteen, RSP too. A host stack does not exist meanwhile:
  *				signal handlers run on a stack of their own
  *	two scratch registers	glue needs two, T0 and T1. A region uses a pair that none of its instructions
- *				names; the guest's values of the pair wait in c->r. Between regions the pair
+ *				names, or few: "Homes"; the guest's values of the pair wait in c->r. Between regions the pair
  *				is R10 and R11; a region with another pair swaps at its ends, or where a jump
  *				is linked by a piece of code that goes from pair to pair (jit.c, bridge())
  *	flags			the host's, or in c->flags after glue has had to save them: see "flags"
@@ -42,6 +42,12 @@
  *	without leaving (jit_large_routine). Through RSP it first compares with the page that RSP met last, in a
  *	loop with the page that the same place met last; an inner loop whose addresses move by the same few
  *	bytes in each round looks once for many rounds. region.h: "How a region looks pages up", "Rounds".
+ *
+ * Homes
+ *	A region whose instructions name so many registers that no two are left takes the two that are named
+ *	least. The guest's values stay in c->r. An instruction that names one gets it loaded right before, when
+ *	its glue is done, and stored right after. T0 holds a host address then if there is a memory operand,
+ *	so it is one that is not named beside such; addresses load T1 when they are made.
  *
  * Worked example: "mov 8(%rdi), %rax; add $1, 16(%rdi)" with T0 = R10, T1 = R11, flags dead
  *	lea 8(%rdi), %r11			first byte of the range 8..23, to be written to

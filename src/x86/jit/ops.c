@@ -8,17 +8,24 @@ static void plain_emit(struct gen *g, unsigned n)
 {
 	const struct jit_op *o = &g->p->op[n];
 	const struct jit_access *a = &o->access[0];
+	const unsigned pair[] = { g->t0, g->t1 };
 	struct jit_mem m;
 	int at = -1;
 
 	if (a->size)
 		at = gen_access_begin(g, n, a, &m);
 	gen_flags_before(g, o);
+	for (unsigned x = 0; x < 2; x++)
+		if (gen_names(o, pair[x]))
+			gen_from_home(g, pair[x]);
 	gen_fault_point(g, n);
 	if (!a->size)
 		jit_bytes(&g->k, o->bytes, o->length);
 	else if (!jit_copy_with(&g->k, &o->z, o->bytes, &m))
 		g->failed = true;
+	for (unsigned x = 0; x < 2; x++)
+		if (o->writes >> pair[x] & 1)
+			gen_to_home(g, pair[x]);
 	gen_flags_after(g, o);
 	if (a->write)
 		gen_stored(g, n, at);

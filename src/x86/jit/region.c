@@ -605,21 +605,52 @@ static bool take_apart(struct x86_cpu *c, const struct x86_block *b, unsigned re
 
 /* ---- the region -------------------------------------------------------------------------------- */
 
-/* Registers that glue may borrow, those that code names least first. */
-static const u8 scratch_order[] = { 10, 11, 9,	    8,	    15,	    14,
-				    13, 12, JIT_BP, JIT_BX, JIT_DI, JIT_SI };
+/* Registers that can be the pair, those that code names least first. */
+static const u8 pair_order[] = { 10, 11, 9,	 8,	 15,	 14,
+				 13, 12, JIT_BP, JIT_BX, JIT_DI, JIT_SI };
 
-static bool choose_scratch(u16 uses, u8 *ret_t0, u8 *ret_t1)
+static void names_add(struct jit_names *s, const struct jit_op *o)
+{
+	s->any |= o->uses;
+	if (o->kind != JIT_PLAIN)
+		s->bound |= o->uses;
+	else if (o->access[0].size)
+		s->memory |= o->uses;
+	for (unsigned n = 0; n < 16; n++)
+		s->count[n] = (u8)(s->count[n] + (o->uses >> n & 1));
+}
+
+static unsigned free_count(const struct jit_names *s)
 {
 	unsigned found = 0;
-	u8 t[2] = { 0, 0 };
 
-	for (unsigned n = 0; n < ARRAY_COUNT(scratch_order) && found < 2; n++)
-		if (!(uses >> scratch_order[n] & 1))
-			t[found++] = scratch_order[n];
-	*ret_t0 = t[0];
-	*ret_t1 = t[1];
-	return found == 2;
+	for (unsigned n = 0; n < ARRAY_COUNT(pair_order); n++)
+		found += !(s->any >> pair_order[n] & 1);
+	return found;
+}
+
+/* The register that is named least, and can be; JIT_NONE: none can. */
+static u8 least_named(const struct jit_names *s, u16 not )
+{
+	u8 best = JIT_NONE;
+
+	for (unsigned n = 0; n < ARRAY_COUNT(pair_order); n++) {
+		const u8 reg = pair_order[n];
+
+		if (!(not >> reg & 1) &&
+		    (best == JIT_NONE || s->count[reg] < s->count[best]))
+			best = reg;
+	}
+	return best;
+}
+
+static bool choose_pair(const struct jit_names *s, u8 *ret_t0, u8 *ret_t1)
+{
+	*ret_t0 = least_named(s, s->bound | s->memory);
+	if (*ret_t0 == JIT_NONE)
+		return false;
+	*ret_t1 = least_named(s, s->bound | (u16)BIT(*ret_t0));
+	return *ret_t1 != JIT_NONE;
 }
 
 bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p)
@@ -629,7 +660,7 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 	p->head = head;
 	p->block_count = 0;
 	p->count = 0;
-	p->uses = 0;
+	memset(&p->names, 0, sizeof(p->names));
 	p->vector = p->changes_key = false;
 	p->end = -1;
 	p->end_op = -1;
@@ -653,7 +684,7 @@ bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *p
 			break;
 	}
 	cut_behind_sti(p);
-	if (p->count == 0 || !choose_scratch(p->uses, &p->t0, &p->t1))
+	if (p->count == 0 || !choose_pair(&p->names, &p->t0, &p->t1))
 		return false;
 	link_targets(p);
 	jit_find_rounds(p);
@@ -671,22 +702,23 @@ static bool is_branched_to(const struct jit_plan *p, s32 place)
 }
 
 /*
- * An instruction leaves too few registers for us. Perhaps in the middle of a loop that would fit without what
- * is before it: something jumps to its head, not from here. Then the region ends there, and another one
- * has the loop as a whole.
+ * An instruction leaves no two registers for us that nobody names. Perhaps in a loop in which there would be two
+ * without what is before it: something jumps to its head, not from here. Then the region ends there, and
+ * another one has the loop as a whole.
  */
-static void leave_loop_whole(struct x86_cpu *c, struct jit_plan *p, u16 next_uses)
+static bool leave_loop_whole(struct x86_cpu *c, struct jit_plan *p,
+			     const struct jit_op *next)
 {
-	u16 uses = next_uses, before = 0;
+	struct jit_names names = { 0 };
 	unsigned head = 0;
-	u8 t0, t1;
 
+	names_add(&names, next);
 	for (unsigned n = p->count; n-- > 1;) {
 		const struct jit_op *o = &p->op[n];
 		const gpa_t at = (p->head->gpa & ~0xfffull) | o->page_offset;
 
-		uses |= o->uses;
-		if (!choose_scratch(uses, &t0, &t1))
+		names_add(&names, o);
+		if (free_count(&names) < 2)
 			break;
 		/* A block that begins behind another one's branch tells nothing. */
 		if (o->record > 0 && !is_branched_to(p, o->page_offset) &&
@@ -694,19 +726,80 @@ static void leave_loop_whole(struct x86_cpu *c, struct jit_plan *p, u16 next_use
 			head = n;
 	}
 	if (!head)
-		return;
+		return false;
+	memset(&p->names, 0, sizeof(p->names));
 	for (unsigned n = 0; n < head; n++)
-		before |= p->op[n].uses;
-	p->uses = before;
+		names_add(&p->names, &p->op[n]);
 	p->end = p->op[head].page_offset;
 	p->count = head;
+	return true;
+}
+
+/* Where it goes on is not known here, or elsewhere. */
+static bool ends_region(unsigned kind)
+{
+	return kind == JIT_CALL || kind == JIT_CALL_REG || kind == JIT_CALL_MEM ||
+	       kind == JIT_JUMP_REG || kind == JIT_JUMP_MEM || kind == JIT_RET;
+}
+
+static bool is_inside(const struct jit_plan *p, const struct jit_op *o)
+{
+	return o->target >= p->op[0].page_offset &&
+	       o->target <= p->op[p->count].page_offset;
+}
+
+/* Does what follows record n of b, as far as we know it, jump back to what we have? */
+static bool loops_back(struct x86_cpu *c, const struct jit_plan *p, struct x86_block *b,
+		       unsigned n)
+{
+	for (unsigned left = JIT_OPS_MAX; left; left--) {
+		const struct x86_page *page = x86_physical_page(c, b->gpa);
+		struct jit_op o;
+
+		if (!page->host || !take_apart(c, b, n, page->host, &o))
+			return false;
+		if ((o.kind == JIT_BRANCH || o.kind == JIT_JUMP) && is_inside(p, &o))
+			return true;
+		if (ends_region(o.kind) || o.kind == JIT_JUMP)
+			return false;
+		if (++n < b->count)
+			continue;
+		b = x86_block_lookup(c, b->gpa + b->bytes, b->mode);
+		if (!b || (b->gpa ^ p->head->gpa) & ~0xfffull)
+			return false;
+		n = 0;
+	}
+	return false;
+}
+
+/* Room for record n of b? false: the region ends before it, or before that. */
+static bool pair_is_left(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b,
+			 unsigned n)
+{
+	const struct jit_op *next = &p->op[p->count];
+	const bool free = free_count(&p->names) >= 2;
+	struct jit_names names = p->names;
+	u8 t0, t1;
+
+	names_add(&names, next);
+	if (free && free_count(&names) < 2) {
+		if (leave_loop_whole(c, p, next))
+			return false;
+		p->end = next->page_offset;
+		if (!loops_back(c, p, b, n))
+			return false;
+	}
+	p->end = next->page_offset;
+	if (!choose_pair(&names, &t0, &t1))
+		return false;
+	p->names = names;
+	return true;
 }
 
 /* Appends what it can of b; true: the region may grow on at p->end. */
 static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b)
 {
 	const struct x86_page *page = x86_physical_page(c, b->gpa);
-	u8 t0, t1;
 
 	if (!page->host)
 		return false;
@@ -725,17 +818,12 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 			p->end_record = (u16)n;
 			return false;
 		}
-		if (!choose_scratch(p->uses | o->uses, &t0, &t1)) {
-			p->end = at;
-			leave_loop_whole(c, p, o->uses);
+		if (!pair_is_left(c, p, b, n))
 			return false;
-		}
-		p->uses |= o->uses;
 		p->vector |= o->vector;
 		p->changes_key |= o->kind == JIT_STAC || o->kind == JIT_CLAC;
 		p->count++;
-		switch (o->kind) {
-		case JIT_JUMP:
+		if (o->kind == JIT_JUMP) {
 			p->end = o->target;
 			if (o->target < 0 || o->target > 4095) {
 				p->end = -1;
@@ -744,16 +832,10 @@ static bool add_block(struct x86_cpu *c, struct jit_plan *p, struct x86_block *b
 			/* Where it goes on, or the end's jump: it needs no code itself. */
 			o->kind = JIT_NOTHING;
 			return true;
-		case JIT_CALL:
-		case JIT_CALL_REG:
-		case JIT_CALL_MEM:
-		case JIT_JUMP_REG:
-		case JIT_JUMP_MEM:
-		case JIT_RET:
+		}
+		if (ends_region(o->kind)) {
 			p->end = -1;
 			return false;
-		default:
-			break;
 		}
 	}
 	p->end = (s32)((b->gpa & 0xfff) + b->bytes);

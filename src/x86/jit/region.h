@@ -150,6 +150,14 @@ struct jit_loop {
 	struct jit_group group[JIT_GROUPS_MAX];
 };
 
+/* The general registers that instructions name or imply, by what that means for the pair T0, T1. */
+struct jit_names {
+	u16 any;
+	u16 bound;  /* by others than PLAIN: cannot be of the pair */
+	u16 memory; /* beside memory operands: cannot be T0 */
+	u8 count[16];
+};
+
 struct jit_plan {
 	struct x86_block *head;
 	unsigned block_count;
@@ -160,10 +168,10 @@ struct jit_plan {
 	struct x86_block *end_block;
 	u16 end_record;
 	s16 end_op; /* end is this instruction of the region, or -1 */
-	u16 uses;
+	struct jit_names names;
 	bool vector;
 	bool changes_key; /* of the TLB: the same place may be allowed more or less from time to time */
-	u8 t0, t1;
+	u8 t0, t1; /* with instructions that name them: "Homes" in jit.h */
 	unsigned loop_count;
 	struct jit_loop loop[JIT_LOOPS_MAX];
 	struct jit_op op[JIT_OPS_MAX];
