@@ -177,6 +177,14 @@ struct jit_plan {
 	struct jit_op op[JIT_OPS_MAX];
 };
 
+/* What kind of instruction it is in that mode; JIT_STOP: the interpreter's. */
+enum jit_kind jit_classify(const ZydisDecodedInstruction *z,
+			   const ZydisDecodedOperand *op, u32 mode);
+bool jit_touches_vector(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *op);
+/* NULL: it has none. */
+const ZydisDecodedOperand *jit_memory_operand(const ZydisDecodedInstruction *z,
+					      const ZydisDecodedOperand *op);
+
 /* false: nothing to gain from a region at head. */
 bool jit_plan_make(struct x86_cpu *c, struct x86_block *head, struct jit_plan *plan);
 

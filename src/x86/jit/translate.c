@@ -271,7 +271,8 @@ struct jit_region *jit_translate(struct x86_cpu *c, const struct jit_plan *p)
 	if (g->sticky_count) {
 		c->jit.sticky[g->sticky_first].page = NO_EPOCH;
 		for (unsigned n = 1; n <= g->sticky_count; n++)
-			c->jit.sticky[g->sticky_first + n].code = (u64)(uintptr_t)&no_code;
+			c->jit.sticky[g->sticky_first + n].code =
+				(u64)(uintptr_t)&no_code;
 		j->sticky_used += 1 + g->sticky_count;
 	}
 	return g->r;
