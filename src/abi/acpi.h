@@ -175,3 +175,7 @@ enum {
 #define ACPI_RESOURCE_IO 0x47	    /* information, min, max, alignment, length */
 #define ACPI_RESOURCE_IO_DECODE_16 1
 #define ACPI_RESOURCE_END 0x79
+#define ACPI_RESOURCE_WORD 0x88	 /* address space descriptors: numbers of 16 bits ... */
+#define ACPI_RESOURCE_DWORD 0x87 /* ... and of 32 */
+#define ACPI_WINDOW_FIXED 0x0c	 /* of both: begin and end are what they are; passed on downwards */
+enum acpi_window { ACPI_WINDOW_MEMORY, ACPI_WINDOW_IO, ACPI_WINDOW_BUS };

@@ -38,6 +38,10 @@
 
 #define BOARD_PORT_TEST_HYPERV 0x3000 /* 4 bytes */
 
+/* Addresses that PCI functions and synthetic devices may take; no RAM lies there. */
+#define BOARD_GPA_PCI 0xf0000000u
+#define BOARD_GPA_PCI_END 0xfec00000u
+#define BOARD_GPA_VIDEO 0xf8000000u /* frame buffer, where its BAR stands at power-on */
 #define BOARD_GPA_IOAPIC 0xfec00000u
 #define BOARD_GPA_LAPIC 0xfee00000u
 #define BOARD_GPA_TEST_LATCH 0xff000000u /* 64 KiB */

@@ -75,23 +75,32 @@ static void serial_port(struct aml *a, const char *name, unsigned uid, u16 port,
 	aml_close(a, device);
 }
 
-/*
- * Guests bind their VMBus driver to this device. Its parent is where they look for addresses that
- * synthetic devices may take: there are none.
- */
+/* Guests bind their VMBus driver to this device. */
 static void vmbus(struct aml *a)
 {
-	size_t root = aml_open_device(a, "VMOD");
-
-	aml_name_string(a, "_HID", "ACPI0004");
-	aml_name_number(a, "_UID", 0);
 	size_t device = aml_open_device(a, "VMBS");
+
 	aml_name_string(a, "_HID", "VMBus");
 	aml_name_string(a, "_DDN", "VMBUS");
 	aml_name_number(a, "_UID", 0);
 	aml_name_number(a, "_STA", 0xf);
 	aml_no_resources(a);
 	aml_close(a, device);
+}
+
+/*
+ * The root of the PCI bus. The VMBus stands below it, as in a Generation 1 machine: its windows are
+ * where guests look for addresses that synthetic devices may take.
+ */
+static void pci(struct aml *a)
+{
+	size_t root = aml_open_device(a, "PCI0");
+
+	aml_name_eisa(a, "_HID", "PNP0A03");
+	aml_name_number(a, "_UID", 0);
+	aml_name_number(a, "_ADR", 0);
+	aml_pci_windows(a, BOARD_PORT_PCI_ADDRESS, BOARD_GPA_PCI, BOARD_GPA_PCI_END);
+	vmbus(a);
 	aml_close(a, root);
 }
 
@@ -135,7 +144,7 @@ static int add_dsdt(struct tables *t, u32 vp_count, gpa_t *ret_at)
 	aml_name_eisa(&a, "_HID", "PNP0B00");
 	aml_ports_and_irq(&a, BOARD_PORT_RTC, 2, BOARD_IRQ_RTC);
 	aml_close(&a, rtc);
-	vmbus(&a);
+	pci(&a);
 	aml_close(&a, scope);
 	if (a.overflow)
 		return -ENOSPC;

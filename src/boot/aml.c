@@ -147,6 +147,48 @@ void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq)
 	aml_close(a, buffer);
 }
 
+/* An address space descriptor (6.4.3.5) whose numbers have size bytes each. */
+static void window(struct aml *a, enum acpi_window type, u32 first, u32 last,
+		   unsigned size)
+{
+	static const u8 flags[] = {
+		[ACPI_WINDOW_MEMORY] = 1, /* writable, not cacheable */
+		[ACPI_WINDOW_IO] = 3,	  /* ISA's addresses and the others */
+		[ACPI_WINDOW_BUS] = 0,
+	};
+
+	aml_byte(a, size == 2 ? ACPI_RESOURCE_WORD : ACPI_RESOURCE_DWORD);
+	little_endian(a, 3 + 5 * size, 2);
+	aml_byte(a, (u8)type);
+	aml_byte(a, ACPI_WINDOW_FIXED);
+	aml_byte(a, flags[type]);
+	little_endian(a, 0, size); /* granularity */
+	little_endian(a, first, size);
+	little_endian(a, last, size);
+	little_endian(a, 0, size); /* translation */
+	little_endian(a, (u64)last - first + 1, size);
+}
+
+void aml_pci_windows(struct aml *a, u16 config_port, u32 base, u32 end)
+{
+	aml_name(a, "_CRS");
+	size_t buffer = aml_open(a, AML_BUFFER);
+	aml_number(a, 3 * 16u + 26u + 8u + 2u);
+	window(a, ACPI_WINDOW_BUS, 0, 0, 2);
+	aml_byte(a, ACPI_RESOURCE_IO);
+	aml_byte(a, ACPI_RESOURCE_IO_DECODE_16);
+	little_endian(a, config_port, 2);
+	little_endian(a, config_port, 2);
+	aml_byte(a, 1);
+	aml_byte(a, 8);
+	window(a, ACPI_WINDOW_IO, 0, config_port - 1u, 2);
+	window(a, ACPI_WINDOW_IO, config_port + 8u, 0xffff, 2);
+	window(a, ACPI_WINDOW_MEMORY, base, end - 1, 4);
+	aml_byte(a, ACPI_RESOURCE_END);
+	aml_byte(a, 0);
+	aml_close(a, buffer);
+}
+
 void aml_no_resources(struct aml *a)
 {
 	aml_name(a, "_CRS");

@@ -39,5 +39,10 @@ void aml_name_eisa(struct aml *a, const char *name, const char *id);
 
 /* _CRS: ports [base, base + count) and, if irq >= 0, an edge-triggered line. */
 void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq);
+/*
+ * _CRS of a PCI host bridge: one bus, its configuration ports, all other ports, and the addresses
+ * [base, end).
+ */
+void aml_pci_windows(struct aml *a, u16 config_port, u32 base, u32 end);
 /* _CRS: nothing. */
 void aml_no_resources(struct aml *a);

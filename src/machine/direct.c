@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "board/pci.h"
 #include "boot/acpi.h"
 #include "boot/entry.h"
 #include "boot/fw_cfg.h"
@@ -19,7 +20,7 @@
 _Static_assert(LOADER_MODULES == WORKER_MAX_MODULES, "every module that can be given is "
 						     "loaded");
 
-enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH };
+enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH, SLOT_VIDEO };
 
 struct direct {
 	struct direct_parts parts;
@@ -29,6 +30,8 @@ struct direct {
 	struct test_devices *test_devices;
 	bool opened; /* the images */
 	bool stands; /* as direct_save or direct_pause left it */
+	struct pci_bus pci;
+	struct pci_function host_bridge;
 	struct synthetic *synthetic;
 	/* a reset that waits for the devices */
 	void (*reset_done)(void *owner, int r, const struct err *err);
@@ -63,7 +66,7 @@ static int connect_parts(struct direct *m, struct err *err)
 	if (r == 0)
 		r = map_ram(m, err);
 	if (r == 0)
-		r = worker_pci_present(end, (u64[4]){ 0 }, err);
+		r = pci_bus_connect(&m->pci, end, err);
 	if (r == 0)
 		r = fw_cfg_add_machine(&fw_cfg, gm_ram_size(m->parts.gm),
 				       config->vp_count, &m->loader.kernel, err);
@@ -94,6 +97,7 @@ static int restart(struct direct *m, struct err *err)
 	if (r < 0)
 		return r;
 	synthetic_reset(m->synthetic);
+	pci_bus_reset(&m->pci);
 	if (m->test_devices)
 		test_devices_reset(m->test_devices);
 	r = gm_clear(m->parts.gm, &ticket);
@@ -236,6 +240,10 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 		    ? test_devices_new(parts->end, parts->gm, parts->loop,
 				       &m->test_devices, err)
 		    : 0;
+	pci_bus_init(&m->pci);
+	pci_host_bridge_init(&m->host_bridge);
+	if (r == 0)
+		r = pci_bus_add(&m->pci, &m->host_bridge);
 	if (r == 0)
 		r = synthetic_new(
 			&(struct synthetic_parts){
@@ -243,6 +251,9 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.gm = parts->gm,
 				.end = parts->end,
 				.loop = parts->loop,
+				.pci = &m->pci,
+				.vram = parts->vram,
+				.video_slot = SLOT_VIDEO,
 				.image_fd = parts->image_fd,
 				.nic_fd = parts->nic_fd,
 				.enter_thread = parts->enter_thread,
@@ -293,8 +304,14 @@ struct nics *direct_nics(struct direct *m)
 	return synthetic_nics(m->synthetic);
 }
 
+struct desk *direct_desk(struct direct *m)
+{
+	return synthetic_desk(m->synthetic);
+}
+
 void direct_inspect(const struct direct *m, struct inspect *out)
 {
+	pci_bus_inspect(&m->pci, out);
 	synthetic_inspect(m->synthetic, out);
 }
 

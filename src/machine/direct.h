@@ -23,6 +23,7 @@
 
 struct balloon;
 struct components;
+struct desk;
 struct direct;
 struct guest_memory;
 struct loop;
@@ -35,7 +36,8 @@ struct direct_parts {
 	struct guest_memory *gm;
 	struct worker_end *end;
 	struct loop *loop;
-	u8 *rom; /* the ROM region, mapped */
+	u8 *rom;	/* the ROM region, mapped */
+	const u8 *vram; /* the VRAM region, mapped */
 	int kernel_fd;
 	const int *module_fd; /* config->module_count of them */
 	const int *
@@ -93,6 +95,8 @@ struct components *direct_components(struct direct *machine);
 /* How much memory it has, and shall have; see vsp/balloon/balloon.h. */
 struct balloon *direct_balloon(struct direct *machine);
 struct nics *direct_nics(struct direct *machine); /* see nics.h */
+/* Screen, keyboard, mouse; see machine/desk.h. */
+struct desk *direct_desk(struct direct *machine);
 void direct_inspect(const struct direct *machine, struct inspect *out);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */

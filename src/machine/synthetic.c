@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "disk/disk.h"
 #include "machine/nics.h"
+#include "machine/desk.h"
 #include "vmbus/server.h"
 #include "vmbus/wall_host.h"
 #include "vsp/balloon/balloon.h"
@@ -27,6 +28,8 @@ struct synthetic {
 	struct loop_alarm alarm; /* of the components */
 	struct balloon *balloon;
 	struct loop_alarm balloon_alarm;
+	struct desk *desk;
+	struct loop_alarm desk_alarm;
 	int image_fd[WORKER_MAX_IMAGES]; /* -1: a disk's */
 	/* the end, that waits for channels and then for disks */
 	void (*quiet)(void *owner);
@@ -146,6 +149,60 @@ struct nics *synthetic_nics(struct synthetic *s)
 	return s->nics;
 }
 
+/* ---- screen, keyboard, mouse ---- */
+
+static void on_desk_alarm(void *owner)
+{
+	struct synthetic *s = owner;
+
+	desk_due(s->desk);
+}
+
+static void wake_desk_at(void *owner, u64 when_ns)
+{
+	struct synthetic *s = owner;
+
+	loop_alarm_set(&s->desk_alarm, when_ns);
+}
+
+static int map_vram(void *owner, gpa_t gpa)
+{
+	struct synthetic *s = owner;
+	const struct worker_map map = {
+		.slot = s->parts.video_slot,
+		.kind = gpa == VIDEO_NOWHERE ? WALL_MAP_NONE : WALL_MAP_RW,
+		.gpa = gpa == VIDEO_NOWHERE ? 0 : gpa,
+		.size = gpa == VIDEO_NOWHERE ? 0 : s->parts.config->vram_size,
+		.region = WALL_REGION_VRAM,
+	};
+	struct err err = { 0 };
+
+	return worker_map(s->parts.end, &map, &err);
+}
+
+static int new_desk(struct synthetic *s)
+{
+	loop_alarm_init(s->parts.loop, &s->desk_alarm, on_desk_alarm, s);
+	return desk_new(
+		&(struct desk_config){
+			.server = s->server,
+			.gm = s->parts.gm,
+			.clock = &host_clock,
+			.pci = s->parts.pci,
+			.vram = s->parts.vram,
+			.vram_size = s->parts.config->vram_size,
+			.map = map_vram,
+			.wake_at = wake_desk_at,
+			.owner = s,
+		},
+		&s->desk);
+}
+
+struct desk *synthetic_desk(struct synthetic *s)
+{
+	return s->desk;
+}
+
 /* ---- life ---- */
 
 int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_synthetic,
@@ -177,6 +234,7 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 		r = new_components(s);
 	if (r == 0)
 		r = new_balloon(s);
+	r = new_desk(s);
 	if (r == 0)
 		r = disks_new(
 			&(struct disks_config){
@@ -249,6 +307,7 @@ void synthetic_change_disk(struct synthetic *s, const struct worker_disk_order *
 
 int synthetic_connect(struct synthetic *s, struct err *err)
 {
+	desk_connect(s->desk);
 	vmbus_wall_host_serve(s->host, s->server);
 	return worker_borrow_events(s->parts.end, s->parts.gm, err);
 }
@@ -265,6 +324,7 @@ void synthetic_reset(struct synthetic *s)
 	vmbus_server_reset(s->server);
 	balloon_reset(s->balloon);
 	nics_reset(s->nics);
+	desk_reset(s->desk);
 }
 
 static void on_stopped(void *owner)
@@ -290,6 +350,7 @@ static void on_no_changes(void *owner)
 	components_pause(s->components);
 	balloon_pause(s->balloon);
 	nics_pause(s->nics);
+	desk_pause(s->desk);
 	vmbus_server_pause(s->server, s->quiet, s->quiet_owner);
 }
 
@@ -306,6 +367,7 @@ void synthetic_resume(struct synthetic *s)
 	nics_resume(s->nics);
 	components_resume(s->components);
 	balloon_resume(s->balloon);
+	desk_resume(s->desk);
 }
 
 int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err *err)
@@ -320,6 +382,9 @@ int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err
 		components_save(s->components, w);
 	if (r == 0)
 		balloon_save(s->balloon, w);
+	desk_save(s->desk, w);
+	if (r == 0)
+		pci_bus_save(s->parts.pci, w);
 	if (r == 0 && w->failed)
 		r = -ENOMEM;
 	return r < 0 ? err_set(err, r, "save devices: %s", err_words(r)) : 0;
@@ -340,6 +405,7 @@ int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct 
 	components_pause(s->components);
 	balloon_pause(s->balloon);
 	nics_pause(s->nics);
+	desk_pause(s->desk);
 	r = vmbus_server_restore(s->server, bytes, size);
 	if (r == 0)
 		r = disks_restore(s->disks, bytes, size);
@@ -349,6 +415,11 @@ int synthetic_restore(struct synthetic *s, const u8 *bytes, size_t size, struct 
 		r = components_restore(s->components, bytes, size);
 	if (r == 0)
 		r = balloon_restore(s->balloon, bytes, size);
+	/* The BAR first: the guest's own choice goes over it. */
+	if (r == 0)
+		r = pci_bus_restore(s->parts.pci, bytes, size);
+	if (r == 0)
+		r = desk_restore(s->desk, bytes, size);
 	return r < 0 ? err_set(err, r, "restore devices: %s", err_words(r)) : 0;
 }
 
@@ -369,6 +440,9 @@ void synthetic_free(struct synthetic *s)
 		loop_alarm_set(&s->balloon_alarm, UINT64_MAX);
 	balloon_free(s->balloon);
 	nics_free(s->nics);
+	if (s->desk)
+		loop_alarm_set(&s->desk_alarm, UINT64_MAX);
+	desk_free(s->desk);
 	vmbus_server_free(s->server);
 	vmbus_wall_host_free(s->host);
 	if (s->pool)
@@ -384,6 +458,7 @@ void synthetic_inspect(const struct synthetic *s, struct inspect *out)
 	vmbus_server_inspect(s->server, out);
 	components_inspect(s->components, out);
 	balloon_inspect(s->balloon, out);
+	desk_inspect(s->desk, out);
 	disks_inspect(s->disks, out);
 	nics_inspect(s->nics, out);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine's VMBus with what hangs on it: integration components, dynamic memory, SCSI controllers and
- * their disks.
- * The machine's VMBus with what hangs on it: integration components, SCSI controllers and their disks,
- * network adapters.
+ * The machine's VMBus with what hangs on it: integration components, dynamic memory, screen, keyboard and
+ * mouse, SCSI controllers and their disks, network adapters.
  *
  *	1. synthetic_new	outside the jail: descriptors of its own
  *	2. synthetic_start	inside, before the loop's thread filters itself: the disks' threads
@@ -11,6 +9,7 @@
  *	4. synthetic_connect	hv is there, the guest does not run yet
  *	5. synthetic_change_disk	any time; see disks.h
  *	   synthetic_components	what the guest is asked for; see vsp/ic/components.h
+ *	   synthetic_desk	its screen, keyboard and mouse; see desk.h
  *	6. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
  *	   or synthetic_pause, synthetic_save; then elsewhere 1 to 4, synthetic_restore and _resume
  *	7. synthetic_quiet, synthetic_free: closes the disks
@@ -24,6 +23,7 @@
 
 struct balloon;
 struct components;
+struct desk;
 struct guest_memory;
 struct loop;
 struct nics;
@@ -37,6 +37,9 @@ struct synthetic_parts {
 	struct guest_memory *gm;
 	struct worker_end *end;
 	struct loop *loop;
+	struct pci_bus *pci; /* for the video function; its state goes with ours */
+	const u8 *vram;	     /* mapped */
+	u32 video_slot;	     /* of the wall, for the frame buffer */
 	const int *image_fd; /* config->image_count of them; ours from synthetic_new on */
 	const int *nic_fd;   /* config->nic_count of them, the same */
 	/* Each thread of the disks, before its first work. */
@@ -87,6 +90,7 @@ int synthetic_restore_memory(struct synthetic *synthetic, const u8 *bytes, size_
 int synthetic_restore(struct synthetic *synthetic, const u8 *bytes, size_t size,
 		      struct err *err) MUST_CHECK;
 
+struct desk *synthetic_desk(struct synthetic *synthetic);
 struct components *synthetic_components(struct synthetic *synthetic);
 struct balloon *synthetic_balloon(struct synthetic *synthetic);
 struct nics *synthetic_nics(struct synthetic *synthetic); /* see nics.h */

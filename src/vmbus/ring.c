@@ -266,3 +266,11 @@ int vmbus_ring_write_more(struct vmbus_ring *ring, u16 type, u16 flags, u64 tran
 	*ret_signal = mask == 0 && read == start;
 	return 0;
 }
+
+bool vmbus_ring_is_read(struct vmbus_ring *ring)
+{
+	u32 read;
+
+	return !ring->broken && load_index(ring, VMBUS_RING_READ, &read) == 0 &&
+	       read == ring->at;
+}

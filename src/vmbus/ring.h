@@ -88,3 +88,5 @@ int vmbus_ring_write(struct vmbus_ring *ring, u16 type, u16 flags, u64 transacti
 int vmbus_ring_write_more(struct vmbus_ring *ring, u16 type, u16 flags, u64 transaction,
 			  const void *more, u32 more_size, const void *payload, u32 size,
 			  bool *ret_signal) MUST_CHECK;
+/* Has the guest read all that was written? A ring that is broken: never. */
+bool vmbus_ring_is_read(struct vmbus_ring *ring);

@@ -611,6 +611,11 @@ void vmbus_channel_tell(struct vmbus_channel *channel)
 	signal_guest(channel);
 }
 
+bool vmbus_channel_is_read(struct vmbus_channel *channel)
+{
+	return !channel->dead && vmbus_ring_is_read(&channel->out);
+}
+
 void vmbus_channel_rested(struct vmbus_channel *channel)
 {
 	if (channel->server->all_rest)

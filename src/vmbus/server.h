@@ -162,6 +162,8 @@ int vmbus_channel_send_more(struct vmbus_channel *channel, u16 type, u16 flags,
 int vmbus_channel_send_quietly(struct vmbus_channel *channel, u16 type, u16 flags,
 			       u64 transaction, const void *payload, u32 size) MUST_CHECK;
 void vmbus_channel_tell(struct vmbus_channel *channel);
+/* Has the guest read all that was sent? */
+bool vmbus_channel_is_read(struct vmbus_channel *channel);
 /* Less is under way than was: a device with at_rest() says so each time. */
 void vmbus_channel_rested(struct vmbus_channel *channel);
 /* close() has done its work. */

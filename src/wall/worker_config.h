@@ -106,6 +106,10 @@ enum worker_guest_op {
 				  * with a pipe's reading end */
 	WORKER_GUEST_LINK,	 /* size: which network adapter; yes: its cable is in, else out */
 	WORKER_GUEST_MEMORY,	 /* memory */
+	WORKER_GUEST_TYPE,	 /* name, text: layout and text */
+	WORKER_GUEST_PRESS,	 /* text: keys by their names */
+	WORKER_GUEST_POINT,	 /* pointer */
+	WORKER_GUEST_PICTURE,	 /* with a memfd for a struct worker_picture */
 	WORKER_GUEST_OPS,
 };
 
@@ -128,7 +132,11 @@ struct worker_guest_order {
 	char text[OWNER_VALUE_SIZE];
 	struct { char address[256], mask[256], gateway[256], dns[256]; } ip;
 	struct worker_memory_change memory;
+	struct { u16 x, y; s16 wheel; u16 buttons; } pointer; /* x, y: 0 to 32767 */
 };
+
+/* A picture of the screen: this, then width * height pixels of 32 bits, XRGB, line by line. */
+struct worker_picture { u32 width, height; };
 
 /*
  * A disk of a VM that runs: owner -> worker, with a descriptor for each image. Answered by

@@ -726,7 +726,8 @@ static void serve_access(struct worker_end *end, struct wall_access *access)
 	u64 address = access->address;
 	bool write = kind == WALL_PIO_WRITE || kind == WALL_MMIO_WRITE;
 	bool mmio = kind == WALL_MMIO_READ || kind == WALL_MMIO_WRITE;
-	struct worker_range *r = find_range(end, mmio, address);
+	/* Above a port there may be the PCI address latch: it stays in the offset. */
+	struct worker_range *r = find_range(end, mmio, mmio ? address : (u16)address);
 
 	if (kind == WALL_POST_MESSAGE) {
 		serve_message(end, access);

@@ -111,6 +111,7 @@ int worker_doorbell(struct worker_end *end, const struct worker_doorbell *doorbe
  * A device's registers. offset is relative to base; size is 1, 2, 4 or 8 and offset + size may
  * lie beyond the range (a guest may ask that): the handler decides. A write's value has no bits
  * above size; a read's are cut. The string functions may be NULL: then element by element.
+ * For ports 0xcfc-0xcff the upper half of offset is the PCI address latch.
  */
 struct worker_range_ops {
 	u64 (*read)(void *owner, u64 offset, unsigned size);

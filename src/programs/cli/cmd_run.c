@@ -484,7 +484,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 		.test_devices = o->test_devices,
 		.ram_size = memory_room(o),
 		.ram_start = o->memory,
-		.vram_size = WALL_PAGE_SIZE,
+		.vram_size = max_u64(o->video_memory * (1ull << 20), WALL_PAGE_SIZE),
 		.rom_size = 1u << 20,
 		.code_cache = o->code_cache,
 	};

@@ -224,6 +224,22 @@ static int set_code_cache(struct run_options *o, const char *value, struct err *
 	return 0;
 }
 
+static int set_video_memory(struct run_options *o, const char *value, struct err *err)
+{
+	u64 size;
+
+	if (!parse_size(value, &size) || (size & (size - 1)) ||
+	    (size != 0 && (size < 4u << 20 || size > 64u << 20))) {
+		err_set(err, -EINVAL,
+			"--video-memory: a screen can have 4M, 8M, 16M, 32M or 64M, not "
+			"'%s'",
+			value);
+		return err_fix(err, "give one of these, or 0 for no screen");
+	}
+	o->video_memory = (u32)(size >> 20);
+	return 0;
+}
+
 static int set_timeout(struct run_options *o, const char *value, struct err *err)
 {
 	const char *rest;
@@ -281,6 +297,7 @@ static const struct option_row rows[] = {
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M); 1G,min=512M,max=2G[,buffer=20][,weight=5000]: as it needs", set_memory },
 	{ "--cpus", "N", "virtual processors, 1 to 64 (default 1)", set_cpus },
 	{ "--code-cache", "SIZE", "most that translated code may take (soft)", set_code_cache },
+	{ "--video-memory", "SIZE", "of the screen, which allows for its size; 0: none (default 8M)", set_video_memory },
 	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
 	{ "--control", "SOCKET", "serve 'tabique vm' and 'tabique disk attach' there", set_control },
 	{ "--timeout", "SECONDS", "end the VM after this long, exit code 124", set_timeout },
@@ -331,6 +348,7 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options,
 	o->memory = RUN_DEFAULT_MEMORY;
 	o->dynamic = (struct worker_memory){ .min = o->memory, .max = o->memory };
 	o->cpus = 1;
+	o->video_memory = RUN_DEFAULT_VIDEO_MEMORY;
 	for (int k = 1; k < argc; k++) {
 		const char *value;
 		const struct option_row *row = find_row(argv[k], &value);

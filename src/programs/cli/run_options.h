@@ -10,6 +10,7 @@
 #define RUN_MAX_CPUS 64
 #define RUN_MIN_MEMORY (1ull << 20)
 #define RUN_MAX_MEMORY (1ull << 40)
+#define RUN_DEFAULT_VIDEO_MEMORY 8u /* MiB: 1920x1080 */
 #define RUN_DEFAULT_MEMORY (512ull << 20)
 
 enum run_engine {
@@ -26,6 +27,7 @@ struct run_options {
 	u64 memory;		      /* bytes, a whole number of pages */
 	struct worker_memory dynamic; /* min <= memory <= max */
 	u32 cpus;
+	u32 video_memory; /* MiB; 0: no screen */
 	u32 code_cache; /* MiB, 0: not given */
 	enum run_engine engine;
 	u32 timeout_seconds; /* 0 = none */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "machine/desk.h"
 #include "machine/direct.h"
 #include "machine/nics.h"
 #include "programs/worker/owner.h"
@@ -101,10 +102,35 @@ _Static_assert(BALLOON_SIZE == (int)WORKER_MEMORY_SIZE &&
 		       BALLOON_WEIGHT == (int)WORKER_MEMORY_WEIGHT,
 	       "one mask");
 
+static void point(struct desk *desk, const struct worker_guest_order *o,
+		  struct asked *asked)
+{
+	const struct mouse_event event = {
+		.x = o->pointer.x,
+		.y = o->pointer.y,
+		.buttons = (u8)min_u64(o->pointer.buttons, UINT8_MAX),
+		.wheel = o->pointer.wheel,
+	};
+	struct err err = { 0 };
+	int r = desk_point(desk, &event, &err);
+
+	on_done(asked, r, &err);
+}
+
+static void take_picture(struct desk *desk, int fd, struct asked *asked)
+{
+	struct err err = { 0 };
+	int r = desk_picture(desk, fd, &err);
+
+	close(fd);
+	on_done(asked, r, &err);
+}
+
 void guest_order(int owner, struct direct *machine, const struct worker_guest_order *o,
 		 int fd)
 {
 	struct components *components = direct_components(machine);
+	struct desk *desk = direct_desk(machine);
 	struct asked *asked = calloc(1, sizeof *asked);
 	struct err err = { 0 };
 
@@ -154,6 +180,18 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 		return;
 	case WORKER_GUEST_MEMORY:
 		change_memory(machine, &o->memory, asked);
+		return;
+	case WORKER_GUEST_TYPE:
+		desk_type(desk, o->name, o->text, on_done, asked);
+		return;
+	case WORKER_GUEST_PRESS:
+		desk_press(desk, o->text, on_done, asked);
+		return;
+	case WORKER_GUEST_POINT:
+		point(desk, o, asked);
+		return;
+	case WORKER_GUEST_PICTURE:
+		take_picture(desk, fd, asked);
 		return;
 	case WORKER_GUEST_OPS:
 		break;

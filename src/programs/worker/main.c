@@ -30,7 +30,7 @@
 struct worker {
 	struct start_order order;
 	struct wall_control *control;
-	u8 *rom;
+	u8 *rom, *vram;
 	struct guest_memory *gm;
 	struct worker_end *end;
 	struct loop *loop;
@@ -138,6 +138,11 @@ static int map_shared_memory(struct worker *w, struct err *err)
 		if (!w->rom)
 			return err_set(err, -errno, "map ROM: %s", err_words(-errno));
 	}
+	if (c->vram_size > 0) {
+		w->vram = map_region(fd[WORKER_FD_VRAM], c->vram_size);
+		if (!w->vram)
+			return err_set(err, -errno, "map VRAM: %s", err_words(-errno));
+	}
 	r = gm_open(fd[WORKER_FD_RAM], c->ram_size, fd[WORKER_FD_DIRTY],
 		    fd[WORKER_FD_CODE], w->control, fd[WORKER_FD_HV_EVENT], &w->gm);
 	if (r == 0 && c->ram_start > 0)
@@ -205,6 +210,7 @@ static int make_parts(struct worker *w, struct err *err)
 		.end = w->end,
 		.loop = w->loop,
 		.rom = w->rom,
+		.vram = w->vram,
 		.kernel_fd = fd[WORKER_FD_KERNEL],
 		.module_fd = w->order.module_fd,
 		.image_fd = w->order.image_fd,

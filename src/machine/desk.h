@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands on a person's desk: screen, keyboard and mouse of a machine, each a synthetic device, and
+ * the video function on the PCI bus, which says where the frame buffer lies.
+ *
+ *	1. desk_new		offers the devices, adds the function to the bus
+ *	2. desk_connect		hv is there: VRAM is mapped where the bus says
+ *	3. desk_due		at the time that wake_at was told last
+ *	4. desk_type, desk_press, desk_point, desk_picture: any time
+ *	5. desk_pause, desk_save; elsewhere desk_restore and desk_resume, or here desk_resume
+ *	6. desk_reset at a reset of the guest, whose channels are closed
+ *	7. desk_free
+ *
+ * Thread: the loop's.
+ */
+#pragma once
+
+#include "board/pci.h"
+#include "vsp/keyboard.h"
+#include "vsp/mouse.h"
+#include "vsp/video.h"
+
+struct desk_config {
+	struct vmbus_server *server;
+	struct guest_memory *gm;
+	const struct clock *clock;
+	struct pci_bus *pci;
+	const u8 *vram;			    /* mapped */
+	u64 vram_size;			    /* less than VIDEO_MIN_VRAM: no screen */
+	int (*map)(void *owner, gpa_t gpa); /* see video.h */
+	/* Call desk_due at that time of the clock, and not before; UINT64_MAX: never. */
+	void (*wake_at)(void *owner, u64 when_ns);
+	void *owner;
+};
+
+struct desk;
+
+int desk_new(const struct desk_config *config, struct desk **ret_desk) MUST_CHECK;
+void desk_free(struct desk *desk);
+void desk_connect(struct desk *desk);
+void desk_due(struct desk *desk);
+
+/*
+ * Type a text on a layout (console/layout.h), or press keys by their names. done is called once, perhaps
+ * from inside, when the guest has read all of it; r < 0: err says why not.
+ */
+void desk_type(struct desk *desk, const char *layout, const char *text,
+	       keyboard_done_fn done, void *owner);
+void desk_press(struct desk *desk, const char *keys, keyboard_done_fn done, void *owner);
+int desk_point(struct desk *desk, const struct mouse_event *event, struct err *err)
+	MUST_CHECK;
+
+/*
+ * The screen as it is now, written into a descriptor (struct worker_picture). -ENODEV: there is none (yet).
+ */
+int desk_picture(struct desk *desk, int fd, struct err *err) MUST_CHECK;
+
+void desk_reset(struct desk *desk);
+void desk_pause(struct desk *desk);
+void desk_resume(struct desk *desk);
+void desk_save(const struct desk *desk, struct state_writer *writer);
+int desk_restore(struct desk *desk, const u8 *bytes, size_t size) MUST_CHECK;
+void desk_inspect(const struct desk *desk, struct inspect *out);
