@@ -110,8 +110,8 @@ void pci_bus_write(struct pci_bus *bus, u32 latch, unsigned port, unsigned size,
 	for (unsigned k = 0; k < count; k++) {
 		u8 mask = f->writable[at + k];
 
-		f->config[at + k] = (u8)((f->config[at + k] & ~mask) |
-					 ((value >> 8 * k) & mask));
+		f->config[at + k] =
+			(u8)((f->config[at + k] & ~mask) | ((value >> 8 * k) & mask));
 	}
 	tell(f, at, count);
 }

@@ -31,10 +31,10 @@ struct pci_function {
 	const char *name;
 	u8 number; /* PCI_FUNCTION(device, function) */
 	u16 vendor, device;
-	u16 class;	   /* class << 8 | sub-class */
-	u8 header_type;	   /* PCI_MULTIFUNCTION or 0 */
-	u16 command_mask;  /* bits of the command register that a guest may write */
-	u16 command;	   /* at power-on */
+	u16 class;	  /* class << 8 | sub-class */
+	u8 header_type;	  /* PCI_MULTIFUNCTION or 0 */
+	u16 command_mask; /* bits of the command register that a guest may write */
+	u16 command;	  /* at power-on */
 	struct pci_bar {
 		u32 size; /* a power of two from 16 on; 0: there is none */
 		u32 base; /* at power-on */

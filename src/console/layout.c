@@ -163,7 +163,12 @@ static u32 next_point(const char **io_text)
 {
 	static const u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const u8 *t = (const u8 *)*io_text;
-	unsigned size = t[0] < 0x80 ? 1 : t[0] < 0xc2 ? 0 : t[0] < 0xe0 ? 2 : t[0] < 0xf0 ? 3 : t[0] < 0xf5 ? 4 : 0;
+	unsigned size = t[0] < 0x80   ? 1
+			: t[0] < 0xc2 ? 0
+			: t[0] < 0xe0 ? 2
+			: t[0] < 0xf0 ? 3
+			: t[0] < 0xf5 ? 4
+				      : 0;
 	u32 point = size == 1 ? t[0] : t[0] & (0x7fu >> size);
 
 	if (size == 0)
@@ -204,8 +209,7 @@ static bool find_in(const struct key_row *row, u32 point, struct stroke *ret_str
 
 static bool find_key(const struct layout *l, u32 point, struct stroke *ret_stroke)
 {
-	return find_in(l->rows, point, ret_stroke) ||
-	       find_in(letters, point, ret_stroke);
+	return find_in(l->rows, point, ret_stroke) || find_in(letters, point, ret_stroke);
 }
 
 /* One or two strokes; 0: it cannot be typed. */
@@ -291,7 +295,8 @@ static int unknown_key(const char *name, size_t size, struct err *err)
 {
 	err_set(err, -EINVAL, "there is no key '%.*s'", (int)min_u64(size, 40), name);
 	return err_fix(err, "keys are called ctrl, alt, shift, altgr, win, menu, enter, "
-			    "esc, tab, space, backspace, del, ins, home, end, pgup, pgdn, "
+			    "esc, tab, space, backspace, del, ins, home, end, pgup, "
+			    "pgdn, "
 			    "up, down, left, right, f1 to f12, a to z, 0 to 9");
 }
 

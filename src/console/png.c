@@ -30,14 +30,10 @@ static void on_bytes(png_structp png, png_bytep bytes, size_t size)
 	b->used += size;
 }
 
-static void on_flush(png_structp png)
-{
-}
+static void on_flush(png_structp png) {}
 
 /* What libpng says on its way to the jump; the caller hears a number. */
-static void on_words(png_structp png, png_const_charp words)
-{
-}
+static void on_words(png_structp png, png_const_charp words) {}
 
 NORETURN static void on_error(png_structp png, png_const_charp words)
 {

@@ -94,33 +94,76 @@ static int take_problem(unsigned status, const json_t *body, struct err *err)
 	return fix ? err_fix(err, "%s", fix) : code;
 }
 
+/* Ask; body is taken, *ret_bytes the caller's in any case. */
+static int exchange(int fd, const char *method, const char *path, json_t *body,
+		    char **ret_bytes, struct http_message *ret_reply, struct err *err)
+{
+	int r = send_request(fd, method, path, body);
+
+	json_decref(body);
+	/* One that has refused a request unread may have said why. */
+	if (r == 0 || r == -EPIPE)
+		r = receive_reply(fd, ret_bytes, ret_reply);
+	if (r == -EPIPE)
+		return err_set(err, r, "the VM ended before it had answered");
+	if (r < 0)
+		return err_set(err, r, "the VM's answer cannot be read: %s",
+			       err_words(r));
+	return 0;
+}
+
+/* The JSON of a reply, a problem where it is one. */
+static int take_json(const char *bytes, const struct http_message *reply,
+		     json_t **ret_json, struct err *err)
+{
+	json_t *json = json_loadb(bytes + reply->head_size, reply->body_size, 0, NULL);
+	int r = 0;
+
+	if (!json)
+		return err_set(err, -EBADMSG, "the VM's answer cannot be read: %s",
+			       err_words(-EBADMSG));
+	if (reply->status != 200) {
+		r = take_problem(reply->status, json, err);
+		json_decref(json);
+		return r;
+	}
+	*ret_json = json;
+	return 0;
+}
+
 int control_ask(int fd, const char *method, const char *path, json_t *body,
 		json_t **ret_metadata, struct err *err)
 {
 	AUTO_FREE char *bytes = NULL;
 	struct http_message reply = { 0 };
 	json_t *json = NULL;
-	int r = send_request(fd, method, path, body);
+	int r = exchange(fd, method, path, body, &bytes, &reply, err);
 
-	json_decref(body);
-	/* One that has refused a request unread may have said why. */
-	if (r == 0 || r == -EPIPE)
-		r = receive_reply(fd, &bytes, &reply);
 	if (r == 0)
-		json = json_loadb(bytes + reply.head_size, reply.body_size, 0, NULL);
-	if (r == 0 && !json)
-		r = -EBADMSG;
-	if (r == -EPIPE)
-		return err_set(err, r, "the VM ended before it had answered");
+		r = take_json(bytes, &reply, &json, err);
 	if (r < 0)
-		return err_set(err, r, "the VM's answer cannot be read: %s",
-			       err_words(r));
-	if (reply.status == 200)
-		*ret_metadata = json_incref(json_object_get(json, "metadata"));
-	else
-		r = take_problem(reply.status, json, err);
+		return r;
+	*ret_metadata = json_incref(json_object_get(json, "metadata"));
 	json_decref(json);
-	if (r == 0 && !*ret_metadata)
-		r = err_set(err, -EBADMSG, "the VM's answer is of another version");
-	return r;
+	return *ret_metadata
+		       ? 0
+		       : err_set(err, -EBADMSG, "the VM's answer is of another version");
+}
+
+int control_fetch(int fd, const char *path, u8 **ret_bytes, size_t *ret_size,
+		  struct err *err)
+{
+	AUTO_FREE char *bytes = NULL;
+	struct http_message reply = { 0 };
+	json_t *json = NULL;
+	int r = exchange(fd, "GET", path, NULL, &bytes, &reply, err);
+
+	if (r < 0)
+		return r;
+	if (reply.status != 200)
+		return take_json(bytes, &reply, &json, err);
+	memmove(bytes, bytes + reply.head_size, reply.body_size);
+	*ret_size = reply.body_size;
+	*ret_bytes = (u8 *)take_ptr(bytes);
+	return 0;
 }

@@ -13,3 +13,7 @@
  */
 int control_ask(int fd, const char *method, const char *path, json_t *body,
 		json_t **ret_metadata, struct err *err) MUST_CHECK;
+
+/* GET something that is no JSON: *ret_bytes is the caller's. Failures as of control_ask. */
+int control_fetch(int fd, const char *path, u8 **ret_bytes, size_t *ret_size,
+		  struct err *err) MUST_CHECK;

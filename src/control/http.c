@@ -210,8 +210,8 @@ int http_parse_reply(const char *bytes, size_t size, struct http_message *ret_me
 	return parse(bytes, size, HTTP_MAX_REPLY, first_of_reply, ret_message);
 }
 
-size_t http_reply_head(char *ret_head, size_t size, unsigned status, size_t body_size,
-		       bool keep_alive)
+size_t http_reply_head(char *ret_head, size_t size, unsigned status, const char *type,
+		       size_t body_size, bool keep_alive)
 {
 	static const struct {
 		unsigned status;
@@ -233,8 +233,8 @@ size_t http_reply_head(char *ret_head, size_t size, unsigned status, size_t body
 		if (rows[k].status == status)
 			words = rows[k].words;
 	return (size_t)snprintf(ret_head, size,
-				"HTTP/1.1 %u %s\r\nContent-Type: application/%s\r\n"
+				"HTTP/1.1 %u %s\r\nContent-Type: %s\r\n"
 				"Content-Length: %zu\r\n%s\r\n",
-				status, words, status < 400 ? "json" : "problem+json",
-				body_size, keep_alive ? "" : "Connection: close\r\n");
+				status, words, type, body_size,
+				keep_alive ? "" : "Connection: close\r\n");
 }

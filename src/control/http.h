@@ -8,8 +8,8 @@
 #include "base/types.h"
 
 #define HTTP_MAX_HEAD 8192u
-#define HTTP_MAX_BODY 65536u	  /* of a request */
-#define HTTP_MAX_REPLY (4u << 20) /* body of a reply */
+#define HTTP_MAX_BODY 65536u	   /* of a request */
+#define HTTP_MAX_REPLY (64u << 20) /* body of a reply: a picture of a large screen */
 #define HTTP_METHOD_SIZE 12
 #define HTTP_PATH_SIZE 512
 
@@ -33,6 +33,9 @@ int http_parse_request(const char *bytes, size_t size, struct http_message *ret_
 int http_parse_reply(const char *bytes, size_t size, struct http_message *ret_message)
 	MUST_CHECK;
 
-/* The head of a reply with a JSON body; returns its length, which is below HTTP_MAX_HEAD. */
-size_t http_reply_head(char *ret_head, size_t size, unsigned status, size_t body_size,
-		       bool keep_alive);
+/*
+ * The head of a reply whose body is of that type, "application/json"; returns its length, which is below
+ * HTTP_MAX_HEAD.
+ */
+size_t http_reply_head(char *ret_head, size_t size, unsigned status, const char *type,
+		       size_t body_size, bool keep_alive);

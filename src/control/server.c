@@ -154,30 +154,27 @@ static void send_output(struct client *c)
 	loop_watch_change(c->watch, LOOP_READ);
 }
 
-static void take_reply(struct client *c, unsigned status, json_t *body)
+static void take_reply(struct client *c, unsigned status, const char *type,
+		       const void *bytes, size_t size)
 {
 	char head[512];
-	size_t head_size, size;
-	char *text = json_dumps(body, JSON_COMPACT);
+	size_t head_size =
+		http_reply_head(head, sizeof head, status, type, size, c->keep_alive);
 
-	size = text ? strlen(text) : 0;
-	head_size = http_reply_head(head, sizeof head, status, size, c->keep_alive);
-	c->output = text ? malloc(head_size + size) : NULL;
+	c->output = bytes ? malloc(head_size + size) : NULL;
 	if (!c->output) {
-		free(text);
 		drop(c);
 		return;
 	}
 	memcpy(c->output, head, head_size);
-	memcpy(c->output + head_size, text, size);
+	memcpy(c->output + head_size, bytes, size);
 	c->output_size = head_size + size;
 	c->output_sent = 0;
-	free(text);
 	send_output(c);
 }
 
-/* body is taken. */
-static void reply(struct control_call *call, unsigned status, json_t *body)
+static void reply_bytes(struct control_call *call, unsigned status, const char *type,
+			const void *bytes, size_t size)
 {
 	struct control_server *s = call->server;
 	struct client *c = call->client;
@@ -191,10 +188,26 @@ static void reply(struct control_call *call, unsigned status, json_t *body)
 	free(call);
 	if (c) {
 		c->call = NULL;
-		take_reply(c, status, body);
+		take_reply(c, status, type, bytes, size);
 	}
-	json_decref(body);
 	set_alarm(s);
+}
+
+/* body is taken. */
+static void reply(struct control_call *call, unsigned status, json_t *body)
+{
+	AUTO_FREE char *text = json_dumps(body, JSON_COMPACT);
+
+	json_decref(body);
+	reply_bytes(call, status,
+		    status < 400 ? "application/json" : "application/problem+json", text,
+		    text ? strlen(text) : 0);
+}
+
+void control_reply_bytes(struct control_call *call, const char *type, const void *bytes,
+			 size_t size)
+{
+	reply_bytes(call, 200, type, bytes, size);
 }
 
 void control_reply(struct control_call *call, json_t *metadata)
@@ -221,12 +234,19 @@ void control_reply_err(struct control_call *call, const struct err *err)
 		unsigned status;
 		const char *word;
 	} rows[] = {
-		{ -ENOENT, 404, "not-found" },	{ -ENOTDIR, 404, "not-found" },
-		{ -EBUSY, 409, "busy" },	{ -ENOSPC, 409, "full" },
-		{ -EINVAL, 400, "invalid" },	{ -EROFS, 409, "read-only" },
-		{ -E2BIG, 413, "too-large" },	{ -EOPNOTSUPP, 501, "unsupported" },
-		{ -ETIMEDOUT, 504, "timeout" }, { -EEXIST, 409, "exists" },
-		{ -EALREADY, 409, "already" },	{ -ENOTCONN, 409, "not-connected" },
+		{ -ENOENT, 404, "not-found" },
+		{ -ENOTDIR, 404, "not-found" },
+		{ -EBUSY, 409, "busy" },
+		{ -ENOSPC, 409, "full" },
+		{ -EINVAL, 400, "invalid" },
+		{ -EROFS, 409, "read-only" },
+		{ -E2BIG, 413, "too-large" },
+		{ -EOPNOTSUPP, 501, "unsupported" },
+		{ -ENODEV, 409, "no-device" },
+		{ -ETIMEDOUT, 504, "timeout" },
+		{ -EEXIST, 409, "exists" },
+		{ -EALREADY, 409, "already" },
+		{ -ENOTCONN, 409, "not-connected" },
 	};
 	unsigned status = 500;
 	const char *word = "failed";

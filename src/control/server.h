@@ -46,6 +46,9 @@ void control_server_free(struct control_server *server);
 
 /* Each ends the call. metadata is taken; NULL: an empty object. */
 void control_reply(struct control_call *call, json_t *metadata);
+/* Bytes of another type, "image/png". They are copied. */
+void control_reply_bytes(struct control_call *call, const char *type, const void *bytes,
+			 size_t size);
 /* -ENOENT, -EBUSY and the like choose the status. */
 void control_reply_err(struct control_call *call, const struct err *err);
 /* A path or method that there is not. */

@@ -62,11 +62,11 @@ void edid_build(u32 width, u32 height, u8 ret_block[VIDEO_EDID_SIZE])
 	b[20] = 0x80; /* digital */
 	b[21] = MILLIMETRES_X / 10;
 	b[22] = MILLIMETRES_Y / 10;
-	b[23] = 120; /* gamma 2.2 */
+	b[23] = 120;  /* gamma 2.2 */
 	b[24] = 0x06; /* sRGB; the first timing is the native one */
 	memcpy(b + 25, colours, sizeof colours);
-	b[35] = 0x21; /* 640x480, 800x600 at 60 Hz */
-	b[36] = 0x08; /* 1024x768 at 60 Hz */
+	b[35] = 0x21;	       /* 640x480, 800x600 at 60 Hz */
+	b[36] = 0x08;	       /* 1024x768 at 60 Hz */
 	memset(b + 38, 1, 16); /* no standard timings */
 	put_timing(b + 54, width, height);
 	put_name(b + 72, "Tabique");

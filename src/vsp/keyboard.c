@@ -100,8 +100,8 @@ void keyboard_due(struct keyboard *k)
 	    send_stroke(k, stroke_of(k, k->sent + 1)))
 		k->sent++;
 	/* The last one's answer needs another look. */
-	look_at(k, k->sent < k->queued || k->asked ? time + KEYBOARD_PACE_NS
-						   : UINT64_MAX);
+	look_at(k,
+		k->sent < k->queued || k->asked ? time + KEYBOARD_PACE_NS : UINT64_MAX);
 }
 
 u64 keyboard_when(const struct keyboard *k)

@@ -52,10 +52,10 @@ struct keyboard {
 	bool paused; /* the guest stands */
 	u16 leds;
 	struct stroke *stroke; /* a circle of KEYBOARD_STROKES */
-	u64 sent, queued; /* numbers of the last ones */
-	unsigned events; /* of the stroke that is being sent, out already */
-	u64 next_ns;	 /* when it is looked again; UINT64_MAX: nothing waits */
-	u64 read_ns;	 /* when the guest was seen to have read all */
+	u64 sent, queued;      /* numbers of the last ones */
+	unsigned events;       /* of the stroke that is being sent, out already */
+	u64 next_ns;	       /* when it is looked again; UINT64_MAX: nothing waits */
+	u64 read_ns;	       /* when the guest was seen to have read all */
 	struct keyboard_asked *asked; /* oldest first */
 	struct {
 		u64 malformed, unknown, dropped, lost;

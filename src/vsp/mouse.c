@@ -105,7 +105,9 @@ static void report(struct mouse *m)
 
 static s16 turn(s32 wheel)
 {
-	return (s16)(wheel > INT16_MAX ? INT16_MAX : wheel < -INT16_MAX ? -INT16_MAX : wheel);
+	return (s16)(wheel > INT16_MAX	  ? INT16_MAX
+		     : wheel < -INT16_MAX ? -INT16_MAX
+					  : wheel);
 }
 
 int mouse_move(struct mouse *m, const struct mouse_event *event, struct err *err)
@@ -285,16 +287,20 @@ static int restore_record(struct mouse *m, struct state_record *record)
 
 	while ((r = state_next_field(record, &f)) == 1) {
 		u64 *const field[] = {
-			[STATE_STATE] = &state, [STATE_WAITS] = &waits,
-			[STATE_X] = &x,		[STATE_Y] = &y,
-			[STATE_BUTTONS] = &buttons, [STATE_WHEEL] = &wheel,
+			[STATE_STATE] = &state,
+			[STATE_WAITS] = &waits,
+			[STATE_X] = &x,
+			[STATE_Y] = &y,
+			[STATE_BUTTONS] = &buttons,
+			[STATE_WHEEL] = &wheel,
 		};
 
 		if (f.id < ARRAY_COUNT(field) && field[f.id])
 			*field[f.id] = f.number;
 	}
 	/* Open is what the VMBus says is open. */
-	if (r < 0 || state > MOUSE_READY || (state == MOUSE_CLOSED) != (m->vmbus == NULL) ||
+	if (r < 0 || state > MOUSE_READY ||
+	    (state == MOUSE_CLOSED) != (m->vmbus == NULL) ||
 	    waits > (state == MOUSE_READY) || x > MOUSE_MOST || y > MOUSE_MOST ||
 	    (buttons & ~(u64)MOUSE_BUTTONS))
 		return -EPROTO;

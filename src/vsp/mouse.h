@@ -33,9 +33,9 @@ struct mouse {
 	u32 relid;
 	struct vmbus_channel *vmbus; /* NULL: closed */
 	enum mouse_state state;
-	bool paused;		    /* the guest stands */
-	bool waits;		    /* the event, for room in the ring */
-	struct mouse_event event;   /* the last one */
+	bool paused;		  /* the guest stands */
+	bool waits;		  /* the event, for room in the ring */
+	struct mouse_event event; /* the last one */
 	struct {
 		u64 reports, merged, malformed, unknown, dropped;
 	} counts;

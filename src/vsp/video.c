@@ -264,8 +264,7 @@ static void on_situation(struct video *v, const u8 *body, u32 size)
 	}
 	v->counts.situations++;
 	show(v, &situation.output[0]);
-	send(v, VIDEO_SITUATION_ACK,
-	     &(struct video_ack){ .context = situation.context },
+	send(v, VIDEO_SITUATION_ACK, &(struct video_ack){ .context = situation.context },
 	     sizeof(struct video_ack));
 }
 
@@ -295,8 +294,7 @@ static void on_shape(struct video *v, const u8 *body, u32 size)
 	pixels = (u64)width * height;
 	pixels = shape.argb ? pixels * 4 : pixels / 4;
 	if (shape.part != VIDEO_POINTER_WHOLE || width > VIDEO_POINTER_MOST ||
-	    height > VIDEO_POINTER_MOST ||
-	    pixels > size - sizeof shape) {
+	    height > VIDEO_POINTER_MOST || pixels > size - sizeof shape) {
 		v->counts.unknown++;
 		return;
 	}

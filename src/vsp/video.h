@@ -58,9 +58,9 @@ struct video {
 	struct vmbus_channel *vmbus; /* NULL: closed */
 	enum video_state state;
 	u32 version;
-	gpa_t bar;   /* VIDEO_NOWHERE: switched off */
-	gpa_t place; /* as the guest chose; VIDEO_NOWHERE: it did not */
-	bool in_ram; /* that is RAM */
+	gpa_t bar;    /* VIDEO_NOWHERE: switched off */
+	gpa_t place;  /* as the guest chose; VIDEO_NOWHERE: it did not */
+	bool in_ram;  /* that is RAM */
 	gpa_t mapped; /* where VRAM is now */
 	bool shows;
 	struct video_mode mode; /* while it shows */

@@ -68,7 +68,8 @@ TEST(connection_stays_unless_somebody_wants_it_closed)
 TEST(reply_is_read_as_it_was_written)
 {
 	char head[512];
-	size_t size = http_reply_head(head, sizeof head - 3, 409, 3, false);
+	size_t size = http_reply_head(head, sizeof head - 3, 409,
+				      "application/problem+json", 3, false);
 	struct http_message m;
 
 	ASSERT_EQ(http_parse_reply(head, size, &m), 0);

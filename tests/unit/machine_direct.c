@@ -134,11 +134,11 @@ static bool power_on(struct fixture *f)
 
 TEST(machine_is_told_to_hv_in_power_on_order)
 {
-	static const u32 order[] = { WALL_VERB_HELLO,	    WALL_VERB_MAP,
-				     WALL_VERB_PCI_PRESENT, WALL_VERB_FWCFG,
-				     WALL_VERB_IO_RANGE,    WALL_VERB_DOORBELL,
-				     WALL_VERB_LEND_EVENTS, WALL_VERB_SET_VP,
-				     WALL_VERB_RUN };
+	static const u32 order[] = { WALL_VERB_HELLO,	 WALL_VERB_MAP,
+				     WALL_VERB_IO_RANGE, WALL_VERB_PCI_PRESENT,
+				     WALL_VERB_FWCFG,	 WALL_VERB_IO_RANGE,
+				     WALL_VERB_DOORBELL, WALL_VERB_LEND_EVENTS,
+				     WALL_VERB_SET_VP,	 WALL_VERB_RUN };
 	FIXTURE f = { 0 };
 	unsigned step = 0;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tabique vm show|inspect|set|stop|reset|reboot|pause|resume|kvp|address|freeze|thaw|copy: a VM that runs, by its control socket.
+ * tabique vm show|inspect|set|stop|reset|reboot|pause|resume|kvp|address|freeze|thaw|copy|
+ * screenshot|type|keys|mouse: a VM that runs, by its control socket.
  */
 #include <errno.h>
 #include <limits.h>
@@ -8,6 +9,7 @@
 
 #include "programs/cli/live_memory.h"
 #include "programs/cli/verb.h"
+#include "programs/cli/vm_desk.h"
 #include "programs/cli/vm_words.h"
 #include "programs/cli/words.h"
 
@@ -358,6 +360,10 @@ static const struct vm_verb verbs[] = {
 	  address,
 	  { "address=", "mask=", "gateway=", "dns=", "--dhcp", NULL } },
 	{ "copy", copy, { "--force", NULL } },
+	{ "screenshot", vm_screenshot, { "-f", NULL } },
+	{ "type", vm_type, { "--layout", "*=", NULL } },
+	{ "keys", vm_keys, { NULL } },
+	{ "mouse", vm_mouse, { "x=", "y=", "buttons=", "wheel=", NULL } },
 };
 
 static void print_help(FILE *to)
@@ -375,7 +381,12 @@ static void print_help(FILE *to)
 	      "       tabique vm copy FILE /PATH/IN/THE/GUEST --control SOCKET "
 	      "[--force]\n"
 	      "       tabique vm address {GUID} --dhcp|address=... mask=... --control "
-	      "SOCKET\n\n"
+	      "SOCKET\n"
+	      "       tabique vm screenshot -f FILE.png --control SOCKET\n"
+	      "       tabique vm type TEXT [--layout es|es-latam|us] --control SOCKET\n"
+	      "       tabique vm keys KEYS --control SOCKET\n"
+	      "       tabique vm mouse x=0..32767 y=0..32767 [buttons=BITS] [wheel=N] "
+	      "--control SOCKET\n\n"
 	      "SOCKET is the one that the VM was started with: tabique run --control "
 	      "SOCKET.\n"
 	      "set memory holds the guest at that size; the others let its needs decide "
@@ -390,6 +401,9 @@ static void print_help(FILE *to)
 	      "file into it.\n"
 	      "freeze lets its file systems stand for ten seconds at most, or until "
 	      "thaw.\n"
+	      "type types a text on a keyboard of the layout that the guest is set to "
+	      "(us unless\ntold); keys presses keys by name: ctrl-alt-del, \"up "
+	      "enter\".\n"
 	      "inspect shows the live state of both processes; PATH is a branch of it: "
 	      "hv/vp/0.\n",
 	      to);

@@ -13,6 +13,7 @@
 #include "programs/cli/live_guest.h"
 #include "programs/cli/live_memory.h"
 #include "programs/cli/live_nics.h"
+#include "programs/cli/live_picture.h"
 #include "programs/cli/words.h"
 
 #define VM "/1.0/vms/self"
@@ -481,6 +482,76 @@ static void post_file(struct run_control *rc, struct control_call *call, const c
 	free(c);
 }
 
+/* ---- screen, keyboard, mouse ----------------------------------------------------------------- */
+
+static void on_picture(void *owner, int r, u8 *bytes, size_t size, const struct err *err)
+{
+	if (r < 0)
+		control_reply_err(owner, err);
+	else
+		control_reply_bytes(owner, "image/png", bytes, size);
+	free(bytes);
+}
+
+static void get_picture(struct run_control *rc, struct control_call *call,
+			const char *rest, json_t *body)
+{
+	live_picture_take(rc->config.loop, rc->guest, on_picture, call);
+}
+
+static void post_type(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	struct worker_guest_order order = { .op = WORKER_GUEST_TYPE };
+	const char *text = "", *layout = "us";
+	json_error_t where;
+
+	if (json_unpack_ex(body, &where, 0, "{s:s, s?s !}", "text", &text, "layout",
+			   &layout) < 0)
+		body_is_wrong(call, &where);
+	else if (put_text(call, text, order.text, sizeof order.text) &&
+		 put_text(call, layout, order.name, sizeof order.name))
+		ask_guest(rc, call, &order, -1, 0);
+}
+
+static void post_keys(struct run_control *rc, struct control_call *call, const char *rest,
+		      json_t *body)
+{
+	struct worker_guest_order order = { .op = WORKER_GUEST_PRESS };
+	const char *keys = "";
+	json_error_t where;
+
+	if (json_unpack_ex(body, &where, 0, "{s:s !}", "keys", &keys) < 0)
+		body_is_wrong(call, &where);
+	else if (put_text(call, keys, order.text, sizeof order.text))
+		ask_guest(rc, call, &order, -1, 0);
+}
+
+/* What no mouse can do the worker says; here it only has to fit. */
+static void post_mouse(struct run_control *rc, struct control_call *call,
+		       const char *rest, json_t *body)
+{
+	struct worker_guest_order order = { .op = WORKER_GUEST_POINT };
+	int x = 0, y = 0, buttons = 0, wheel = 0;
+	json_error_t where;
+
+	if (json_unpack_ex(body, &where, 0, "{s:i, s:i, s?i, s?i !}", "x", &x, "y", &y,
+			   "buttons", &buttons, "wheel", &wheel) < 0) {
+		body_is_wrong(call, &where);
+		return;
+	}
+	if (((x | y | buttons) & ~0xffff) || wheel < INT16_MIN || wheel > INT16_MAX) {
+		refuse(call, -EINVAL, "the mouse has no such place or button",
+		       "places are 0 to 32767, buttons bits 0 to 4");
+		return;
+	}
+	order.pointer.x = (u16)x;
+	order.pointer.y = (u16)y;
+	order.pointer.buttons = (u16)buttons;
+	order.pointer.wheel = (s16)wheel;
+	ask_guest(rc, call, &order, -1, 0);
+}
+
 /* ---- disks ----------------------------------------------------------------------------------- */
 
 static void on_disk(void *owner, json_t *metadata, const struct err *err)
@@ -707,6 +778,10 @@ static const struct {
 	{ "GET", VM "/nics", false, get_nics },
 	{ "GET", VM "/nics/", false, get_nic },
 	{ "PATCH", VM "/nics/", true, patch_nic },
+	{ "GET", VM "/screenshot.png", false, get_picture },
+	{ "POST", VM "/type", true, post_type },
+	{ "POST", VM "/keys", true, post_keys },
+	{ "POST", VM "/mouse", true, post_mouse },
 	{ "GET", VM "/disks", false, get_disks },
 	{ "POST", VM "/disks", true, post_disk },
 	{ "GET", VM "/disks/", false, get_disk },

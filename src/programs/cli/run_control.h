@@ -26,6 +26,10 @@
  *	PATCH  /1.0/vms/self/kvp			{KEY: VALUE or null}
  *	PUT    /1.0/vms/self/address			{"adapter": GUID, "dhcp": true} or {"adapter": GUID,
  *							"address": LIST, "mask": LIST, "gateway": LIST, "dns": LIST}
+ *	GET    /1.0/vms/self/screenshot.png
+ *	POST   /1.0/vms/self/type			{"text": TEXT, "layout": "es", "es-latam" or "us"}
+ *	POST   /1.0/vms/self/keys			{"keys": "ctrl-alt-del"}
+ *	POST   /1.0/vms/self/mouse			{"x": 0 to 32767, "y": 0 to 32767, "buttons": bits, "wheel": N}
  *	POST   /1.0/vms/self/files			{"file": PATH, "to": PATH in the guest, "force": bool}
  *
  * A stop asks the guest by its shutdown component, or presses the power button where it has no driver

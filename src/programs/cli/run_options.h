@@ -28,7 +28,7 @@ struct run_options {
 	struct worker_memory dynamic; /* min <= memory <= max */
 	u32 cpus;
 	u32 video_memory; /* MiB; 0: no screen */
-	u32 code_cache; /* MiB, 0: not given */
+	u32 code_cache;	  /* MiB, 0: not given */
 	enum run_engine engine;
 	u32 timeout_seconds; /* 0 = none */
 	const char *stats;   /* path, NULL = none */

@@ -30,6 +30,12 @@ static const struct {
 	{ "mask=", true, offsetof(struct vm_words, mask) },
 	{ "gateway=", true, offsetof(struct vm_words, gateway) },
 	{ "dns=", true, offsetof(struct vm_words, dns) },
+	{ "-f", true, offsetof(struct vm_words, file) },
+	{ "--layout", true, offsetof(struct vm_words, layout) },
+	{ "x=", true, offsetof(struct vm_words, x) },
+	{ "y=", true, offsetof(struct vm_words, y) },
+	{ "buttons=", true, offsetof(struct vm_words, buttons) },
+	{ "wheel=", true, offsetof(struct vm_words, wheel) },
 };
 
 static bool is_allowed(const char *name, const char *const *allowed)
@@ -99,16 +105,20 @@ static int read_option(int argc, char **argv, int *io_k, const char *const *allo
 static int read_words(int argc, char **argv, const char *const *allowed,
 		      struct vm_words *w, struct err *err)
 {
+	bool only_words = false; /* behind "--" */
 	int r = 0;
 
 	*w = (struct vm_words){ 0 };
 	for (int k = 0; k < argc && r == 0; k++) {
 		size_t letters = strspn(argv[k], "abcdefghijklmnopqrstuvwxyz");
 
-		if (strcmp(argv[k], "-o") == 0 && k + 1 < argc) {
+		if (!only_words && strcmp(argv[k], "--") == 0) {
+			only_words = true;
+		} else if (!only_words && strcmp(argv[k], "-o") == 0 && k + 1 < argc) {
 			w->json = strcmp(argv[++k], "json") == 0;
-		} else if (argv[k][0] == '-' || (letters > 0 && argv[k][letters] == '=' &&
-						 !is_allowed("*=", allowed))) {
+		} else if (!only_words && (argv[k][0] == '-' ||
+					   (letters > 0 && argv[k][letters] == '=' &&
+					    !is_allowed("*=", allowed)))) {
 			r = read_option(argc, argv, &k, allowed, w, err);
 		} else if (w->count < VM_MAX_WORDS) {
 			w->word[w->count++] = argv[k];
@@ -144,18 +154,36 @@ int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv
 	return exit_code_of(r);
 }
 
+/* The whole path, and a connection, which is the caller's. */
+static int approach(const struct vm_words *w, const char *path,
+		    char ret_whole[HTTP_PATH_SIZE], int *ret_fd, struct err *err)
+{
+	int n = snprintf(ret_whole, HTTP_PATH_SIZE, "/1.0/vms/self%s", path);
+
+	if (n < 0 || n >= (int)HTTP_PATH_SIZE)
+		return err_set(err, -EINVAL, "'%.80s...' is too long", path);
+	return control_connect(w->socket, CONTROL_OF_VM, ret_fd, err);
+}
+
+int vm_fetch(const struct vm_words *w, const char *path, u8 **ret_bytes, size_t *ret_size,
+	     struct err *err)
+{
+	char whole[HTTP_PATH_SIZE];
+	int fd = -1, r = approach(w, path, whole, &fd, err);
+
+	if (r < 0)
+		return r;
+	r = control_fetch(fd, whole, ret_bytes, ret_size, err);
+	close(fd);
+	return r;
+}
+
 int vm_ask(const struct vm_words *w, const char *method, const char *path, json_t *body,
 	   json_t **ret_metadata, struct err *err)
 {
 	char whole[HTTP_PATH_SIZE];
-	int n = snprintf(whole, sizeof whole, "/1.0/vms/self%s", path);
-	int fd = -1, r;
+	int fd = -1, r = approach(w, path, whole, &fd, err);
 
-	if (n < 0 || (size_t)n >= sizeof whole) {
-		json_decref(body);
-		return err_set(err, -EINVAL, "'%.80s...' is too long", path);
-	}
-	r = control_connect(w->socket, CONTROL_OF_VM, &fd, err);
 	if (r < 0) {
 		json_decref(body);
 		return r;

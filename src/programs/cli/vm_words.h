@@ -20,6 +20,7 @@ struct vm_words {
 	bool force, no_wait, read_only, passthrough, dhcp;
 	const char *controller, *lun, *format, *timeout;
 	const char *address, *mask, *gateway, *dns;
+	const char *file, *layout, *x, *y, *buttons, *wheel;
 };
 
 /* A verb about a VM that runs, with the options that it knows, NULL at the end. */
@@ -39,6 +40,10 @@ int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv
 /* One request about the VM: path is what stands behind /1.0/vms/self. As control_ask. */
 int vm_ask(const struct vm_words *words, const char *method, const char *path,
 	   json_t *body, json_t **ret_metadata, struct err *err) MUST_CHECK;
+
+/* GET something of the VM that is no JSON. As control_fetch. */
+int vm_fetch(const struct vm_words *words, const char *path, u8 **ret_bytes,
+	     size_t *ret_size, struct err *err) MUST_CHECK;
 
 void print_json(const json_t *json);
 /* As 'vm show' and 'nic list' do: a line, and one a forward. */
