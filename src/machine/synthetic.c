@@ -234,7 +234,8 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 		r = new_components(s);
 	if (r == 0)
 		r = new_balloon(s);
-	r = new_desk(s);
+	if (r == 0)
+		r = new_desk(s);
 	if (r == 0)
 		r = disks_new(
 			&(struct disks_config){
@@ -382,7 +383,8 @@ int synthetic_save(const struct synthetic *s, struct state_writer *w, struct err
 		components_save(s->components, w);
 	if (r == 0)
 		balloon_save(s->balloon, w);
-	desk_save(s->desk, w);
+	if (r == 0)
+		desk_save(s->desk, w);
 	if (r == 0)
 		pci_bus_save(s->parts.pci, w);
 	if (r == 0 && w->failed)

@@ -184,8 +184,7 @@ static bool is_in_ram(const struct video *v, gpa_t gpa)
 {
 	u64 offset;
 
-	return gm_ram_offset(gm_ram_size(v->config.gm), gpa, v->config.vram_size,
-			     &offset);
+	return gm_ram_offset(gm_layout(v->config.gm), gpa, v->config.vram_size, &offset);
 }
 
 static void on_location(struct video *v, const u8 *body, u32 size)

@@ -118,9 +118,9 @@ static int start_thread(struct picture *p)
 	int r;
 
 	p->event = ipc_event_new();
-	r = p->event < 0 ? p->event
-			 : loop_watch_add(p->loop, p->event, LOOP_READ, on_made, p,
-					  &p->watch);
+	r = p->event < 0
+		    ? p->event
+		    : loop_watch_add(p->loop, p->event, LOOP_READ, on_made, p, &p->watch);
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&p->holders, 1);

@@ -65,7 +65,8 @@ int vm_type(const struct vm_words *w, struct err *err)
 {
 	if (w->count != 1) {
 		err_set(err, -EINVAL, "which text?");
-		return err_fix(err, "give it as one word: vm type \"some text\" --layout es");
+		return err_fix(err, "give it as one word: vm type \"some text\" --layout "
+				    "es");
 	}
 	return post(w, "/type",
 		    json_pack("{s:s, s:s}", "text", w->word[0], "layout",
@@ -77,7 +78,8 @@ int vm_keys(const struct vm_words *w, struct err *err)
 {
 	if (w->count != 1) {
 		err_set(err, -EINVAL, "which keys?");
-		return err_fix(err, "for instance vm keys ctrl-alt-del, or \"up up enter\"");
+		return err_fix(err, "for instance vm keys ctrl-alt-del, or \"up up "
+				    "enter\"");
 	}
 	return post(w, "/keys", json_pack("{s:s}", "keys", w->word[0]), err);
 }
@@ -106,7 +108,8 @@ int vm_mouse(const struct vm_words *w, struct err *err)
 
 	if (w->count > 0 || !w->x || !w->y) {
 		err_set(err, -EINVAL, "where to?");
-		return err_fix(err, "vm mouse x=16384 y=16384 is the middle of the screen");
+		return err_fix(err, "vm mouse x=16384 y=16384 is the middle of the "
+				    "screen");
 	}
 	r = number_of(w->x, 0, 32767, &x, err);
 	if (r == 0)
