@@ -23,6 +23,7 @@ wait "$switch" || fail "the switch did not end well"
 [ ! -e lan.sock ] || fail "the socket is still there"
 [ "$(wc -c <lan.pcap)" -eq 24 ] || fail "the capture has frames in it"
 
+: >heard
 "$tabique" switch run lan.sock >heard 2>errors &
 vm=$!
 wait_for "switch on 'lan.sock'" heard
