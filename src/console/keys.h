@@ -11,6 +11,10 @@
 #define KEY_E0 0x100u
 #define KEY_E1 0x200u
 
+/* A key of a stroke of one that is only pressed, or only released: somebody's finger is on it. */
+#define KEY_PRESSED 0x400u
+#define KEY_RELEASED 0x800u
+
 #define STROKE_KEYS 8
 
 struct stroke {
