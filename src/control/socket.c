@@ -24,6 +24,8 @@ static const struct {
 			    "tabique run ... --control" },
 	[CONTROL_OF_SWITCH] = { SOCK_SEQPACKET, "switch socket", "switch",
 				"tabique switch run" },
+	[CONTROL_OF_SCREEN] = { SOCK_STREAM, "screen's socket", "VM",
+				"tabique run ... --screen" },
 };
 
 /* Folder of a path, opened, and the socket's address by way of it. */

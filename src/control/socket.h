@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/types.h"
 
-/* What is spoken there: HTTP over a stream, or a switch's frames in packets. */
-enum control_kind { CONTROL_OF_VM, CONTROL_OF_SWITCH };
+/* What is spoken there: HTTP over a stream, a switch's frames in packets, or RFB over a stream. */
+enum control_kind { CONTROL_OF_VM, CONTROL_OF_SWITCH, CONTROL_OF_SCREEN };
 
 struct control_place {
 	int fd; /* listening, non-blocking; -1: none */

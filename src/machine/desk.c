@@ -68,6 +68,20 @@ static int map(void *owner, gpa_t gpa)
 	return d->config.map(d->config.owner, gpa);
 }
 
+static void on_changed(void *owner)
+{
+	struct desk *d = owner;
+
+	d->config.changed(d->config.owner);
+}
+
+static void on_leds(void *owner, u16 leds)
+{
+	struct desk *d = owner;
+
+	d->config.leds(d->config.owner, leds);
+}
+
 static int new_video(struct desk *d)
 {
 	const struct video_config video = {
@@ -76,6 +90,7 @@ static int new_video(struct desk *d)
 		.vram = d->config.vram,
 		.vram_size = (u32)d->config.vram_size,
 		.map = map,
+		.changed = on_changed,
 		.owner = d,
 	};
 	int r = video_init(&d->video, &video);
@@ -97,6 +112,7 @@ int desk_new(const struct desk_config *config, struct desk **ret_desk)
 						.server = config->server,
 						.clock = config->clock,
 						.wake = on_wake,
+						.leds = on_leds,
 						.owner = d,
 					});
 	if (r == 0)
@@ -166,6 +182,11 @@ void desk_press(struct desk *d, const char *keys, keyboard_done_fn done, void *o
 	strike(d, strokes, count, &err, done, owner);
 }
 
+void desk_hold(struct desk *d, u16 key, bool down)
+{
+	keyboard_hold(&d->keyboard, key, down);
+}
+
 int desk_point(struct desk *d, const struct mouse_event *event, struct err *err)
 {
 	return mouse_move(&d->mouse, event, err);
@@ -216,6 +237,38 @@ int desk_picture(struct desk *d, int fd, struct err *err)
 	}
 	return r < 0 ? err_set(err, r, "the picture cannot be taken: %s", err_words(r))
 		     : 0;
+}
+
+bool desk_size(const struct desk *d, u32 *ret_width, u32 *ret_height)
+{
+	const struct video_mode *mode = d->has_video ? video_mode(&d->video) : NULL;
+
+	if (!mode)
+		return false;
+	*ret_width = mode->width;
+	*ret_height = mode->height;
+	return true;
+}
+
+int desk_line(const struct desk *d, u32 y, u32 *ret_pixels)
+{
+	return d->has_video ? video_line(&d->video, y, ret_pixels) : -ENODEV;
+}
+
+bool desk_take_dirt(struct desk *d, struct picture_area *ret_area)
+{
+	struct video_area area;
+
+	if (!d->has_video || !video_take_dirt(&d->video, &area))
+		return false;
+	*ret_area = (struct picture_area){ area.x, area.y, area.width, area.height };
+	return true;
+}
+
+void desk_watch(struct desk *d, bool on)
+{
+	if (d->has_video)
+		video_watch(&d->video, on);
 }
 
 /* ---- resets, state --------------------------------------------------------------------------- */

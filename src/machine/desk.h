@@ -16,6 +16,7 @@
 #pragma once
 
 #include "board/pci.h"
+#include "console/picture.h"
 #include "vsp/keyboard.h"
 #include "vsp/mouse.h"
 #include "vsp/video.h"
@@ -28,6 +29,9 @@ struct desk_config {
 	const u8 *vram;			    /* mapped */
 	u64 vram_size;			    /* less than VIDEO_MIN_VRAM: no screen */
 	int (*map)(void *owner, gpa_t gpa); /* see video.h */
+	/* The screen has changed, or what is on it; the keyboard's leds have. */
+	void (*changed)(void *owner);
+	void (*leds)(void *owner, u16 leds);
 	/* Call desk_due at that time of the clock, and not before; UINT64_MAX: never. */
 	void (*wake_at)(void *owner, u64 when_ns);
 	void *owner;
@@ -47,6 +51,8 @@ void desk_due(struct desk *desk);
 void desk_type(struct desk *desk, const char *layout, const char *text,
 	       keyboard_done_fn done, void *owner);
 void desk_press(struct desk *desk, const char *keys, keyboard_done_fn done, void *owner);
+/* A key goes down or up under somebody's finger. */
+void desk_hold(struct desk *desk, u16 key, bool down);
 int desk_point(struct desk *desk, const struct mouse_event *event, struct err *err)
 	MUST_CHECK;
 
@@ -54,6 +60,12 @@ int desk_point(struct desk *desk, const struct mouse_event *event, struct err *e
  * The screen as it is now, written into a descriptor (struct worker_picture). -ENODEV: there is none (yet).
  */
 int desk_picture(struct desk *desk, int fd, struct err *err) MUST_CHECK;
+
+/* The same for who looks all the time; as in console/picture.h. */
+bool desk_size(const struct desk *desk, u32 *ret_width, u32 *ret_height);
+int desk_line(const struct desk *desk, u32 y, u32 *ret_pixels) MUST_CHECK;
+bool desk_take_dirt(struct desk *desk, struct picture_area *ret_area);
+void desk_watch(struct desk *desk, bool on);
 
 void desk_reset(struct desk *desk);
 void desk_pause(struct desk *desk);

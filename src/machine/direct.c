@@ -309,6 +309,11 @@ struct desk *direct_desk(struct direct *m)
 	return synthetic_desk(m->synthetic);
 }
 
+struct screen *direct_screen(struct direct *m)
+{
+	return synthetic_screen(m->synthetic);
+}
+
 void direct_inspect(const struct direct *m, struct inspect *out)
 {
 	pci_bus_inspect(&m->pci, out);

@@ -24,6 +24,7 @@
 struct balloon;
 struct components;
 struct desk;
+struct screen;
 struct direct;
 struct guest_memory;
 struct loop;
@@ -97,6 +98,8 @@ struct balloon *direct_balloon(struct direct *machine);
 struct nics *direct_nics(struct direct *machine); /* see nics.h */
 /* Screen, keyboard, mouse; see machine/desk.h. */
 struct desk *direct_desk(struct direct *machine);
+/* Who looks at it all the time; see machine/screen.h. */
+struct screen *direct_screen(struct direct *machine);
 void direct_inspect(const struct direct *machine, struct inspect *out);
 
 /* What was loaded: "Linux", "multiboot", "PVH". */

@@ -9,6 +9,7 @@
 #include "disk/disk.h"
 #include "machine/nics.h"
 #include "machine/desk.h"
+#include "machine/screen.h"
 #include "vmbus/server.h"
 #include "vmbus/wall_host.h"
 #include "vsp/balloon/balloon.h"
@@ -30,6 +31,7 @@ struct synthetic {
 	struct loop_alarm balloon_alarm;
 	struct desk *desk;
 	struct loop_alarm desk_alarm;
+	struct screen *screen;
 	int image_fd[WORKER_MAX_IMAGES]; /* -1: a disk's */
 	/* the end, that waits for channels and then for disks */
 	void (*quiet)(void *owner);
@@ -180,10 +182,28 @@ static int map_vram(void *owner, gpa_t gpa)
 	return worker_map(s->parts.end, &map, &err);
 }
 
+static void on_picture(void *owner)
+{
+	struct synthetic *s = owner;
+
+	if (s->screen)
+		screen_changed(s->screen);
+}
+
+static void on_leds(void *owner, u16 leds)
+{
+	struct synthetic *s = owner;
+
+	if (s->screen)
+		screen_set_leds(s->screen, (u8)leds);
+}
+
 static int new_desk(struct synthetic *s)
 {
+	int r;
+
 	loop_alarm_init(s->parts.loop, &s->desk_alarm, on_desk_alarm, s);
-	return desk_new(
+	r = desk_new(
 		&(struct desk_config){
 			.server = s->server,
 			.gm = s->parts.gm,
@@ -192,15 +212,23 @@ static int new_desk(struct synthetic *s)
 			.vram = s->parts.vram,
 			.vram_size = s->parts.config->vram_size,
 			.map = map_vram,
+			.changed = on_picture,
+			.leds = on_leds,
 			.wake_at = wake_desk_at,
 			.owner = s,
 		},
 		&s->desk);
+	return r < 0 ? r : screen_new(s->parts.loop, s->desk, &s->screen);
 }
 
 struct desk *synthetic_desk(struct synthetic *s)
 {
 	return s->desk;
+}
+
+struct screen *synthetic_screen(struct synthetic *s)
+{
+	return s->screen;
 }
 
 /* ---- life ---- */
@@ -444,6 +472,7 @@ void synthetic_free(struct synthetic *s)
 	nics_free(s->nics);
 	if (s->desk)
 		loop_alarm_set(&s->desk_alarm, UINT64_MAX);
+	screen_free(s->screen);
 	desk_free(s->desk);
 	vmbus_server_free(s->server);
 	vmbus_wall_host_free(s->host);
@@ -461,6 +490,7 @@ void synthetic_inspect(const struct synthetic *s, struct inspect *out)
 	components_inspect(s->components, out);
 	balloon_inspect(s->balloon, out);
 	desk_inspect(s->desk, out);
+	screen_inspect(s->screen, out);
 	disks_inspect(s->disks, out);
 	nics_inspect(s->nics, out);
 }

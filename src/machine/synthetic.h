@@ -10,6 +10,7 @@
  *	5. synthetic_change_disk	any time; see disks.h
  *	   synthetic_components	what the guest is asked for; see vsp/ic/components.h
  *	   synthetic_desk	its screen, keyboard and mouse; see desk.h
+ *	   synthetic_screen	for who looks at it all the time; see screen.h
  *	6. synthetic_stop, synthetic_reset: at a reset of the guest, which stands
  *	   or synthetic_pause, synthetic_save; then elsewhere 1 to 4, synthetic_restore and _resume
  *	7. synthetic_quiet, synthetic_free: closes the disks
@@ -24,6 +25,7 @@
 struct balloon;
 struct components;
 struct desk;
+struct screen;
 struct guest_memory;
 struct loop;
 struct nics;
@@ -91,6 +93,7 @@ int synthetic_restore(struct synthetic *synthetic, const u8 *bytes, size_t size,
 		      struct err *err) MUST_CHECK;
 
 struct desk *synthetic_desk(struct synthetic *synthetic);
+struct screen *synthetic_screen(struct synthetic *synthetic);
 struct components *synthetic_components(struct synthetic *synthetic);
 struct balloon *synthetic_balloon(struct synthetic *synthetic);
 struct nics *synthetic_nics(struct synthetic *synthetic); /* see nics.h */

@@ -53,11 +53,21 @@ static void give_up(struct keyboard *k, int code, const char *text)
 
 /* ---- strokes go out -------------------------------------------------------------------------- */
 
+static bool is_held(const struct stroke *s)
+{
+	return s->count == 1 && (s->key[0] & (KEY_PRESSED | KEY_RELEASED));
+}
+
+static unsigned events_of(const struct stroke *s)
+{
+	return is_held(s) ? 1 : 2u * s->count;
+}
+
 /* The n-th event of a stroke: each key is pressed, then each is released, the last one first. */
 static struct keyboard_event event_of(const struct stroke *s, unsigned n)
 {
-	bool release = n >= s->count;
-	u16 key = s->key[release ? 2 * s->count - 1 - n : n];
+	bool release = is_held(s) ? s->key[0] & KEY_RELEASED : n >= s->count;
+	u16 key = s->key[n < s->count ? n : 2 * s->count - 1 - n];
 	u32 flags = (release ? KEYBOARD_BREAK : 0) | (key & KEY_E0 ? KEYBOARD_E0 : 0) |
 		    (key & KEY_E1 ? KEYBOARD_E1 : 0);
 
@@ -71,7 +81,7 @@ static struct keyboard_event event_of(const struct stroke *s, unsigned n)
 /* True when all of it is out. */
 static bool send_stroke(struct keyboard *k, const struct stroke *s)
 {
-	for (; k->events < 2u * s->count; k->events++) {
+	for (; k->events < events_of(s); k->events++) {
 		struct keyboard_event e = event_of(s, k->events);
 
 		if (vmbus_channel_send(k->vmbus, VMBUS_PACKET_INBAND, 0, 0, &e,
@@ -173,6 +183,16 @@ void keyboard_type(struct keyboard *k, const struct stroke *stroke, unsigned cou
 	look_at(k, k->read_ns);
 }
 
+void keyboard_hold(struct keyboard *k, u16 key, bool down)
+{
+	const struct stroke s = {
+		.count = 1,
+		.key = { (u16)(key | (down ? KEY_PRESSED : KEY_RELEASED)) },
+	};
+
+	keyboard_type(k, &s, 1, NULL, NULL);
+}
+
 /* ---- what the guest says --------------------------------------------------------------------- */
 
 static void send(struct keyboard *k, u16 type, u64 transaction, const void *body,
@@ -219,6 +239,8 @@ static void on_packet(struct keyboard *k, const struct vmbus_packet *packet,
 	} else if (le32_get(request.type) == KEYBOARD_LEDS) {
 		memcpy(&leds, payload, sizeof leds);
 		k->leds = le16_get(leds.leds);
+		if (k->config.leds)
+			k->config.leds(k->config.owner, k->leds);
 	} else {
 		k->counts.unknown++;
 	}
@@ -371,7 +393,7 @@ static int restore_record(struct keyboard *k, struct state_record *record)
 	    (state == KEYBOARD_CLOSED) != (k->vmbus == NULL) ||
 	    (state != KEYBOARD_READY && k->queued > k->sent) ||
 	    (events > 0 && k->queued == k->sent) ||
-	    (k->queued > k->sent && events >= 2u * stroke_of(k, k->sent + 1)->count))
+	    (k->queued > k->sent && events >= events_of(stroke_of(k, k->sent + 1))))
 		return -EPROTO;
 	k->state = (enum keyboard_state)state;
 	k->events = (unsigned)events;

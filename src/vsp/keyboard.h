@@ -31,6 +31,8 @@ struct keyboard_config {
 	const struct clock *clock;
 	/* What keyboard_when says has changed. */
 	void (*wake)(void *owner);
+	/* The guest has set leds. May be NULL. */
+	void (*leds)(void *owner, u16 leds);
 	void *owner;
 };
 
@@ -73,6 +75,8 @@ void keyboard_done(struct keyboard *keyboard);
  */
 void keyboard_type(struct keyboard *keyboard, const struct stroke *stroke, unsigned count,
 		   keyboard_done_fn done, void *owner);
+/* A key goes down or up. Where the guest has no driver, stands, or is too far behind, nothing happens. */
+void keyboard_hold(struct keyboard *keyboard, u16 key, bool down);
 
 /* When something is due (UINT64_MAX: nothing is), and doing it. */
 u64 keyboard_when(const struct keyboard *keyboard);

@@ -110,6 +110,7 @@ enum worker_guest_op {
 	WORKER_GUEST_PRESS,	 /* text: keys by their names */
 	WORKER_GUEST_POINT,	 /* pointer */
 	WORKER_GUEST_PICTURE,	 /* with a memfd for a struct worker_picture */
+	WORKER_GUEST_SCREEN,	 /* with a viewer's connection; not answered */
 	WORKER_GUEST_OPS,
 };
 

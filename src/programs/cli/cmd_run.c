@@ -29,6 +29,7 @@
 #include "programs/cli/engine_choice.h"
 #include "programs/cli/run_control.h"
 #include "programs/cli/run_options.h"
+#include "programs/cli/run_screen.h"
 #include "programs/cli/run_stats.h"
 #include "programs/cli/terminal.h"
 #include "programs/cli/verb.h"
@@ -46,6 +47,7 @@ struct run {
 	struct run_control *control;
 	struct loop_watch *hv_watch, *worker_watch, *hv_exit, *worker_exit, *nat_exit,
 		*signals;
+	struct run_screen screen;
 	struct loop_alarm timeout, news;
 	int signal_fd;
 	u64 start_ns;
@@ -634,6 +636,8 @@ static int run_vm(struct run *run)
 	if (r == 0 && run->options.control)
 		r = control_listen(run->options.control, CONTROL_OF_VM, &run->place,
 				   &err);
+	if (r == 0 && run->options.screen)
+		r = run_screen_open(&run->screen, run->options.screen, &err);
 	if (r == 0) {
 		r = vm_process_start(config, &run->vm, &err);
 		started = r == 0;
@@ -649,6 +653,9 @@ static int run_vm(struct run *run)
 		r = watch_everything(run, &err);
 	if (r == 0 && run->options.control)
 		r = serve_control(run, &err);
+	if (r == 0 && run->options.screen)
+		r = run_screen_start(&run->screen, run->loop, run->vm.worker_socket,
+				     &err);
 	if (r == 0)
 		r = loop_run(run->loop);
 	terminal_close(run->terminal);
@@ -666,6 +673,7 @@ static int run_vm(struct run *run)
 		vm_process_end(&run->vm);
 	}
 	end_control(run);
+	run_screen_close(&run->screen);
 	run->stats.hv.usage = run->vm.hv_usage;
 	run->stats.worker.usage = run->vm.worker_usage;
 	run->stats.nat.usage = run->vm.nat_usage;
@@ -683,6 +691,7 @@ static int cmd_run(int argc, char **argv)
 {
 	struct run run = { .signal_fd = -1,
 			   .place = { .fd = -1 },
+			   .screen = { .place = { .fd = -1 } },
 			   .start_ns = host_clock.monotonic_ns(&host_clock) };
 	struct err err = { 0 };
 	int r = run_options_parse(argc, argv, &run.options, &err);

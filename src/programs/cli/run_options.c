@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "programs/cli/run_screen.h"
 #include "programs/cli/words.h"
 
 /* Of dynamic memory: percent above what the guest needs; of 10,000. */
@@ -266,6 +267,12 @@ static int set_control(struct run_options *o, const char *value, struct err *err
 	return 0;
 }
 
+static int set_screen(struct run_options *o, const char *value, struct err *err)
+{
+	o->screen = value;
+	return run_screen_check(value, err);
+}
+
 static int set_no_reboot(struct run_options *o, const char *value, struct err *err)
 {
 	o->no_reboot = true;
@@ -300,6 +307,7 @@ static const struct option_row rows[] = {
 	{ "--video-memory", "SIZE", "of the screen, which allows for its size; 0: none (default 8M)", set_video_memory },
 	{ "--engine", "NAME", "auto, kvm, soft or interp (default auto)", set_engine },
 	{ "--control", "SOCKET", "serve 'tabique vm' and 'tabique disk attach' there", set_control },
+	{ "--screen", "ADDRESS", "let VNC viewers in: 127.0.0.1[:PORT], or a socket's path", set_screen },
 	{ "--timeout", "SECONDS", "end the VM after this long, exit code 124", set_timeout },
 	{ "--stats", "FILE", "write figures about the run there, as JSON", set_stats },
 	{ "--no-reboot", NULL, "a guest reset ends the VM, exit code 10", set_no_reboot },
@@ -308,7 +316,6 @@ static const struct option_row rows[] = {
 	{ "--floppy", "FILE", NULL, NULL },
 	{ "--bios", NULL, NULL, NULL },
 	{ "--firmware", "FILE", NULL, NULL },
-	{ "--screen", "ADDRESS", NULL, NULL },
 };
 /* clang-format on */
 

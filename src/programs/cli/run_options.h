@@ -33,6 +33,7 @@ struct run_options {
 	u32 timeout_seconds; /* 0 = none */
 	const char *stats;   /* path, NULL = none */
 	const char *control; /* path of a socket, NULL = none */
+	const char *screen;  /* where viewers connect, NULL = nowhere */
 	bool no_reboot, debug_exit, test_devices;
 	struct run_disks disks;
 	struct run_nics nics;

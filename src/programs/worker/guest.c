@@ -4,9 +4,11 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "machine/desk.h"
 #include "machine/direct.h"
 #include "machine/nics.h"
+#include "machine/screen.h"
 #include "programs/worker/owner.h"
 #include "vsp/balloon/balloon.h"
 #include "vsp/ic/components.h"
@@ -134,6 +136,12 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 	struct asked *asked = calloc(1, sizeof *asked);
 	struct err err = { 0 };
 
+	if (o->op == WORKER_GUEST_SCREEN) {
+		if (screen_show(direct_screen(machine), fd) < 0)
+			log_warn("a viewer too many was turned away");
+		free(asked);
+		return;
+	}
 	if (!asked) {
 		if (fd >= 0)
 			close(fd);
@@ -193,6 +201,7 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 	case WORKER_GUEST_PICTURE:
 		take_picture(desk, fd, asked);
 		return;
+	case WORKER_GUEST_SCREEN: /* above */
 	case WORKER_GUEST_OPS:
 		break;
 	}

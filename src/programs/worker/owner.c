@@ -158,8 +158,8 @@ static bool guest_order_is_good(const struct worker_guest_order *o, size_t size,
 				unsigned fd_count)
 {
 	return size == sizeof *o && o->op < WORKER_GUEST_OPS &&
-	       fd_count ==
-		       (o->op == WORKER_GUEST_COPY || o->op == WORKER_GUEST_PICTURE) &&
+	       fd_count == (o->op == WORKER_GUEST_COPY || o->op == WORKER_GUEST_PICTURE ||
+			    o->op == WORKER_GUEST_SCREEN) &&
 	       terminated(o->name, sizeof o->name) &&
 	       terminated(o->text, sizeof o->text) &&
 	       terminated(o->ip.address, sizeof o->ip.address) &&
