@@ -92,6 +92,38 @@ TEST(map_puts_ram_beyond_3_gib_at_4_gib)
 	ASSERT(!at(f, 0x180000000));
 }
 
+TEST(map_has_what_comes_later_only_by_a_slot_and_in_its_own_place)
+{
+	AUTO_FREE struct fixture *f = calloc(1, sizeof *f);
+	const u64 start = 1 << 20, high = 0x100000000;
+	struct memory_region regions[] = { { RAM_HOST, RAM, start },
+					   { VRAM_HOST, VRAM },
+					   { ROM_HOST, ROM } };
+
+	ASSERT(f);
+	memory_map_init(&f->map, regions, f->code, f->dirty);
+	ASSERT(at(f, start - 1) == RAM_HOST + start - 4096);
+	ASSERT(!at(f, start));
+	ASSERT(!at(f, high));
+	/* Below 4 GiB nothing is added, nor anywhere else than where those bytes belong. */
+	ASSERT_ERR(map(f, 2, WALL_MAP_RW, WALL_REGION_RAM, start, start, start), EEXIST);
+	ASSERT_ERR(map(f, 2, WALL_MAP_RW, WALL_REGION_RAM, high, start, 2 * start),
+		   EEXIST);
+	ASSERT_ERR(map(f, 2, WALL_MAP_RW, WALL_REGION_RAM, high, RAM, start), EINVAL);
+	/* Nor does anything else lie where it may come. */
+	ASSERT_ERR(map(f, 3, WALL_MAP_RW, WALL_REGION_VRAM, high, 4096, 0), EEXIST);
+	ASSERT_EQ(map(f, 2, WALL_MAP_RW, WALL_REGION_RAM, high, start, start), 0);
+	ASSERT(at(f, high) == RAM_HOST + start);
+	ASSERT(!at(f, high + start));
+	/* The same slot grows, and goes. */
+	ASSERT_EQ(map(f, 2, WALL_MAP_RW, WALL_REGION_RAM, high, RAM - start, start), 0);
+	ASSERT(at(f, high + RAM - start - 1) == RAM_HOST + RAM - 4096);
+	ASSERT(writable(f, high));
+	ASSERT_EQ(map(f, 2, WALL_MAP_NONE, 0, 0, 0, 0), 0);
+	ASSERT(!at(f, high));
+	ASSERT(at(f, 0) == RAM_HOST);
+}
+
 TEST(map_lets_rom_hide_ram_only_by_its_name)
 {
 	AUTO_FREE struct fixture *f = fixture_new(RAM);

@@ -163,6 +163,71 @@ TEST(pinned_write_is_noted_when_it_is_said_to_be_done)
 	ASSERT_EQ(ticket, 1);
 }
 
+TEST(released_pages_read_as_zeros_and_are_marked_and_flushed_as_written)
+{
+	FIXTURE f = { 0 };
+	u64 ticket = 0;
+
+	ASSERT_OK(fixture_init(&f, MIB));
+	memset(f.hv->ram, 0xaa, MIB);
+	f.hv->code[6] = 1;
+	ASSERT_EQ(gm_release(f.gm, 5 * 4096, 2 * 4096, &ticket), 0);
+	ASSERT_EQ(f.hv->ram[5 * 4096 - 1], 0xaa);
+	ASSERT_EQ(f.hv->ram[5 * 4096], 0);
+	ASSERT_EQ(f.hv->ram[7 * 4096 - 1], 0);
+	ASSERT_EQ(f.hv->ram[7 * 4096], 0xaa);
+	ASSERT_EQ(f.hv->dirty[4], 0);
+	ASSERT_EQ(f.hv->dirty[5], 1);
+	ASSERT_EQ(f.hv->dirty[6], 1);
+	ASSERT_EQ(f.hv->dirty[7], 0);
+	ASSERT_EQ(ticket, 1);
+	ASSERT(!gm_published(f.gm, ticket));
+}
+
+TEST(what_is_no_page_of_ram_is_not_released)
+{
+	FIXTURE f = { 0 };
+	u64 ticket = 0;
+
+	ASSERT_OK(fixture_init(&f, MIB));
+	memset(f.hv->ram, 0xaa, MIB);
+	ASSERT_ERR(gm_release(f.gm, 1, 4096, &ticket), EFAULT);
+	ASSERT_ERR(gm_release(f.gm, 0, 4095, &ticket), EFAULT);
+	ASSERT_ERR(gm_release(f.gm, MIB - 4096, 8192, &ticket), EFAULT);
+	ASSERT_ERR(gm_release(f.gm, MIB, 4096, &ticket), EFAULT);
+	ASSERT_ERR(gm_release(f.gm, 4096, UINT64_MAX - 4095, &ticket), EFAULT);
+	ASSERT_EQ(gm_release(f.gm, 0, 0, &ticket), 0);
+	ASSERT_EQ(f.hv->ram[0], 0xaa);
+	ASSERT_EQ(f.hv->ram[MIB - 1], 0xaa);
+}
+
+TEST(what_has_not_come_yet_is_no_ram)
+{
+	FIXTURE f = { 0 };
+	u64 ticket = 0;
+	u8 byte = 7;
+
+	ASSERT_OK(fixture_init(&f, 4 * MIB));
+	ASSERT_ERR(gm_start_with(f.gm, 5 * MIB), EINVAL);
+	ASSERT_ERR(gm_start_with(f.gm, 4095), EINVAL);
+	ASSERT_ERR(gm_start_with(f.gm, 0), EINVAL);
+	ASSERT_EQ(gm_start_with(f.gm, MIB), 0);
+	ASSERT_EQ(gm_ram_size(f.gm), MIB);
+	ASSERT_EQ(gm_region_size(f.gm), 4 * MIB);
+	ASSERT_ERR(gm_write(f.gm, MIB, &byte, 1, &ticket), EFAULT);
+	ASSERT_ERR(gm_write(f.gm, 4 * GIB, &byte, 1, &ticket), EFAULT);
+	ASSERT_EQ(gm_set_high(f.gm, 2 * MIB), 0);
+	ASSERT_EQ(gm_write(f.gm, 4 * GIB + 2 * MIB - 1, &byte, 1, &ticket), 0);
+	ASSERT_EQ(f.hv->ram[3 * MIB - 1], 7);
+	ASSERT_EQ(f.hv->dirty[(3 * MIB - 1) >> 12], 1);
+	ASSERT_ERR(gm_write(f.gm, 4 * GIB + 2 * MIB, &byte, 1, &ticket), EFAULT);
+	ASSERT_ERR(gm_write(f.gm, MIB, &byte, 1, &ticket), EFAULT);
+	ASSERT_ERR(gm_set_high(f.gm, 4 * MIB), EINVAL);
+	ASSERT_ERR(gm_set_high(f.gm, 4095), EINVAL);
+	ASSERT_EQ(gm_set_high(f.gm, 0), 0);
+	ASSERT(!gm_pin(f.gm, 4 * GIB, 1));
+}
+
 TEST(waiter_is_woken_when_hv_has_flushed)
 {
 	FIXTURE f = { 0 };

@@ -185,7 +185,7 @@ static void on_given(struct balloon_guest *b, const u8 *body, u32 size, u64 now)
 	owes_nothing(b);
 	/* It has no more than that: not at once again. */
 	if (!b->gave)
-		b->ask_at = now + BALLOON_AGAIN_SECONDS * NS_PER_SEC;
+		b->up_at = now + BALLOON_AGAIN_SECONDS * NS_PER_SEC;
 }
 
 /* ---- it takes pages back --------------------------------------------------------------------- */
@@ -305,7 +305,7 @@ static void add(struct balloon_guest *b, u64 at, u64 size, u64 now)
 	const struct balloon_hot_add message = { le64_of(range), le64_of(range) };
 
 	if (at + size > b->ram->high && !b->ops->set_high(b->owner, at + size)) {
-		b->ask_at = now + BALLOON_ADD_SECONDS * NS_PER_SEC;
+		b->add_time = now + BALLOON_ADD_SECONDS * NS_PER_SEC;
 		return;
 	}
 	if (!say(b, BALLOON_HOT_ADD, &message, sizeof message))
@@ -332,33 +332,47 @@ static void on_added(struct balloon_guest *b, const u8 *body, u32 size, u64 now)
 	bool less = pages < b->owed;
 	owes_nothing(b);
 	if (less)
-		b->ask_at = now + BALLOON_ADD_SECONDS * NS_PER_SEC;
+		b->add_time = now + BALLOON_ADD_SECONDS * NS_PER_SEC;
 }
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-static bool may_ask(const struct balloon_guest *b, u64 now)
+/* When it is asked for something; NEVER: it is as it shall be. */
+static u64 ask_time(const struct balloon_guest *b)
 {
-	return b->state == BALLOON_READY && b->target > 0 && now >= b->ready_at &&
-	       now >= b->ask_at;
+	u64 has = balloon_guest_assigned(b), after = max_u64(b->ready_at, b->ask_at);
+	u64 at, size;
+
+	if (b->state != BALLOON_READY || b->target == 0 || has == b->target)
+		return NEVER;
+	if (has > b->target)
+		return b->caps & BALLOON_CAN_BALLOON ? max_u64(after, b->up_at) : NEVER;
+	if (b->out.count > 0)
+		return after;
+	return add_range(b, b->target - has, &at, &size) ? max_u64(after, b->add_time)
+							 : NEVER;
+}
+
+static void ask_now(struct balloon_guest *b, u64 now)
+{
+	u64 has = balloon_guest_assigned(b), at, size;
+
+	if (has > b->target)
+		ask_for_pages(b, (has - b->target) >> WALL_PAGE_SHIFT, now);
+	else if (b->out.count > 0)
+		give_back(b, (b->target - has) >> WALL_PAGE_SHIFT, now);
+	else if (add_range(b, b->target - has, &at, &size))
+		add(b, at, size, now);
 }
 
 static void ask(struct balloon_guest *b, u64 now)
 {
-	u64 has = balloon_guest_assigned(b), at, size;
-
-	if (!may_ask(b, now))
+	if (ask_time(b) > now)
 		return;
-	/* Where nothing comes of it now. */
-	b->ask_at = now + NS_PER_SEC;
-	if (has > b->target) {
-		if (b->caps & BALLOON_CAN_BALLOON)
-			ask_for_pages(b, (has - b->target) >> WALL_PAGE_SHIFT, now);
-	} else if (has < b->target && b->out.count > 0) {
-		give_back(b, (b->target - has) >> WALL_PAGE_SHIFT, now);
-	} else if (has < b->target && add_range(b, b->target - has, &at, &size)) {
-		add(b, at, size, now);
-	}
+	ask_now(b, now);
+	/* Nothing came of it: the ring is full, or there is no memory. */
+	if (b->state == BALLOON_READY)
+		b->ask_at = now + NS_PER_SEC;
 }
 
 void balloon_guest_set_target(struct balloon_guest *b, u64 bytes, u64 now)
@@ -374,21 +388,9 @@ void balloon_guest_room(struct balloon_guest *b, u64 now)
 	ask(b, now);
 }
 
-/* Would it be asked for something, were it time? */
-static bool wants(const struct balloon_guest *b)
-{
-	u64 has = balloon_guest_assigned(b), at, size;
-
-	if (b->state != BALLOON_READY || b->target == 0 || has == b->target)
-		return false;
-	return has > b->target
-		       ? (b->caps & BALLOON_CAN_BALLOON) != 0
-		       : b->out.count > 0 || add_range(b, b->target - has, &at, &size);
-}
-
 u64 balloon_guest_when(const struct balloon_guest *b)
 {
-	return min_u64(b->late_at, wants(b) ? max_u64(b->ready_at, b->ask_at) : NEVER);
+	return min_u64(b->late_at, ask_time(b));
 }
 
 void balloon_guest_due(struct balloon_guest *b, u64 now)
@@ -475,7 +477,7 @@ void balloon_guest_done(struct balloon_guest *b)
 void balloon_guest_open(struct balloon_guest *b)
 {
 	b->state = BALLOON_OPEN;
-	b->ready_at = 0;
+	b->ready_at = b->up_at = b->add_time = 0;
 	b->caps = 0;
 	b->report.any = b->add_never = false;
 }

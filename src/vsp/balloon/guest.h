@@ -72,7 +72,8 @@ struct balloon_guest {
 	u32 transaction;
 	struct page_set out;  /* pages of the region */
 	u64 target;	      /* bytes that it shall have; 0: nobody has said */
-	u64 ready_at, ask_at; /* nothing is asked before */
+	u64 ready_at, ask_at; /* nothing is asked before, */
+	u64 up_at, add_time;  /* nor for pages, nor to add any */
 	u64 late_at;	      /* UINT64_MAX: it owes nothing, or is known to be late */
 	u64 owed;	      /* pages that it shall give, take back, or add */
 	bool sending;	      /* TAKING: messages are not all out */

@@ -25,14 +25,12 @@ u64 policy_demand(const struct policy_report *r)
 	return max_u64(committed, used);
 }
 
-/* Demand and buffer; it does not overflow. */
+/* Demand and buffer. */
 static u64 wanted(const struct policy_limits *l, u64 demand)
 {
-	u64 buffer = demand / 100 * l->buffer;
+	unsigned __int128 want = (unsigned __int128)demand * (100 + l->buffer) / 100;
 
-	if (demand > UINT64_MAX / 2 / (1 + POLICY_MAX_BUFFER / 100))
-		return UINT64_MAX;
-	return demand + buffer;
+	return want > UINT64_MAX ? UINT64_MAX : (u64)want;
 }
 
 u64 policy_target(const struct policy_limits *l, u64 assigned, u64 demand, u64 host_free)
