@@ -33,6 +33,7 @@ help:
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
 	@echo '                HOTPLUG=N: rounds of disks that come and leave beside fio;'
+	@echo '                BALLOON=N: a guest gives memory back under load and takes it again;'
 	@echo '                FUZZ=MINUTES: each fuzz target; KILLS=N: writers of disks that are killed;'
 	@echo '                DEBIAN=N: the worker under a full Debian killed N times;'
 	@echo '                LOCKSTEP=1: whole boots, an interpreter beside the translator;'
@@ -86,12 +87,12 @@ bench-disk: all
 	@tests/bench/disk-rows $(BUILD)
 	@$(if $(RIG),:,tests/bench/disk-convert $(BUILD) $(ROUNDS))
 
-# HOTPLUG, FUZZ, KILLS, DEBIAN, LOCKSTEP, STRESS or SYSTEM say which.
-soak: $(firstword $(if $(HOTPLUG),soak-hotplug) $(if $(FUZZ),soak-fuzz) $(if $(KILLS),soak-kills) \
+# HOTPLUG, BALLOON, FUZZ, KILLS, DEBIAN, LOCKSTEP, STRESS or SYSTEM say which.
+soak: $(firstword $(if $(HOTPLUG),soak-hotplug) $(if $(BALLOON),soak-balloon) $(if $(FUZZ),soak-fuzz) $(if $(KILLS),soak-kills) \
 	$(if $(DEBIAN),soak-debian) $(if $(LOCKSTEP),soak-lockstep) $(if $(STRESS),soak-stress) soak-blocks)
 
 # Each fuzz target for FUZZ minutes with sanitizers; T="NAME NAME" for some.
-.PHONY: soak-fuzz soak-kills soak-debian soak-blocks soak-lockstep soak-stress soak-hotplug
+.PHONY: soak-fuzz soak-kills soak-debian soak-blocks soak-lockstep soak-stress soak-hotplug soak-balloon
 soak-fuzz:
 	@$(MAKE) -s SAN=address,undefined
 	@tests/soak/soak-fuzz build-address-undefined $(FUZZ) $(or $(SEED),$(shell date -u +%Y%m%d)) $(T)
@@ -99,6 +100,10 @@ soak-fuzz:
 soak-hotplug: all
 	@tests/tools/install-missing guest test
 	@tests/soak/hotplug $(BUILD) $(HOTPLUG)
+
+soak-balloon: all
+	@tests/tools/install-missing guest test
+	@tests/soak/balloon $(BUILD) $(BALLOON)
 
 soak-lockstep: all
 	@tests/soak/lockstep $(BUILD)
