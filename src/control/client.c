@@ -77,10 +77,8 @@ static int take_problem(unsigned status, const json_t *body, struct err *err)
 		unsigned status;
 		int code;
 	} rows[] = {
-		{ 400, -EINVAL },
-		{ 404, -ENOENT },
-		{ 409, -EBUSY },
-		{ 504, -ETIMEDOUT },
+		{ 400, -EINVAL }, { 404, -ENOENT },    { 409, -EBUSY },
+		{ 412, -ESTALE }, { 503, -EHOSTDOWN }, { 504, -ETIMEDOUT },
 	};
 	const char *text = json_string_value(json_object_get(body, "message"));
 	const char *fix =
@@ -122,7 +120,7 @@ static int take_json(const char *bytes, const struct http_message *reply,
 	if (!json)
 		return err_set(err, -EBADMSG, "the VM's answer cannot be read: %s",
 			       err_words(-EBADMSG));
-	if (reply->status != 200) {
+	if (reply->status < 200 || reply->status >= 300) {
 		r = take_problem(reply->status, json, err);
 		json_decref(json);
 		return r;

@@ -76,6 +76,16 @@ static bool parse_decimal(struct piece p, size_t most_digits, u64 *ret_number)
 
 /* ---- fields ---------------------------------------------------------------------------------- */
 
+/* One that is longer is none of ours: it is kept as something that nothing is alike. */
+static int take_tag(struct piece value, char *ret_tag)
+{
+	if (value.size >= HTTP_TAG_SIZE)
+		value = (struct piece){ "?", 1 };
+	memcpy(ret_tag, value.at, value.size);
+	ret_tag[value.size] = '\0';
+	return 0;
+}
+
 static int take_field(struct piece line, struct http_message *m)
 {
 	const char *colon = memchr(line.at, ':', line.size);
@@ -92,6 +102,10 @@ static int take_field(struct piece line, struct http_message *m)
 		m->body_size = n;
 	} else if (is(name, "Transfer-Encoding")) {
 		return -EOPNOTSUPP;
+	} else if (is(name, "If-Match")) {
+		return take_tag(value, m->if_match);
+	} else if (is(name, "If-None-Match")) {
+		return take_tag(value, m->if_none_match);
 	} else if (is(name, "Connection")) {
 		m->keep_alive = !is(value, "close");
 	}
@@ -210,31 +224,45 @@ int http_parse_reply(const char *bytes, size_t size, struct http_message *ret_me
 	return parse(bytes, size, HTTP_MAX_REPLY, first_of_reply, ret_message);
 }
 
-size_t http_reply_head(char *ret_head, size_t size, unsigned status, const char *type,
-		       size_t body_size, bool keep_alive)
+static const char *words_of(unsigned status)
 {
 	static const struct {
 		unsigned status;
 		const char *words;
 	} rows[] = {
 		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 304, "Not Modified" },
 		{ 400, "Bad Request" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
 		{ 409, "Conflict" },
+		{ 412, "Precondition Failed" },
 		{ 413, "Content Too Large" },
 		{ 500, "Internal Server Error" },
 		{ 501, "Not Implemented" },
+		{ 503, "Service Unavailable" },
 		{ 504, "Gateway Timeout" },
 	};
-	const char *words = "Unknown";
 
 	for (size_t k = 0; k < ARRAY_COUNT(rows); k++)
 		if (rows[k].status == status)
-			words = rows[k].words;
-	return (size_t)snprintf(ret_head, size,
-				"HTTP/1.1 %u %s\r\nContent-Type: %s\r\n"
-				"Content-Length: %zu\r\n%s\r\n",
-				status, words, type, body_size,
-				keep_alive ? "" : "Connection: close\r\n");
+			return rows[k].words;
+	return "Unknown";
+}
+
+size_t http_reply_write(char *head, size_t size, const struct http_reply *r)
+{
+	char length[48] = "";
+
+	if (r->type)
+		snprintf(length, sizeof length, "Content-Length: %zu\r\n", r->body_size);
+	return (size_t)snprintf(
+		head, size, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\n%s%s%s%s%s%s%s%s\r\n",
+		r->status, words_of(r->status), r->type ? r->type : "text/event-stream",
+		length, r->etag ? "ETag: " : "", r->etag ? r->etag : "",
+		r->etag ? "\r\n" : "", r->location ? "Location: " : "",
+		r->location ? r->location : "", r->location ? "\r\n" : "",
+		r->keep_alive ? "" : "Connection: close\r\n");
 }

@@ -12,11 +12,13 @@
 #define HTTP_MAX_REPLY (64u << 20) /* body of a reply: a picture of a large screen */
 #define HTTP_METHOD_SIZE 12
 #define HTTP_PATH_SIZE 512
+#define HTTP_TAG_SIZE 40
 
 struct http_message {
 	/* a request */
 	char method[HTTP_METHOD_SIZE];
 	char path[HTTP_PATH_SIZE]; /* without the query, %xx decoded, begins with '/' */
+	char if_match[HTTP_TAG_SIZE], if_none_match[HTTP_TAG_SIZE]; /* "": not there */
 	/* a reply */
 	unsigned status;
 	/* both */
@@ -33,9 +35,13 @@ int http_parse_request(const char *bytes, size_t size, struct http_message *ret_
 int http_parse_reply(const char *bytes, size_t size, struct http_message *ret_message)
 	MUST_CHECK;
 
-/*
- * The head of a reply whose body is of that type, "application/json"; returns its length, which is below
- * HTTP_MAX_HEAD.
- */
-size_t http_reply_head(char *ret_head, size_t size, unsigned status, const char *type,
-		       size_t body_size, bool keep_alive);
+/* The head of a reply. Returns its length, which is below HTTP_MAX_HEAD: texts are ours and short. */
+struct http_reply {
+	unsigned status;
+	/* Of the body; NULL: events, and no length is said: they go on until the end. */
+	const char *type;
+	size_t body_size;
+	const char *etag, *location; /* NULL: none */
+	bool keep_alive;
+};
+size_t http_reply_write(char *ret_head, size_t size, const struct http_reply *reply);

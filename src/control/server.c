@@ -22,6 +22,7 @@ struct client {
 	char *output; /* NULL: none */
 	size_t output_size, output_sent;
 	bool keep_alive;
+	bool stream;		   /* the output grows as it goes */
 	struct control_call *call; /* that waits for its reply */
 };
 
@@ -147,6 +148,11 @@ static void send_output(struct client *c)
 		return;
 	}
 	free(take_ptr(c->output));
+	if (c->stream) {
+		c->output_size = c->output_sent = 0;
+		loop_watch_change(c->watch, 0);
+		return;
+	}
 	if (!c->keep_alive) {
 		drop(c);
 		return;
@@ -154,30 +160,38 @@ static void send_output(struct client *c)
 	loop_watch_change(c->watch, LOOP_READ);
 }
 
-static void take_reply(struct client *c, unsigned status, const char *type,
-		       const void *bytes, size_t size)
+static void take_reply(struct client *c, const struct control_answer *a)
 {
-	char head[512];
-	size_t head_size =
-		http_reply_head(head, sizeof head, status, type, size, c->keep_alive);
+	struct http_reply reply = { .status = a->status,
+				    .etag = a->etag,
+				    .location = a->location,
+				    .keep_alive = c->keep_alive };
+	AUTO_FREE char *dumped = a->json ? json_dumps(a->json, JSON_COMPACT) : NULL;
+	const void *bytes = a->json ? dumped : a->bytes;
+	char head[1024];
+	size_t head_size;
 
-	c->output = bytes ? malloc(head_size + size) : NULL;
+	reply.type = !a->json		? a->type
+		     : a->status >= 400 ? "application/problem+json"
+					: "application/json";
+	reply.body_size = dumped ? strlen(dumped) : a->size;
+	head_size = http_reply_write(head, sizeof head, &reply);
+	c->output = bytes && head_size < sizeof head ? malloc(head_size + reply.body_size)
+						     : NULL;
 	if (!c->output) {
 		drop(c);
 		return;
 	}
 	memcpy(c->output, head, head_size);
-	memcpy(c->output + head_size, bytes, size);
-	c->output_size = head_size + size;
+	memcpy(c->output + head_size, bytes, reply.body_size);
+	c->output_size = head_size + reply.body_size;
 	c->output_sent = 0;
 	send_output(c);
 }
 
-static void reply_bytes(struct control_call *call, unsigned status, const char *type,
-			const void *bytes, size_t size)
+static void call_free(struct control_call *call)
 {
 	struct control_server *s = call->server;
-	struct client *c = call->client;
 
 	for (struct control_call **p = &s->calls; *p; p = &(*p)->next) {
 		if (*p != call)
@@ -185,29 +199,37 @@ static void reply_bytes(struct control_call *call, unsigned status, const char *
 		*p = call->next;
 		break;
 	}
+	if (call->client)
+		call->client->call = NULL;
 	free(call);
-	if (c) {
-		c->call = NULL;
-		take_reply(c, status, type, bytes, size);
-	}
+}
+
+void control_reply_with(struct control_call *call, const struct control_answer *answer)
+{
+	struct control_server *s = call->server;
+	struct client *c = call->client;
+
+	call_free(call);
+	if (c)
+		take_reply(c, answer);
+	json_decref(answer->json);
 	set_alarm(s);
 }
 
 /* body is taken. */
 static void reply(struct control_call *call, unsigned status, json_t *body)
 {
-	AUTO_FREE char *text = json_dumps(body, JSON_COMPACT);
-
-	json_decref(body);
-	reply_bytes(call, status,
-		    status < 400 ? "application/json" : "application/problem+json", text,
-		    text ? strlen(text) : 0);
+	control_reply_with(call,
+			   &(struct control_answer){ .status = status, .json = body });
 }
 
 void control_reply_bytes(struct control_call *call, const char *type, const void *bytes,
 			 size_t size)
 {
-	reply_bytes(call, 200, type, bytes, size);
+	control_reply_with(call, &(struct control_answer){ .status = 200,
+							   .bytes = bytes,
+							   .size = size,
+							   .type = type });
 }
 
 void control_reply(struct control_call *call, json_t *metadata)
@@ -220,14 +242,17 @@ void control_reply(struct control_call *call, json_t *metadata)
 static json_t *problem(const char *code, const char *message, const char *fix)
 {
 	json_t *fixes = json_array();
+	const char *cause;
 
 	if (fix[0])
 		json_array_append_new(fixes, json_string(fix));
-	return json_pack("{s:s, s:s, s:o}", "code", code, "message", message, "fix",
-			 fixes);
+	/* The sentence ends with its cause: "start 'web1': disk 'a.vhdx': it is in use". */
+	cause = strstr(message, ": ") ? strrchr(message, ':') + 1 : message;
+	return json_pack("{s:s, s:s, s:s, s:o}", "code", code, "message", message,
+			 "cause", cause + strspn(cause, " "), "fix", fixes);
 }
 
-void control_reply_err(struct control_call *call, const struct err *err)
+unsigned control_status_of(int code, const char **ret_word)
 {
 	static const struct {
 		int code;
@@ -247,17 +272,77 @@ void control_reply_err(struct control_call *call, const struct err *err)
 		{ -EEXIST, 409, "exists" },
 		{ -EALREADY, 409, "already" },
 		{ -ENOTCONN, 409, "not-connected" },
+		{ -ESTALE, 412, "changed" },
+		{ -EHOSTDOWN, 503, "away" },
 	};
-	unsigned status = 500;
-	const char *word = "failed";
 
+	*ret_word = "failed";
 	for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
-		if (rows[k].code != err->code)
+		if (rows[k].code != code)
 			continue;
-		status = rows[k].status;
-		word = rows[k].word;
+		*ret_word = rows[k].word;
+		return rows[k].status;
 	}
+	return 500;
+}
+
+void control_reply_err(struct control_call *call, const struct err *err)
+{
+	const char *word;
+	unsigned status = control_status_of(err->code, &word);
+
 	reply(call, status, problem(word, err->text, err->fix));
+}
+
+/* ---- replies that go on ---------------------------------------------------------------------- */
+
+bool control_stream_begin(struct control_call *call)
+{
+	struct client *c = call->client;
+	char head[256];
+	size_t size = http_reply_write(head, sizeof head,
+				       &(struct http_reply){ .status = 200 });
+
+	if (!c)
+		return false;
+	c->stream = true;
+	c->keep_alive = false;
+	return control_stream_send(call, head, size);
+}
+
+bool control_stream_send(struct control_call *call, const char *text, size_t size)
+{
+	struct client *c = call->client;
+	size_t left = c ? c->output_size - c->output_sent : 0;
+	char *output;
+
+	if (!c)
+		return false;
+	output = left + size <= CONTROL_STREAM_ROOM ? malloc(left + size) : NULL;
+	if (!output) {
+		drop(c);
+		return false;
+	}
+	if (c->output)
+		memcpy(output, c->output + c->output_sent, left);
+	memcpy(output + left, text, size);
+	free(c->output);
+	c->output = output;
+	c->output_size = left + size;
+	c->output_sent = 0;
+	send_output(c);
+	return call->client;
+}
+
+void control_stream_end(struct control_call *call)
+{
+	struct control_server *s = call->server;
+	struct client *c = call->client;
+
+	call_free(call);
+	if (c)
+		drop(c);
+	set_alarm(s);
 }
 
 void control_reply_unknown(struct control_call *call, const struct http_message *request)

@@ -51,5 +51,30 @@ void control_reply_bytes(struct control_call *call, const char *type, const void
 			 size_t size);
 /* -ENOENT, -EBUSY and the like choose the status. */
 void control_reply_err(struct control_call *call, const struct err *err);
+/*
+ * Anything else: a body of JSON, which is taken, or a text; with what else the head says. Ends the call.
+ */
+struct control_answer {
+	unsigned status;
+	json_t *json;
+	const void *bytes; /* where json is NULL */
+	size_t size;
+	const char *type;	     /* of the bytes */
+	const char *etag, *location; /* NULL: none */
+};
+void control_reply_with(struct control_call *call, const struct control_answer *answer);
+
+/*
+ * A reply that goes on (text/event-stream), until the client leaves or control_stream_end. A client that
+ * does not take CONTROL_STREAM_ROOM of it is gone. False: it is gone, and the call waits to be ended.
+ */
+#define CONTROL_STREAM_ROOM 262144u
+bool control_stream_begin(struct control_call *call);
+bool control_stream_send(struct control_call *call, const char *text, size_t size);
+void control_stream_end(struct control_call *call);
+
+/* The status and the word of a problem. */
+unsigned control_status_of(int code, const char **ret_word);
+
 /* A path or method that there is not. */
 void control_reply_unknown(struct control_call *call, const struct http_message *request);

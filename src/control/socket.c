@@ -26,6 +26,10 @@ static const struct {
 				"tabique switch run" },
 	[CONTROL_OF_SCREEN] = { SOCK_STREAM, "screen's socket", "VM",
 				"tabique run ... --screen" },
+	[CONTROL_OF_DAEMON] = { SOCK_STREAM, "API socket", "daemon",
+				"tabiqued --run; its socket is" },
+	[CONTROL_OF_LAUNCHER] = { SOCK_SEQPACKET, "launcher socket", "launcher",
+				  "tabique-launcher --run; its socket is" },
 };
 
 /* Folder of a path, opened, and the socket's address by way of it. */

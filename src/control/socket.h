@@ -12,8 +12,14 @@
 #include "base/err.h"
 #include "base/types.h"
 
-/* What is spoken there: HTTP over a stream, a switch's frames in packets, or RFB over a stream. */
-enum control_kind { CONTROL_OF_VM, CONTROL_OF_SWITCH, CONTROL_OF_SCREEN };
+/* What is spoken there: HTTP, a switch's frames or the launcher's requests in packets, or RFB. */
+enum control_kind {
+	CONTROL_OF_VM,
+	CONTROL_OF_SWITCH,
+	CONTROL_OF_SCREEN,
+	CONTROL_OF_DAEMON,
+	CONTROL_OF_LAUNCHER
+};
 
 struct control_place {
 	int fd; /* listening, non-blocking; -1: none */

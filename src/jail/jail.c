@@ -12,6 +12,7 @@
 #include "jail/jail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -97,9 +98,9 @@ static int set_limits(const struct jail_config *config)
 	return r;
 }
 
-static int become_uid(u32 uid)
+static int become_uid(u32 uid, u32 gid)
 {
-	if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return -errno;
 	return 0;
@@ -125,14 +126,13 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
 }
 
-/* Deny every access to files, the network and other domains that this kernel's Landlock knows. */
-static int enter_landlock(const struct jail_config *config)
+/* Every access to files, the network and other domains that this kernel's Landlock knows. */
+static int all_rules(bool network, struct landlock_rules *ret_rules, size_t *ret_size)
 {
 	long version =
 		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_ASK_VERSION);
 	struct landlock_rules rules = { .fs = (1u << 13) - 1 };
 	size_t size = sizeof rules.fs;
-	int r = 0;
 
 	if (version < 0)
 		return -errno;
@@ -143,19 +143,30 @@ static int enter_landlock(const struct jail_config *config)
 	if (version >= 5)
 		rules.fs |= 1u << 15; /* ioctl on devices */
 	if (version >= 4) {
-		rules.net = config->role == JAIL_NAT ? 0 : 3; /* bind, connect by TCP */
+		rules.net = network ? 0 : 3; /* bind, connect by TCP */
 		size = offsetof(struct landlock_rules, scoped);
 	}
 	if (version >= 6) {
 		rules.scoped = 3; /* abstract sockets, signals to other domains */
 		size = sizeof rules;
 	}
+	*ret_rules = rules;
+	*ret_size = size;
+	return 0;
+}
+
+static int enter_landlock(const struct jail_config *config)
+{
+	struct landlock_rules rules;
+	size_t size;
+	int r = all_rules(config->role == JAIL_NAT, &rules, &size);
+
+	if (r < 0)
+		return r;
 	AUTO_CLOSE int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 	if (fd < 0)
 		return -errno;
-	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-		r = -errno;
-	return r;
+	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -208,7 +219,7 @@ int jail_enter(const struct jail_config *config, char *report_text, size_t size,
 	if (was_root && !(out & JAIL_NO_CAPS))
 		(void)drop_bounding_set();
 	if (config->uid != 0 && was_root) {
-		r = out & JAIL_NO_UID ? -ECANCELED : become_uid(config->uid);
+		r = out & JAIL_NO_UID ? -ECANCELED : become_uid(config->uid, config->uid);
 		own_uid = r == 0;
 		say(&report, "own uid", r);
 	}
@@ -242,5 +253,72 @@ int jail_enter(const struct jail_config *config, char *report_text, size_t size,
 				    "later, "
 				    "'landlock' in the lsm= list)");
 	}
+	return 0;
+}
+
+/* ---- programs of the host -------------------------------------------------------------------- */
+
+/* read_file, read_dir; and what makes, writes, removes and renames files. */
+#define LANDLOCK_READ (1u << 2 | 1u << 3)
+#define LANDLOCK_WRITE                                                                \
+	(LANDLOCK_READ | 1u << 1 | 1u << 4 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 13 | \
+	 1u << 14)
+
+static int allow_folders(int ruleset, const char *const *folders, u64 rights)
+{
+	for (unsigned k = 0; k < JAIL_MAX_FOLDERS && folders[k]; k++) {
+		struct {
+			u64 rights;
+			s32 folder;
+		} PACKED rule = { .rights = rights };
+		AUTO_CLOSE int fd = open(folders[k], O_PATH | O_CLOEXEC);
+
+		rule.folder = fd;
+		if (fd < 0 || syscall(SYS_landlock_add_rule, ruleset, 1, &rule, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int allow_only(const struct jail_service *service)
+{
+	struct landlock_rules rules;
+	size_t size;
+	int r = all_rules(true, &rules, &size);
+
+	if (r < 0)
+		return r;
+	AUTO_CLOSE int fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
+	if (fd < 0)
+		return -errno;
+	r = allow_folders(fd, service->writable, LANDLOCK_WRITE & rules.fs);
+	if (r == 0)
+		r = allow_folders(fd, service->readable, LANDLOCK_READ);
+	if (r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+int jail_service(const struct jail_service *service, char *report_text, size_t size,
+		 struct err *err)
+{
+	struct report report = { .text = report_text, .size = size };
+	int r = 0;
+
+	report_text[0] = '\0';
+	if (geteuid() == 0)
+		(void)drop_bounding_set();
+	if (service->uid != 0 && geteuid() == 0) {
+		r = become_uid(service->uid, service->gid);
+		say(&report, "own uid", r);
+	}
+	if (r == 0)
+		r = drop_capabilities();
+	if (r == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		       prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
+		r = -errno;
+	if (r < 0)
+		return err_set(err, r, "rights cannot be dropped: %s", err_words(r));
+	say(&report, "Landlock", allow_only(service));
 	return 0;
 }

@@ -16,7 +16,7 @@
 #include "base/types.h"
 
 /* JAIL_NAT keeps the host's network: other namespaces and rights go as everybody's do. */
-enum jail_role { JAIL_HV, JAIL_WORKER, JAIL_NAT };
+enum jail_role { JAIL_HV, JAIL_WORKER, JAIL_NAT, JAIL_OWNER };
 
 /* Test switches: leave a layer out, to prove that the tests notice. */
 #define JAIL_NO_SECCOMP 1u
@@ -39,6 +39,18 @@ struct jail_config {
  */
 int jail_enter(const struct jail_config *config, char *report, size_t size,
 	       struct err *err) MUST_CHECK;
+
+/*
+ * For a program of the host's, not of a VM's: its own uid and gid (0: stay), no capabilities, no new
+ * privileges, not dumpable, and by Landlock, where the kernel has it, only these folders.
+ */
+#define JAIL_MAX_FOLDERS 4
+struct jail_service {
+	u32 uid, gid;
+	const char *writable[JAIL_MAX_FOLDERS], *readable[JAIL_MAX_FOLDERS];
+};
+int jail_service(const struct jail_service *service, char *report, size_t size,
+		 struct err *err) MUST_CHECK;
 
 /*
  * Last step of each thread: its system calls. The calling thread only. The _KVM kinds are for a

@@ -68,8 +68,12 @@ TEST(connection_stays_unless_somebody_wants_it_closed)
 TEST(reply_is_read_as_it_was_written)
 {
 	char head[512];
-	size_t size = http_reply_head(head, sizeof head - 3, 409,
-				      "application/problem+json", 3, false);
+	size_t size = http_reply_write(head, sizeof head - 3,
+				       &(struct http_reply){ .status = 409,
+							     .type = "application/"
+								     "problem+json",
+							     .body_size = 3,
+							     .etag = "\"1\"" });
 	struct http_message m;
 
 	ASSERT_EQ(http_parse_reply(head, size, &m), 0);

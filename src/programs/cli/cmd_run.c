@@ -27,7 +27,10 @@
 #include "base/loop.h"
 #include "control/socket.h"
 #include "programs/cli/engine_choice.h"
+#include "programs/cli/live_serial.h"
+#include "programs/cli/may_open.h"
 #include "programs/cli/run_control.h"
+#include "programs/cli/run_launched.h"
 #include "programs/cli/run_options.h"
 #include "programs/cli/run_screen.h"
 #include "programs/cli/run_stats.h"
@@ -42,7 +45,9 @@ struct run {
 	struct run_options options;
 	struct loop *loop;
 	struct vm_process vm;
-	struct terminal *terminal;
+	struct terminal *terminal; /* in the foreground, else */
+	struct live_serial *serial;
+	struct run_launched launched;
 	struct control_place place; /* of --control */
 	struct run_control *control;
 	struct loop_watch *hv_watch, *worker_watch, *hv_exit, *worker_exit, *nat_exit,
@@ -94,6 +99,7 @@ static void fail(struct run *run, const struct err *err)
 	if (run->over)
 		return;
 	print_error(err);
+	run_launched_failed(&run->launched, err);
 	finish(run, "failed", failure_code(run));
 }
 
@@ -433,20 +439,21 @@ static const char *base_name(const char *path)
 static int open_image(const char *what, const char *path, bool *ret_not_found,
 		      struct err *err)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	AUTO_CLOSE int fd = may_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	*ret_not_found = false;
 	if (fd < 0) {
-		int r = -errno;
+		int r = fd;
 
 		*ret_not_found = r == -ENOENT || r == -ENOTDIR;
 		err_set(err, r, "%s '%s' cannot be opened: %s", what, path, err_words(r));
-		err_fix(err,
-			*ret_not_found ? "check the path"
-				       : "check who may read it: ls -l '%s'",
-			path);
-		return r;
+		if (may_open_cure(r))
+			return err_fix(err, "%s", may_open_cure(r));
+		return err_fix(err,
+			       *ret_not_found ? "check the path"
+					      : "check who may read it: ls -l '%s'",
+			       path);
 	}
 	if (fstat(fd, &st) < 0)
 		return err_set(err, -errno, "%s '%s': %s", what, path, err_words(-errno));
@@ -571,8 +578,12 @@ static int watch_everything(struct run *run, struct err *err)
 	if (run->options.timeout_seconds)
 		loop_alarm_set(&run->timeout,
 			       run->start_ns + run->options.timeout_seconds * NS_PER_SEC);
-	return terminal_open(run->loop, run->vm.serial, &events, run, &run->terminal,
-			     err);
+	if (run->launched.socket < 0)
+		return terminal_open(run->loop, run->vm.serial, &events, run,
+				     &run->terminal, err);
+	int r = live_serial_new(run->loop, run->vm.serial, &run->serial);
+
+	return r < 0 ? err_set(err, r, "serial console: %s", err_words(r)) : 0;
 }
 
 static int serve_control(struct run *run, struct err *err)
@@ -586,6 +597,7 @@ static int serve_control(struct run *run, struct err *err)
 		.hv_pid = run->vm.hv_pid,
 		.worker_pid = run->vm.worker_pid,
 		.nat_pid = run->vm.nat_pid,
+		.serial = run->serial,
 		.power_button = power_button,
 		.power_off = power_off,
 		.reset = reset,
@@ -629,6 +641,9 @@ static int run_vm(struct run *run)
 	}
 	if (r == 0)
 		r = catch_signals(run, &err);
+	if (r == 0 && run->options.launched >= 0)
+		r = run_launched_open(&run->launched, run->options.launched,
+				      run->options.allow, &err);
 	if (r == 0)
 		r = configure(run, config, &not_found, &err);
 	if (r == 0 && run->options.stats)
@@ -657,12 +672,16 @@ static int run_vm(struct run *run)
 		r = run_screen_start(&run->screen, run->loop, run->vm.worker_socket,
 				     &err);
 	if (r == 0)
+		r = run_launched_started(&run->launched, &run->vm, run->options.control,
+					 &err);
+	if (r == 0)
 		r = loop_run(run->loop);
 	terminal_close(run->terminal);
 	if (r < 0) {
 		if (!err.code)
 			err_set(&err, r, "the event loop failed: %s", err_words(r));
 		print_error(&err);
+		run_launched_failed(&run->launched, &err);
 		run->code = not_found && !run->options.debug_exit ? EXIT_NOT_FOUND
 								  : failure_code(run);
 		run->stats.end = "failed";
@@ -674,6 +693,8 @@ static int run_vm(struct run *run)
 	}
 	end_control(run);
 	run_screen_close(&run->screen);
+	live_serial_free(run->serial);
+	run_launched_ended(&run->launched, run->stats.end, run->code);
 	run->stats.hv.usage = run->vm.hv_usage;
 	run->stats.worker.usage = run->vm.worker_usage;
 	run->stats.nat.usage = run->vm.nat_usage;
@@ -692,6 +713,7 @@ static int cmd_run(int argc, char **argv)
 	struct run run = { .signal_fd = -1,
 			   .place = { .fd = -1 },
 			   .screen = { .place = { .fd = -1 } },
+			   .launched = { .socket = -1 },
 			   .start_ns = host_clock.monotonic_ns(&host_clock) };
 	struct err err = { 0 };
 	int r = run_options_parse(argc, argv, &run.options, &err);

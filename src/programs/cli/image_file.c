@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "programs/cli/may_open.h"
 #include "programs/cli/nbd_address.h"
 
 /* ---- lock ------------------------------------------------------------------------------------ */
@@ -62,6 +63,8 @@ static int take(int fd, const char *path, bool writable, struct image_file *ret_
 static int open_failed(const char *path, int r, struct err *err)
 {
 	err_set(err, r, "disk '%s' cannot be opened: %s", path, err_words(r));
+	if (may_open_cure(r))
+		return err_fix(err, "%s", may_open_cure(r));
 	return err_fix(err, r == -ENOENT  ? "check the name"
 			    : r == -EBUSY ? "unmount it, or stop who uses it"
 					  : "check who may read and write it");
@@ -95,9 +98,9 @@ int image_file_open(const char *path, bool writable, struct image_file *ret_file
 	/* O_EXCL means something for block devices only. */
 	if (stat(path, &st) == 0 && S_ISBLK(st.st_mode) && writable)
 		flags |= O_EXCL;
-	fd = open(path, flags);
+	fd = may_open(path, flags);
 	if (fd < 0)
-		return open_failed(path, -errno, err);
+		return open_failed(path, fd, err);
 	return take(fd, path, writable, ret_file, err);
 }
 
@@ -123,11 +126,11 @@ static int open_beneath(const char *folder, const char *name, bool writable)
 			 O_NOCTTY,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
-	AUTO_CLOSE int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int dir = may_open(folder, O_PATH | O_DIRECTORY);
 	int fd;
 
 	if (dir < 0)
-		return -errno;
+		return dir;
 	while (name[0] == '.' && name[1] == '/')
 		name += 2;
 	if (name[0] == '\0')

@@ -14,6 +14,7 @@
 #include "programs/cli/live_memory.h"
 #include "programs/cli/live_nics.h"
 #include "programs/cli/live_picture.h"
+#include "programs/cli/live_serial.h"
 #include "programs/cli/words.h"
 
 #define VM "/1.0/vms/self"
@@ -700,6 +701,65 @@ static void patch_disk(struct run_control *rc, struct control_call *call,
 				  grow > 0, on_disk, call);
 }
 
+/* ---- the serial console ---------------------------------------------------------------------- */
+
+static bool has_serial(struct run_control *rc, struct control_call *call)
+{
+	if (!rc->config.serial)
+		refuse(call, -EBUSY, "a terminal has the serial console of this VM",
+		       "use it there, where 'tabique run' was started");
+	return rc->config.serial;
+}
+
+static void on_serial(void *owner, json_t *text)
+{
+	/* Without text the VM is over, and the call ends with the server. */
+	if (text)
+		control_reply(owner, text);
+}
+
+static void get_serial(struct run_control *rc, struct control_call *call,
+		       const char *rest, json_t *body)
+{
+	const char *end = "";
+	u64 from = 0;
+	int r;
+
+	if (!has_serial(rc, call))
+		return;
+	if (*rest && (!parse_number(rest, &from, &end) || *end)) {
+		refuse(call, -EINVAL, "that is no number of a byte",
+		       "give the \"to\" of "
+		       "the answer before");
+		return;
+	}
+	r = live_serial_read(rc->config.serial, from, on_serial, call);
+	if (r < 0)
+		refuse(call, r, err_words(r), "try again");
+}
+
+static void post_serial(struct run_control *rc, struct control_call *call,
+			const char *rest, json_t *body)
+{
+	const char *text;
+	json_error_t where;
+	size_t size;
+	int r;
+
+	if (!has_serial(rc, call))
+		return;
+	if (json_unpack_ex(body, &where, 0, "{s:s% !}", "text", &text, &size) < 0) {
+		body_is_wrong(call, &where);
+		return;
+	}
+	r = live_serial_write(rc->config.serial, text, size);
+	if (r < 0)
+		refuse(call, -EBUSY, "the guest does not read its serial console",
+		       "wait until it does");
+	else
+		control_reply(call, NULL);
+}
+
 /* ---- network adapters ------------------------------------------------------------------------ */
 
 static void get_nics(struct run_control *rc, struct control_call *call, const char *rest,
@@ -775,6 +835,9 @@ static const struct {
 	{ "PATCH", VM "/kvp", true, patch_kvp },
 	{ "PUT", VM "/address", true, put_address },
 	{ "POST", VM "/files", true, post_file },
+	{ "GET", VM "/serial", false, get_serial },
+	{ "GET", VM "/serial/", false, get_serial },
+	{ "POST", VM "/serial", true, post_serial },
 	{ "GET", VM "/nics", false, get_nics },
 	{ "GET", VM "/nics/", false, get_nic },
 	{ "PATCH", VM "/nics/", true, patch_nic },

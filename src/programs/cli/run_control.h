@@ -22,6 +22,10 @@
  *	GET    /1.0/vms/self/nics[/nic0]
  *	PATCH  /1.0/vms/self/nics/nic0			{"link": "up" or "down"}: the cable is put in or pulled out
  *
+ *	GET    /1.0/vms/self/serial[/N]		what the guest said on its serial console, from byte N
+ *							on: waits for it; not where a terminal has it
+ *	POST   /1.0/vms/self/serial		{"text": TEXT}: typed there
+ *
  *	GET    /1.0/vms/self/kvp			what the guest says of itself, and what was said to it
  *	PATCH  /1.0/vms/self/kvp			{KEY: VALUE or null}
  *	PUT    /1.0/vms/self/address			{"adapter": GUID, "dhcp": true} or {"adapter": GUID,
@@ -46,6 +50,7 @@
 #include "programs/cli/run_inspect.h"
 #include "programs/cli/run_options.h"
 
+struct live_serial;
 struct run_control;
 
 struct run_control_config {
@@ -54,6 +59,7 @@ struct run_control_config {
 	const struct run_options *options; /* outlives us */
 	int hv_socket, worker_socket;
 	int hv_pid, worker_pid, nat_pid; /* nat: 0 where there is none */
+	struct live_serial *serial;	 /* NULL: a terminal has it */
 	void (*power_button)(void *owner);
 	void (*power_off)(void *owner);
 	void (*reset)(void *owner);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "programs/cli/run_screen.h"
+#include "config/host_paths.h"
 #include "programs/cli/words.h"
 
 /* Of dynamic memory: percent above what the guest needs; of 10,000. */
@@ -273,6 +274,25 @@ static int set_screen(struct run_options *o, const char *value, struct err *err)
 	return run_screen_check(value, err);
 }
 
+static int set_launched(struct run_options *o, const char *value, struct err *err)
+{
+	const char *rest;
+	u64 n;
+
+	if (!parse_number(value, &n, &rest) || *rest || n > 1023) {
+		err_set(err, -EINVAL, "--launched: '%s' is no descriptor", value);
+		return err_fix(err, "tabique-launcher gives it: leave it out");
+	}
+	o->launched = (int)n;
+	return 0;
+}
+
+static int set_allow(struct run_options *o, const char *value, struct err *err)
+{
+	o->allow = value;
+	return 0;
+}
+
 static int set_no_reboot(struct run_options *o, const char *value, struct err *err)
 {
 	o->no_reboot = true;
@@ -313,6 +333,8 @@ static const struct option_row rows[] = {
 	{ "--no-reboot", NULL, "a guest reset ends the VM, exit code 10", set_no_reboot },
 	{ "--debug-exit", NULL, "port 0xf4 ends the VM: exit code (value << 1) | 1", set_debug_exit },
 	{ "--test-devices", NULL, "devices for bare test kernels", set_test_devices },
+	{ "--launched", "FD", "who starts it is tabique-launcher, by this socket", set_launched },
+	{ "--allow", "FILE", "what --launched may open, instead of " HOST_ALLOW, set_allow },
 	{ "--floppy", "FILE", NULL, NULL },
 	{ "--bios", NULL, NULL, NULL },
 	{ "--firmware", "FILE", NULL, NULL },
@@ -356,6 +378,8 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options,
 	o->dynamic = (struct worker_memory){ .min = o->memory, .max = o->memory };
 	o->cpus = 1;
 	o->video_memory = RUN_DEFAULT_VIDEO_MEMORY;
+	o->launched = -1;
+	o->allow = HOST_ALLOW;
 	for (int k = 1; k < argc; k++) {
 		const char *value;
 		const struct option_row *row = find_row(argv[k], &value);

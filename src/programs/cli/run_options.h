@@ -34,6 +34,8 @@ struct run_options {
 	const char *stats;   /* path, NULL = none */
 	const char *control; /* path of a socket, NULL = none */
 	const char *screen;  /* where viewers connect, NULL = nowhere */
+	const char *allow;   /* path of the list of what VMs may use; NULL: the host's */
+	int launched;	     /* tabique-launcher's socket, -1: we are in the foreground */
 	bool no_reboot, debug_exit, test_devices;
 	struct run_disks disks;
 	struct run_nics nics;

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "programs/cli/may_open.h"
 #include "wall/net_config.h"
 
 static int explain(const char *name, int r, struct err *err)
@@ -19,6 +20,7 @@ static int explain(const char *name, int r, struct err *err)
 		r == -ENODEV   ? "there is no such interface"
 		: r == -EBUSY  ? "somebody else has it"
 		: r == -EPERM  ? "it is not yours"
+		: r == -EACCES ? "VMs of this host may not use it"
 		: r == -EINVAL ? "it is no tap of one queue"
 			       : err_words(r));
 	switch (r) {
@@ -37,6 +39,8 @@ static int explain(const char *name, int r, struct err *err)
 			       name, name, geteuid());
 	case -EINVAL:
 		return err_fix(err, "see what it is: ip -d link show %s", name);
+	case -EACCES:
+		return err_fix(err, "list it in " HOST_ALLOW ": tap %s", name);
 	case -ENOENT:
 		return err_fix(err, "load the kernel's module: modprobe tun");
 	default:
@@ -80,6 +84,8 @@ int tap_open(const char *name, int *ret_fd, u16 *ret_mtu, struct err *err)
 	int r;
 
 	/* The kernel would make one that goes again with us, and that leads nowhere. */
+	if (!may_use_tap(name))
+		return explain(name, -EACCES, err);
 	if (if_nametoindex(name) == 0)
 		return explain(name, -ENODEV, err);
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);

@@ -24,6 +24,7 @@
 
 /* Uids of VM processes: UID_BASE + 4 * slot + role, see WALL section 5 in ARCHITECTURE.md. */
 #define UID_BASE 0x78000000u
+#define OWNER_UID_BASE 0x79000000u /* and the slot */
 #define SLOT_COUNT 4096
 #define SLOT_FOLDER "/run/tabique"
 /* How long a process may take to end by itself before it is killed. */
@@ -162,6 +163,11 @@ int take_slot(u32 *ret_uid, int *ret_lock, struct err *err)
 	}
 	return err_set(err, -EBUSY, "all %d places for VMs on this host are taken",
 		       SLOT_COUNT);
+}
+
+u32 vm_process_owner_uid(const struct vm_process *vm)
+{
+	return OWNER_UID_BASE + (vm->uid - UID_BASE) / 4;
 }
 
 /* ---- programs -------------------------------------------------------------------------------- */
@@ -397,6 +403,7 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
 
 	if (r < 0)
 		return r;
+	vm.uid = uid;
 	r = shared_new(&config->hv, &s, err);
 	if (r < 0) {
 		vm_process_end(&vm);

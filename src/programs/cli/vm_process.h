@@ -38,6 +38,7 @@ struct vm_process {
 	int hv_socket, worker_socket, nat_socket;
 	int serial; /* our end of COM1 */
 	int slot_lock;
+	u32 uid; /* of the slot, 0: none */
 	int hv_status, worker_status,
 		nat_status; /* of wait, valid when the pid is 0 again */
 	struct rusage hv_usage, worker_usage, nat_usage;
@@ -51,6 +52,8 @@ int vm_process_start(const struct vm_process_config *config, struct vm_process *
  * A slot of uids that no other VM of this host uses, held by a lock on its file. Not root: no
  * slot, *ret_uid 0 and lock -1. The uid of a role is *ret_uid + role.
  */
+/* Its owner's own, where it has one. */
+u32 vm_process_owner_uid(const struct vm_process *vm);
 enum { ROLE_HV, ROLE_WORKER, ROLE_DISK, ROLE_NET };
 int take_slot(u32 *ret_uid, int *ret_lock, struct err *err) MUST_CHECK;
 /* One of our programs, with nothing but its owner's socket (stays the caller's). */
