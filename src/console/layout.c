@@ -58,7 +58,7 @@ static const struct key_row es[] = {
 	{ 0x29, { 0xba, 0xaa, '\\' } },
 	{ 0x02, { '1', '!', '|' } },	{ 0x03, { '2', '"', '@' } },
 	{ 0x04, { '3', 0xb7, '#' } },	{ 0x05, { '4', '$', '~' } },
-	{ 0x06, { '5', '%', 0x20ac } },	{ 0x07, { '6', '&', 0xac } },
+	{ 0x06, { '5', '%' } },	{ 0x07, { '6', '&', 0xac } },
 	{ 0x08, { '7', '/' } },		{ 0x09, { '8', '(' } },
 	{ 0x0a, { '9', ')' } },		{ 0x0b, { '0', '=' } },
 	{ 0x0c, { '\'', '?' } },	{ 0x0d, { 0xa1, 0xbf } },
@@ -99,7 +99,7 @@ static const struct layout layouts[] = {
 	{ "es", es }, { "es-latam", es_latam }, { "us", us },
 };
 
-/* Letters with an accent, and the accents themselves before a blank. */
+/* Letters with an accent, and those accents before a blank that are the same everywhere. */
 static const struct composed {
 	u32 point, dead;
 	char letter;
@@ -118,7 +118,7 @@ static const struct composed {
 	{ 0xf6, DIAERESIS, 'o' }, { 0xfc, DIAERESIS, 'u' }, { 0xff, DIAERESIS, 'y' },
 	{ 0xc4, DIAERESIS, 'A' }, { 0xcb, DIAERESIS, 'E' }, { 0xcf, DIAERESIS, 'I' },
 	{ 0xd6, DIAERESIS, 'O' }, { 0xdc, DIAERESIS, 'U' },
-	{ '`', GRAVE, ' ' }, { '^', CIRCUMFLEX, ' ' }, { 0xb4, ACUTE, ' ' }, { 0xa8, DIAERESIS, ' ' },
+	{ '`', GRAVE, ' ' }, { '^', CIRCUMFLEX, ' ' },
 };
 
 static const struct key_name {
