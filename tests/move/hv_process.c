@@ -13,7 +13,7 @@
 
 #include "base/ipc.h"
 
-#define VRAM_SIZE (1u << 20)
+#define VRAM_SIZE (8u << 20)
 #define ROM_SIZE (4u << 20)
 /* What hv becomes where the test is root: no VM of this host has it. */
 #define HV_UID (0x78000000u + 4 * 5000)
@@ -54,9 +54,10 @@ int hv_memory_new(u64 ram_size, struct hv_memory *ret_memory, struct err *err)
 		.rom_size = ROM_SIZE,
 	};
 
+	m.vram_bytes = mmap(NULL, VRAM_SIZE, PROT_READ, MAP_SHARED, m.vram, 0);
 	m.rom_bytes = mmap(NULL, ROM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, m.rom, 0);
 	if (m.ram < 0 || m.vram < 0 || m.rom < 0 || m.dirty < 0 ||
-	    m.rom_bytes == MAP_FAILED)
+	    m.rom_bytes == MAP_FAILED || m.vram_bytes == MAP_FAILED)
 		return err_set(err, -ENOMEM, "no memory regions");
 	*ret_memory = m;
 	return 0;

@@ -16,6 +16,7 @@ struct hv_memory {
 	int ram, vram, rom, dirty;
 	u64 ram_size, vram_size, rom_size;
 	u8 *rom_bytes;
+	const u8 *vram_bytes;
 };
 int hv_memory_new(u64 ram_size, struct hv_memory *ret_memory, struct err *err) MUST_CHECK;
 

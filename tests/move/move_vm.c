@@ -126,6 +126,7 @@ static int worker_start(struct vm *vm, struct err *err)
 		.end = vm->end,
 		.loop = vm->loop,
 		.rom = vm->memory.rom_bytes,
+		.vram = vm->memory.vram_bytes,
 		.kernel_fd = vm->kernel,
 		.module_fd = &vm->initrd,
 		.image_fd = image,
