@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "../../data/keymaps.h"
+#include "data/keymaps.h"
 
 /* A table's entry as the console has it. */
 static unsigned short entry(unsigned short types)
