@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A stock kernel with its console on the synthetic screen, and a Spanish keyboard: what is typed through the
 # control socket arrives as written, however much of it and however slowly it is read; a screenshot has the
-# colours that the guest painted; the mouse is where it was told to be; Ctrl-Alt-Del arrives.
+# colours that the guest painted; the mouse is where it was told to be; Ctrl-Alt-Del arrives, and
+# all of it is there again when the guest has started anew.
 . "$HERE/tests/tools/case.sh"
 control=$DIR/socket
 vm() {
@@ -35,19 +36,22 @@ sleep 60
 EOF
 (cd "$BUILD/tests/guest/programs" && "$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img" keymap)
 start --kernel "$vmlinuz" --initrd initrd.img --append "console=ttyS0 panic=-1 screen" --memory 512M \
-	--control "$control" --no-reboot --timeout "$vm_limit"
+	--control "$control" --timeout "$vm_limit"
 
 wait_for "painted"
 ! grep -aq "no keymap" console || fail "no keymap"
-vm screenshot -f screen.png
-"$BUILD/tests/picture/picture" screen.png 500,4 500,20 500,60 >colours || fail "no picture"
 cat >wanted <<'EOF'
 1024x768
 500,4 aa0000
 500,20 0000aa
 500,60 000000
 EOF
-diff wanted colours >differences || fail "$(cat differences)"
+look() {
+	vm screenshot -f screen.png
+	"$BUILD/tests/picture/picture" screen.png 500,4 500,20 500,60 >colours || fail "no picture"
+	diff wanted colours >differences || fail "$(cat differences)"
+}
+look
 wrong 2 "no keys for '日'" vm type "日本" --layout es --control "$control"
 wrong 2 "no key 'foo'" vm keys ctrl-foo --control "$control"
 vm type "contraseña@1|€" --layout es
@@ -69,5 +73,12 @@ done
 vm inspect worker/video
 expect "worker.video.screen: 1024x768, 32 bits" said
 vm keys ctrl-alt-del
+# It starts again, and paints the same.
+until [ "$(grep -ac painted console)" -ge 2 ]; do
+	kill -0 "$vm" 2>/dev/null || fail "the VM ended"
+	sleep 0.1
+done
+look
+vm stop --force
 finish
-expect_status 10
+expect_status 0
