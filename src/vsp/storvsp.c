@@ -12,6 +12,7 @@
 #include "abi/storvsp.h"
 #include "base/log.h"
 #include "state/record.h"
+#include "vsp/guest_ranges.h"
 #include "wall/guest_memory.h"
 
 /* Header, ranges of the largest transfer (and one page more, for the offset), the packet. */
@@ -332,56 +333,29 @@ static bool add_segment(struct request *q, struct guest_memory *gm, gpa_t gpa, u
 	return true;
 }
 
+struct pieces {
+	struct request *request;
+	struct guest_memory *gm;
+	u32 left;
+};
+
+static bool add_piece(void *owner, gpa_t gpa, u32 size)
+{
+	struct pieces *p = owner;
+
+	p->left -= size;
+	return add_segment(p->request, p->gm, gpa, size);
+}
+
 /* The first `left` bytes of the ranges of a GPA-direct packet's header. */
 static bool add_ranges(struct request *q, struct guest_memory *gm, const u8 *bytes,
 		       u32 size, u32 left)
 {
-	struct vmbus_gpa_direct h;
-	u32 ranges;
+	struct pieces p = { q, gm, left };
 
-	if (left == 0)
-		return true;
-	if (size < sizeof h || left > STORVSP_MAX_TRANSFER)
-		return false;
-	memcpy(&h, bytes, sizeof h);
-	bytes += sizeof h;
-	size -= (u32)sizeof h;
-	ranges = le32_get(h.range_count);
-	for (u32 k = 0; k < ranges && left > 0; k++) {
-		struct vmbus_range range;
-		u32 offset, length;
-
-		if (size < sizeof range)
-			return false;
-		memcpy(&range, bytes, sizeof range);
-		bytes += sizeof range;
-		size -= (u32)sizeof range;
-		offset = le32_get(range.offset);
-		length = le32_get(range.size);
-		if (offset >= VMBUS_PAGE || length == 0)
-			return false;
-		/* Each turn uses up eight bytes of the packet. */
-		while (length > 0) {
-			u32 n = (u32)min_u64(length, VMBUS_PAGE - offset);
-			le64 page;
-
-			if (size < sizeof page)
-				return false;
-			memcpy(&page, bytes, sizeof page);
-			bytes += sizeof page;
-			size -= (u32)sizeof page;
-			length -= n;
-			n = (u32)min_u64(n, left);
-			if (le64_get(page) >= BIT64(WALL_GPA_BITS - WALL_PAGE_SHIFT) ||
-			    (n > 0 &&
-			     !add_segment(q, gm, le64_get(page) * VMBUS_PAGE + offset,
-					  n)))
-				return false;
-			left -= n;
-			offset = 0;
-		}
-	}
-	return left == 0;
+	return left == 0 ||
+	       (left <= STORVSP_MAX_TRANSFER &&
+		guest_ranges_walk(bytes, size, left, add_piece, &p) && p.left == 0);
 }
 
 static void detach_if_idle(struct storvsp *s, unsigned lun)

@@ -238,10 +238,13 @@ void nic_send_packet(struct nic_channel *c, u64 transaction,
 		     const struct nvsp_output *message, const u8 *ranges, u32 size)
 {
 	struct netvsp *n = c->netvsp;
-	struct scatter s = { .netvsp = n };
+	unsigned before = n->send.frames;
 	u32 status = NVSP_BAD_RNDIS;
+	struct scatter s;
 
+	s.netvsp = n;
 	s.pieces = 0;
+	s.size = 0;
 	if (add_section(&s, message->section, message->size) &&
 	    (size == 0 || guest_ranges_walk(ranges, size, MAX_BYTES, add_piece, &s))) {
 		if (message->channel == NVSP_CHANNEL_CONTROL)
@@ -255,6 +258,7 @@ void nic_send_packet(struct nic_channel *c, u64 transaction,
 		nic_answer(c, transaction, status);
 		return;
 	}
+	c->frames_out += n->send.frames - before;
 	n->send.done[n->send.dones].channel = c;
 	n->send.done[n->send.dones].transaction = transaction;
 	n->send.done[n->send.dones].status = status;
