@@ -341,6 +341,7 @@ enum owner_kind {
 	OWNER_GUEST_PAIR,	/* worker -> owner: u.guest_pair, any number before the answer */
 	OWNER_GUEST_DONE,	/* worker -> owner: u.guest_done: the answer */
 	OWNER_DISK_EJECTED,	/* worker -> owner: u.ejected: by the guest, and its image is closed */
+	OWNER_HOST_MEMORY,	/* owner -> worker: u.host_free: bytes that the host has left */
 	OWNER_MEMORY,		/* worker -> owner: u.memory, once a second at most: it is another */
 };
 
@@ -405,6 +406,7 @@ struct owner_message {
 		struct { u32 id; u32 pool; char key[OWNER_KEY_SIZE]; char value[OWNER_VALUE_SIZE]; } guest_pair;
 		struct { u32 id; s32 code; char text[ERR_TEXT_SIZE]; char fix[ERR_FIX_SIZE]; } guest_done;
 		struct { u32 controller, lun; } ejected;
+		u64 host_free;
 		struct { u64 assigned, demand, target, min, max; u32 buffer, weight, dynamic, reserved; char status[16]; } memory;
 		struct hv_stats stats;
 		char path[256];

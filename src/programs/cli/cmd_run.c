@@ -27,6 +27,7 @@
 #include "base/loop.h"
 #include "control/socket.h"
 #include "programs/cli/engine_choice.h"
+#include "programs/cli/live_memory.h"
 #include "programs/cli/live_serial.h"
 #include "programs/cli/may_open.h"
 #include "programs/cli/run_control.h"
@@ -54,6 +55,7 @@ struct run {
 		*signals;
 	struct run_screen screen;
 	struct loop_alarm timeout, news;
+	struct loop_alarm host_memory; /* the worker is told what the host has left */
 	int signal_fd;
 	u64 start_ns;
 
@@ -271,6 +273,7 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 	case OWNER_INSPECT_ASK:
 	case OWNER_DISK:
 	case OWNER_GUEST:
+	case OWNER_HOST_MEMORY:
 		break; /* not for us */
 	}
 	log_warn("message %u from a VM process ignored", m->kind);
@@ -426,6 +429,16 @@ static void on_timeout(void *owner)
 	finish(run, "timeout", EXIT_TIMEOUT);
 }
 
+/* Once a second: guests of several owners share what the host has. */
+static void on_host_memory(void *owner)
+{
+	struct run *run = owner;
+
+	live_memory_tell_host(run->vm.worker_socket);
+	loop_alarm_set(&run->host_memory,
+		       host_clock.monotonic_ns(&host_clock) + NS_PER_SEC);
+}
+
 /* ---- the start ------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
@@ -575,6 +588,9 @@ static int watch_everything(struct run *run, struct err *err)
 	}
 	loop_alarm_init(run->loop, &run->timeout, on_timeout, run);
 	loop_alarm_init(run->loop, &run->news, on_news_due, run);
+	loop_alarm_init(run->loop, &run->host_memory, on_host_memory, run);
+	if (run->options.dynamic.dynamic)
+		loop_alarm_set(&run->host_memory, run->start_ns);
 	if (run->options.timeout_seconds)
 		loop_alarm_set(&run->timeout,
 			       run->start_ns + run->options.timeout_seconds * NS_PER_SEC);

@@ -3,7 +3,12 @@
 #include "programs/cli/live_memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include "base/checked.h"
+#include "base/ipc.h"
+#include "base/log.h"
 #include "programs/cli/words.h"
 
 static const struct {
@@ -55,6 +60,36 @@ json_t *live_memory_show(const struct live_memory *memory)
 			 m->dynamic ? "policy" : "owner", "min", (json_int_t)m->min,
 			 "max", (json_int_t)m->max, "buffer", (int)m->buffer, "weight",
 			 (int)m->weight);
+}
+
+/* "MemAvailable:   1234 kB"; UINT64_MAX: it does not say. */
+static u64 host_free(void)
+{
+	static const char name[] = "MemAvailable:";
+	AUTO_CLOSE int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	char text[4096] = "";
+	const char *at, *rest;
+	u64 kib, bytes;
+
+	if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+		return UINT64_MAX;
+	at = strstr(text, name);
+	if (!at)
+		return UINT64_MAX;
+	at += strlen(name);
+	at += strspn(at, " ");
+	return parse_number(at, &kib, &rest) && mul_u64(kib, 1024, &bytes) ? bytes
+									   : UINT64_MAX;
+}
+
+void live_memory_tell_host(int worker_socket)
+{
+	struct owner_message m = { .kind = OWNER_HOST_MEMORY,
+				   .size = sizeof m.u.host_free };
+
+	m.u.host_free = host_free();
+	if (ipc_send(worker_socket, &m, sizeof m, NULL, 0) < 0)
+		log_debug("the worker is not told of the host's memory");
 }
 
 static void put(struct worker_memory_change *c, u32 bit, u64 value)

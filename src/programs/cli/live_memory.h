@@ -21,6 +21,9 @@ void live_memory_hear(struct live_memory *memory, const struct owner_message *me
 /* NULL: nothing is known yet. A new reference. */
 json_t *live_memory_show(const struct live_memory *memory);
 
+/* What the host has left, to the worker. A host that does not say, or a worker that is gone, is fine. */
+void live_memory_tell_host(int worker_socket);
+
 /*
  * {"memory": bytes, "memory.min": bytes, "memory.max": bytes, "memory.buffer": percent,
  * "memory.weight": number}, some of them, into an order. -EINVAL.

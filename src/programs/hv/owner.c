@@ -146,6 +146,7 @@ static void handle(struct owner *o, struct owner_message *m)
 	case OWNER_ENDED:
 	case OWNER_FIRST_ENTRY:
 	case OWNER_RESET:
+	case OWNER_HOST_MEMORY:
 	case OWNER_MEMORY:
 	case OWNER_STATS:
 	case OWNER_INSPECT:

@@ -390,6 +390,9 @@ static void on_owner(void *owner, unsigned events)
 		direct_reset(w->machine, on_reset, w);
 	else if (news.message.kind == OWNER_INSPECT_ASK)
 		inspect(w);
+	else if (news.message.kind == OWNER_HOST_MEMORY)
+		balloon_set_host_free(direct_balloon(w->machine),
+				      news.message.u.host_free);
 	else if (news.message.kind == OWNER_DISK)
 		direct_change_disk(w->machine, &news.disk, fd, on_disk_changed, w);
 	else if (news.message.kind == OWNER_GUEST)

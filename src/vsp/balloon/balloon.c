@@ -459,6 +459,8 @@ void balloon_inspect(const struct balloon *b, struct inspect *out)
 	inspect_number(out, "memory", "max", f.limits.max);
 	inspect_number(out, "memory", "buffer", f.limits.buffer);
 	inspect_number(out, "memory", "weight", f.limits.weight);
+	if (b->host_free < UINT64_MAX)
+		inspect_number(out, "memory", "host_free", b->host_free);
 	inspect_number(out, "memory", "punched", b->punched);
 	inspect_number(out, "memory", "punch_failures", b->punch_failures);
 	balloon_guest_inspect(&b->guest, "memory", out);

@@ -114,6 +114,19 @@ static void be_full(const struct block *kept, size_t keep, uint64_t round)
 	printf("hold: no longer full\n");
 }
 
+/* The guest's memory, when it has stopped to change. */
+static uint64_t settled_total(void)
+{
+	uint64_t total = 0, before = 1;
+
+	while (total != before) {
+		before = total;
+		sleep(1);
+		total = meminfo("MemTotal:");
+	}
+	return total;
+}
+
 int main(int argc, char **argv)
 {
 	static struct block kept[BLOCKS], others[BLOCKS];
@@ -130,8 +143,8 @@ int main(int argc, char **argv)
 		round++;
 		/* Larger by 128 MiB than it has been since. */
 		if (least == 0 || total > least + 128 * 1024) {
+			least = settled_total();
 			be_full(kept, keep, round);
-			least = total;
 		} else if (total < least) {
 			least = total;
 		}
