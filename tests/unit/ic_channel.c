@@ -10,6 +10,38 @@ static void free_ic(struct miniic **m)
 #define GUEST_OF_IC __attribute__((cleanup(free_ic))) struct miniic *
 #define SHUTDOWN(m) (&(m)->components->shutdown.channel)
 
+/* A guest whose channels are open; and one that speaks that version of the shutdown component. */
+static struct miniic *started(void)
+{
+	struct miniic *m = miniic_new();
+
+	if (!miniic_start(m))
+		abort();
+	return m;
+}
+
+static struct miniic *agreed(u16 major, u16 minor)
+{
+	struct miniic *m = started();
+
+	if (!miniic_agree(m, SHUTDOWN(m), major, minor))
+		abort();
+	return m;
+}
+
+static void ask(struct miniic *m, struct miniic_end *end)
+{
+	shutdown_ask(&m->components->shutdown, false, miniic_done, end);
+}
+
+/* The host's next question of the shutdown component, its header: false, there is none. */
+static bool take(struct miniic *m, struct ic_header *ret_header)
+{
+	u8 *body;
+
+	return miniic_take(m, SHUTDOWN(m), ret_header, &body);
+}
+
 TEST(components_are_offered_as_pipes_of_messages_in_an_order_that_stays)
 {
 	static const struct guid classes[] = { IC_GUID_HEARTBEAT, IC_GUID_SHUTDOWN,
@@ -31,13 +63,12 @@ TEST(components_are_offered_as_pipes_of_messages_in_an_order_that_stays)
 
 TEST(host_lists_its_versions_newest_first_as_soon_as_the_channel_is_open)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = started();
 	struct ic_wire_version v;
 	struct ic_negotiate n;
 	struct ic_header h;
 	u8 *body;
 
-	ASSERT(miniic_start(m));
 	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
 	ASSERT_EQ(le32_get(h.pipe), IC_PIPE_DATA);
 	ASSERT_EQ(le32_get(h.pipe_size), 20 + 8 + 6 * 4);
@@ -58,15 +89,12 @@ TEST(host_lists_its_versions_newest_first_as_soon_as_the_channel_is_open)
 
 TEST(version_that_was_chosen_stands_in_what_is_asked)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = agreed(3, 1);
 	struct miniic_end end = { 0 };
 	struct ic_header h;
-	u8 *body;
 
-	ASSERT(miniic_start(m));
-	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 1));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ask(m, &end);
+	ASSERT(take(m, &h));
 	ASSERT_EQ(le16_get(h.major), 3);
 	ASSERT_EQ(le16_get(h.minor), 1);
 }
@@ -79,30 +107,27 @@ TEST(guest_that_chooses_no_version_or_a_foreign_one_is_asked_nothing)
 		GUEST_OF_IC m = miniic_new();
 		struct miniic_end end = { 0 };
 		struct ic_header h;
-		u8 *body;
 
 		ASSERT(miniic_start(m));
 		ASSERT(miniic_agree(m, SHUTDOWN(m), foreign[k].major, foreign[k].minor));
 		ASSERT_EQ(SHUTDOWN(m)->state, IC_REFUSED);
-		shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+		ask(m, &end);
 		ASSERT_EQ(end.times, 1);
 		ASSERT_EQ(end.r, -ENOTCONN);
-		ASSERT(!miniic_take(m, SHUTDOWN(m), &h, &body));
+		ASSERT(!take(m, &h));
 	}
 }
 
 TEST(question_waits_for_versions_and_then_goes_out)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = started();
 	struct miniic_end end = { 0 };
 	struct ic_header h;
-	u8 *body;
 
-	ASSERT(miniic_start(m));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT_EQ(end.times, 0);
 	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 2));
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ASSERT(take(m, &h));
 	ASSERT_EQ(le16_get(h.message), IC_SHUTDOWN);
 	ASSERT(miniic_answer(m, SHUTDOWN(m), IC_OK));
 	ASSERT_EQ(end.times, 1);
@@ -111,48 +136,43 @@ TEST(question_waits_for_versions_and_then_goes_out)
 
 TEST(question_that_waits_is_given_up_in_its_time_or_when_versions_are_refused)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = started();
 	struct miniic_end end = { 0 };
 	struct ic_header h;
-	u8 *body;
 
-	ASSERT(miniic_start(m));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	miniic_advance(m, SHUTDOWN_ANSWER_SECONDS * NS_PER_SEC);
 	ASSERT_EQ(end.times, 1);
 	ASSERT_EQ(end.r, -ETIMEDOUT);
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT(miniic_agree(m, SHUTDOWN(m), 0, 0));
 	ASSERT_EQ(end.times, 2);
 	ASSERT_EQ(end.r, -ENOTCONN);
-	ASSERT(!miniic_take(m, SHUTDOWN(m), &h, &body));
+	ASSERT(!take(m, &h));
 }
 
 TEST(guest_that_owes_an_answer_is_asked_nothing_until_it_has_come_late)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = agreed(3, 2);
 	struct miniic_end end = { 0 };
 	struct ic_header h;
-	u8 *body;
 
-	ASSERT(miniic_start(m));
-	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 2));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ask(m, &end);
+	ASSERT(take(m, &h));
 	miniic_advance(m, SHUTDOWN_ANSWER_SECONDS * NS_PER_SEC - 1);
 	ASSERT_EQ(end.times, 0);
 	miniic_advance(m, 1);
 	ASSERT_EQ(end.times, 1);
 	ASSERT_EQ(end.r, -ETIMEDOUT);
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT_EQ(end.times, 2);
 	ASSERT_EQ(end.r, -EBUSY);
 	ASSERT(miniic_answer(m, SHUTDOWN(m), IC_OK));
 	ASSERT_EQ(end.times, 2);
 	ASSERT_EQ(SHUTDOWN(m)->counts.late, 1);
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT_EQ(end.times, 2);
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ASSERT(take(m, &h));
 	ASSERT(miniic_answer(m, SHUTDOWN(m), IC_OK));
 	ASSERT_EQ(end.times, 3);
 	ASSERT_EQ(end.r, 0);
@@ -160,17 +180,14 @@ TEST(guest_that_owes_an_answer_is_asked_nothing_until_it_has_come_late)
 
 TEST(answers_to_nothing_are_counted_and_change_nothing)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = agreed(3, 2);
 	struct miniic_end end = { 0 };
 	struct ic_header h;
-	u8 *body;
 
-	ASSERT(miniic_start(m));
-	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 2));
 	/* Versions again, though they are agreed. */
 	ASSERT(miniic_answer(m, SHUTDOWN(m), IC_OK));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ask(m, &end);
+	ASSERT(take(m, &h));
 	ASSERT(miniic_answer_as(m, SHUTDOWN(m), IC_OK, IC_RESPONSE, h.transaction + 1));
 	ASSERT(miniic_answer_as(m, SHUTDOWN(m), IC_OK, IC_REQUEST, h.transaction));
 	ASSERT_EQ(end.times, 0);
@@ -189,12 +206,10 @@ TEST(answers_to_nothing_are_counted_and_change_nothing)
 
 TEST(who_waits_hears_that_the_guest_has_closed)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = agreed(3, 2);
 	struct miniic_end end = { 0 };
 
-	ASSERT(miniic_start(m));
-	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 2));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT(mini_close_and_wait(&m->channel[1]));
 	ASSERT_EQ(end.times, 1);
 	ASSERT_EQ(end.r, -ENOTCONN);
@@ -202,37 +217,32 @@ TEST(who_waits_hears_that_the_guest_has_closed)
 	/* And anew. */
 	ASSERT(mini_open(m->mini, 2, 4, 4, &m->channel[1]));
 	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 0));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT_EQ(end.times, 1);
 }
 
 TEST(guest_with_a_ring_that_is_too_small_is_said_to_be_so)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = agreed(3, 2);
 	struct miniic_end end = { 0 };
 
-	ASSERT(miniic_start(m));
-	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 2));
 	/* As if it had read nothing of a ring that is full. */
 	mini_set_field(m->mini, &m->channel[1].in, VMBUS_RING_READ,
 		       (mini_field(m->mini, &m->channel[1].in, VMBUS_RING_WRITE) + 64) %
 			       m->channel[1].in.size);
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
+	ask(m, &end);
 	ASSERT_EQ(end.times, 1);
 	ASSERT_EQ(end.r, -EIO);
 }
 
 TEST(state_goes_on_elsewhere_and_a_due_answer_comes_late)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = agreed(3, 1);
 	struct miniic_end end = { 0 };
 	struct ic_header h;
-	u8 *body;
 
-	ASSERT(miniic_start(m));
-	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 1));
-	shutdown_ask(&m->components->shutdown, false, miniic_done, &end);
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ask(m, &end);
+	ASSERT(take(m, &h));
 	ASSERT(miniic_move(m));
 	ASSERT_EQ(SHUTDOWN(m)->state, IC_SILENT);
 	ASSERT_EQ(SHUTDOWN(m)->version.minor, 1);
@@ -240,7 +250,7 @@ TEST(state_goes_on_elsewhere_and_a_due_answer_comes_late)
 	ASSERT_EQ(end.times, 0);
 	ASSERT_EQ(SHUTDOWN(m)->state, IC_READY);
 	shutdown_ask(&m->components->shutdown, true, miniic_done, &end);
-	ASSERT(miniic_take(m, SHUTDOWN(m), &h, &body));
+	ASSERT(take(m, &h));
 	ASSERT(miniic_answer(m, SHUTDOWN(m), IC_OK));
 	ASSERT_EQ(end.times, 1);
 	ASSERT_EQ(end.r, 0);
@@ -248,9 +258,8 @@ TEST(state_goes_on_elsewhere_and_a_due_answer_comes_late)
 
 TEST(state_before_versions_are_agreed_goes_on_elsewhere)
 {
-	GUEST_OF_IC m = miniic_new();
+	GUEST_OF_IC m = started();
 
-	ASSERT(miniic_start(m));
 	ASSERT(miniic_move(m));
 	ASSERT_EQ(SHUTDOWN(m)->state, IC_AGREEING);
 	ASSERT(miniic_agree(m, SHUTDOWN(m), 3, 2));
