@@ -4,6 +4,7 @@
 # A guest gets another disc and is moved at once, and moved again: it goes on with the disc that it had then.
 . "$HERE/tests/tools/case.sh"
 . "$HERE/tests/tools/disc.sh"
+. "$HERE/tests/move/case.sh"
 disc a.iso "FIRST" 4
 disc b.iso "SECOND" 6
 guest_script <<'EOF2'
@@ -21,16 +22,8 @@ echo "content: $(md5sum </dev/sr0 | cut -c 1-32)"
 EOF2
 head -c 2097152 /dev/urandom | dd of=b.iso bs=1M seek=4 conv=notrunc 2>/dev/null
 "$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img"
-mkfifo input
-"$BUILD/tests/move/move-vm" --hv "$BUILD/bin/tabique-hv" --engines "$engine,interp,$engine" \
-	--at "look " --every 8 --cdrom a.iso --insert b.iso \
-	--kernel "$vmlinuz" --initrd initrd.img --memory 256 --cpus 1 \
-	--append "console=ttyS0 panic=-1" <input >console 2>errors &
-vm=$!
-exec 8>input
-finish
-[ "$status" -eq 0 ] || fail "exit status $status: $(tail -n 1 errors)"
-expect "moved 2 times" errors
+move_vm "$engine,interp,$engine" --at "look " --every 8 --cdrom a.iso --insert b.iso --memory 256 --cpus 1
+moved
 expect "look 1: FIRST"
 expect "sectors: 12288"
 expect "content: $(md5sum <b.iso | cut -c 1-32)"

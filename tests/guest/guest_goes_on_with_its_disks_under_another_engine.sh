@@ -5,7 +5,8 @@
 # hypervisor process and to devices made anew, and twice it is only about to be and goes on where it is.
 # Nothing is lost, nothing is written elsewhere.
 . "$HERE/tests/tools/case.sh"
-moves=4 rounds=10
+rounds=10
+. "$HERE/tests/move/case.sh"
 truncate -s 64M a.img
 "$tabique" disk create b.vhdx size=64M type=dynamic >/dev/null
 guest_script <<'EOF'
@@ -39,17 +40,9 @@ echo "complaints: none but these"
 EOF
 sed -i "s/ROUNDS/$rounds/" script
 "$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img"
-mkfifo input
-"$BUILD/tests/move/move-vm" --hv "$BUILD/bin/tabique-hv" \
-	--engines "$engine,=,interp,=,$engine" \
-	--at "round " --every $((2 * rounds / (moves + 1))) --disk a.img --disk b.vhdx \
-	--kernel "$vmlinuz" --initrd initrd.img --memory 256 --cpus 2 \
-	--append "console=ttyS0 panic=-1" <input >console 2>errors &
-vm=$!
-exec 8>input
-finish
-[ "$status" -eq 0 ] || fail "exit status $status: $(tail -n 1 errors)"
-expect "moved $moves times" errors
+move_vm "$engine,=,interp,=,$engine" --at "round " --every $((2 * rounds / 5)) --disk a.img --disk b.vhdx \
+	--memory 256 --cpus 2
+moved
 expect "other I/O: went on"
 tr -d '\r' <console >said
 ! grep -q '^DIFFERS' said || fail "the guest read something else than it wrote"

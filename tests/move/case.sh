@@ -2,9 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the cases are made of in which a guest goes on under another engine. They source it after
 # tests/tools/case.sh and call
-#	move_while_computing CPUS ENGINE,ENGINE...
-# the first boots, the others follow one after the other while two programs compute.
+#	move_vm ENGINE,ENGINE... OPTION...	initrd.img, as start does; the first boots
+#	moved					as finish does: it has powered off, and was moved so often
+#	move_while_computing CPUS ENGINE,ENGINE...	while two programs compute
 rounds=${rounds:-30}
+
+move_vm() {
+	engines=$1
+	moves=$(($(echo "$engines" | tr ',' '\n' | wc -l) - 1))
+	shift
+	rm -f input
+	mkfifo input
+	: >console
+	"$BUILD/tests/move/move-vm" --hv "$BUILD/bin/tabique-hv" --engines "$engines" \
+		--kernel "$vmlinuz" --initrd initrd.img --append "console=ttyS0 panic=-1 ${append:-}" "$@" \
+		<input >console 2>errors &
+	vm=$!
+	exec 8>input
+}
+
+moved() {
+	finish
+	[ "$status" -eq 0 ] || fail "$engines: exit status $status: $(tail -n 1 errors)"
+	expect "moved $moves times" errors
+}
 
 # lines NAME: what /steady NAME printed, without what else was on the console.
 lines() {
@@ -13,19 +34,11 @@ lines() {
 
 move_while_computing() {
 	cpus=$1
-	engines=$2
-	moves=$(($(echo "$engines" | tr ',' '\n' | wc -l) - 1))
 	echo 'exec setsid cttyhack sh' >script
 	(cd "$BUILD/tests/guest/programs" &&
 		"$HERE/guests/append-script" "$demo" "$DIR/script" "$DIR/initrd.img" steady)
-	rm -f input
-	mkfifo input
-	"$BUILD/tests/move/move-vm" --hv "$BUILD/bin/tabique-hv" --engines "$engines" \
-		--at " of $rounds: " --every $((2 * rounds / (moves + 1))) \
-		--kernel "$vmlinuz" --initrd initrd.img --memory 256 --cpus "$cpus" \
-		--append "console=ttyS0 panic=-1 ${append:-}" <input >console 2>errors &
-	vm=$!
-	exec 8>input
+	between=$(echo "$2" | tr ',' '\n' | wc -l)
+	move_vm "$2" --at " of $rounds: " --every $((2 * rounds / between)) --memory 256 --cpus "$cpus"
 	wait_for "guest#"
 	echo "/steady a $rounds & /steady b $rounds; wait; echo computed: \$((1 + 1))" >&8
 	wait_for "computed: 2"
@@ -37,9 +50,7 @@ d=$(($(date +%s) - $(cat /sys/class/rtc/rtc0/since_epoch))); [ $d -ge -20 ] && [
 dmesg | grep -iE 'unstable|stall|lockup|backwards|bug:|oops|spurious|call trace'; echo complaints: $((8 * 8))
 poweroff -f
 EOF
-	finish
-	[ "$status" -eq 0 ] || fail "$engines with $cpus CPUs: $(tail -n 1 errors)"
-	expect "moved $moves times" errors
+	moved
 	for name in a b; do
 		"$BUILD/tests/guest/programs/steady" $name $rounds >want 2>>host-errors
 		lines $name >got

@@ -137,6 +137,7 @@ static int send_config(const struct hv_order *order, const struct hv_memory *mem
 				     .engine = order->engine,
 				     .portable = true,
 				     .ram_size = memory->ram_size,
+				     .ram_start = memory->ram_start,
 				     .vram_size = memory->vram_size,
 				     .rom_size = memory->rom_size,
 				     .uid = geteuid() == 0 ? HV_UID : 0 };

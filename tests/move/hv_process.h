@@ -15,6 +15,7 @@
 struct hv_memory {
 	int ram, vram, rom, dirty;
 	u64 ram_size, vram_size, rom_size;
+	u64 ram_start; /* of RAM; 0: all */
 	u8 *rom_bytes;
 	const u8 *vram_bytes;
 };

@@ -4,14 +4,15 @@
  * it does.
  *
  *	move-vm --hv PROGRAM --engines E,E... --at TEXT [--every N] --kernel FILE --initrd FILE
- *		[--append LINE] [--memory MIB] [--cpus N] [--disk FILE]... [--cdrom FILE [--insert FILE]]
+ *		[--append LINE] [--memory MIB [--room MIB --hold MIB,MIB...]] [--cpus N] [--disk FILE]... [--cdrom FILE [--insert FILE]]
  *
  * The first engine boots. Each time the console has shown N more lines with TEXT in them, the VM is
  * stopped where it is and all is taken of it; that tabique-hv ends, the worker's parts are freed and
  * its images closed; a tabique-hv with the next engine is started on the same memory, a worker's parts are made
  * anew, they get what was taken, and it runs. In place of an engine "=" has the VM go on where it was, after
  * all was taken. --insert: just before the first move the drive gets that disc; which one a worker's parts made
- * anew have to open, they learn from what was taken. Standard input and output are the
+ * anew have to open, they learn from what was taken. --room: memory is added up to that; --hold: with each line
+ * with TEXT the guest is held at the next of these sizes, round and round. Standard input and output are the
  * guest's console. Exit: 0 when the guest powered off after all moves, 1 else; the last line on
  * standard error counts the moves.
  *
@@ -30,6 +31,7 @@
 #include "machine/blocks.h"
 #include "machine/direct.h"
 #include "move/hv_process.h"
+#include "vsp/balloon/balloon.h"
 #include "wall/guest_memory.h"
 #include "wall/worker_config.h"
 #include "wall/worker_end.h"
@@ -48,6 +50,8 @@ struct vm {
 	int kernel, initrd;
 	int image[WORKER_MAX_IMAGES]; /* a worker gets copies */
 	const char *insert;	      /* into the last drive; NULL: done, or nothing */
+	u64 hold[ENGINES_MAX];	      /* sizes of memory, one after the other */
+	unsigned hold_count, holds;
 	struct hv_memory memory;
 	struct loop *loop;
 	struct loop_watch *input;
@@ -114,6 +118,8 @@ static int worker_start(struct vm *vm, struct err *err)
 	int r = gm_open(vm->memory.ram, vm->memory.ram_size, vm->memory.dirty,
 			vm->hv.code, vm->hv.control, vm->hv.hv_event, &vm->gm);
 
+	if (r == 0 && vm->config.ram_start > 0)
+		r = gm_start_with(vm->gm, vm->config.ram_start);
 	if (r == 0)
 		r = worker_end_open(&config, &vm->end);
 	if (r < 0)
@@ -173,6 +179,7 @@ static int boot(struct vm *vm, struct err *err)
 
 	if (r < 0)
 		return r;
+	vm->memory.ram_start = vm->config.ram_start;
 	vm->config.rom_size = vm->memory.rom_size;
 	vm->config.vram_size = vm->memory.vram_size;
 	r = start_hv(vm, err);
@@ -316,11 +323,26 @@ static int finish_move(struct vm *vm, struct err *err)
 
 /* ---- the console ------------------------------------------------------------------------------- */
 
+static void hold_next(struct vm *vm)
+{
+	struct balloon_change change = { .mask = BALLOON_SIZE };
+	struct err err = { 0 };
+
+	if (vm->hold_count == 0)
+		return;
+	change.size = vm->hold[vm->holds++ % vm->hold_count];
+	if (balloon_change(direct_balloon(vm->machine), &change, &err) < 0)
+		fprintf(stderr, "move-vm: %s\n", err.text);
+}
+
 static void on_line(struct vm *vm)
 {
 	vm->line[vm->line_size] = '\0';
 	vm->line_size = 0;
-	if (!strstr(vm->line, vm->text) || vm->at + 1 == vm->engine_count || vm->moving)
+	if (!strstr(vm->line, vm->text) || vm->moving)
+		return;
+	hold_next(vm);
+	if (vm->at + 1 == vm->engine_count)
 		return;
 	if (++vm->seen == vm->every) {
 		vm->seen = 0;
@@ -496,6 +518,16 @@ static bool add_disk(struct vm *vm, const char *path, bool dvd)
 	return true;
 }
 
+static void parse_sizes(struct vm *vm, const char *sizes)
+{
+	char *rest;
+
+	while (*sizes && vm->hold_count < ENGINES_MAX) {
+		vm->hold[vm->hold_count++] = strtoull(sizes, &rest, 10) << 20;
+		sizes = *rest == ',' ? rest + 1 : "";
+	}
+}
+
 static bool parse(struct vm *vm, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -507,6 +539,8 @@ static bool parse(struct vm *vm, int argc, char **argv)
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "append", required_argument, NULL, 'a' },
 		{ "memory", required_argument, NULL, 'm' },
+		{ "room", required_argument, NULL, 'R' },
+		{ "hold", required_argument, NULL, 'H' },
 		{ "cpus", required_argument, NULL, 'c' },
 		{ "disk", required_argument, NULL, 'd' },
 		{ "cdrom", required_argument, NULL, 'o' },
@@ -542,6 +576,13 @@ static bool parse(struct vm *vm, int argc, char **argv)
 			break;
 		case 'm':
 			vm->config.ram_size = strtoull(optarg, NULL, 10) << 20;
+			break;
+		case 'R':
+			vm->config.ram_start = vm->config.ram_size;
+			vm->config.ram_size = strtoull(optarg, NULL, 10) << 20;
+			break;
+		case 'H':
+			parse_sizes(vm, optarg);
 			break;
 		case 'c':
 			vm->order.vp_count = (u32)strtoul(optarg, NULL, 10);
