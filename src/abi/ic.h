@@ -137,14 +137,14 @@ _Static_assert(sizeof(struct ic_kvp) == 2580, "kvp");
 
 struct ic_kvp_ip {
 	u8 operation, pool;
-	u8 adapter[128];	/* UTF-16: the card's instance, as a GUID in braces */
+	u8 adapter[256];	/* UTF-16: the card's instance, as a GUID in braces */
 	u8 family;		/* bits: 1 IPv4, 2 IPv6 */
 	u8 dhcp;
-	u8 address[1024], mask[1024]; /* UTF-16 lists, ';' between */
-	u8 gateway[512];
-	u8 dns[1024];
+	u8 address[2048], mask[2048]; /* UTF-16 lists, ';' between */
+	u8 gateway[1024];
+	u8 dns[2048];
 } PACKED;
-_Static_assert(sizeof(struct ic_kvp_ip) == 3716, "addresses");
+_Static_assert(sizeof(struct ic_kvp_ip) == 7428, "addresses");
 #define IC_KVP_IPV4 1u
 #define IC_KVP_IPV6 2u
 
@@ -189,7 +189,7 @@ struct ic_fcopy_write {
 } PACKED;
 _Static_assert(sizeof(struct ic_fcopy_write) == 6196, "fcopy write");
 
-#define IC_MAX_BODY 6196u	/* of all of them */
+#define IC_MAX_BODY 7428u	/* of all of them: addresses */
 
 /* Device classes and the instances that real hosts offer. */
 #define IC_GUID_HEARTBEAT GUID(0x57164f39, 0x9115, 0x4e78, 0xab, 0x55, 0x38, 0x2f, 0x3b, 0xd5, 0x42, 0x2d)

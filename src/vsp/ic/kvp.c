@@ -15,6 +15,7 @@ static const u8 pools[] = { IC_KVP_AUTO, IC_KVP_GUEST, IC_KVP_EXTERNAL };
 static void end(struct kvp *k, int r, const struct err *err)
 {
 	k->pair = NULL;
+	k->sets_address = false;
 	ic_request_end(&k->request, r, err);
 }
 
@@ -29,8 +30,14 @@ static void end_without_daemon(struct kvp *k)
 	struct err err = { 0 };
 
 	err_set(&err, -ENOTCONN,
-		"the guest's kernel says that its KVP daemon does not run");
-	fix_daemon(&err);
+		"the guest's kernel says that its KVP daemon does not run%s",
+		k->sets_address ? ", or cannot set addresses" : "");
+	if (k->sets_address)
+		err_fix(&err, "in the guest, see journalctl -u hv-kvp-daemon: it needs a "
+			      "program hv_set_ifconfig, which Debian 12 does not have "
+			      "(guests/debian/hv_set_ifconfig is one)");
+	else
+		fix_daemon(&err);
 	end(k, err.code, &err);
 }
 
@@ -45,10 +52,15 @@ static void end_in_silence(struct kvp *k, unsigned seconds)
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
+static unsigned seconds_of(const struct kvp *k)
+{
+	return k->sets_address ? KVP_ADDRESS_SECONDS : KVP_ANSWER_SECONDS;
+}
+
 static void ask(struct kvp *k, const void *body, u32 size)
 {
 	struct err err = { 0 };
-	int r = ic_ask(&k->channel, body, size, KVP_ANSWER_SECONDS * NS_PER_SEC);
+	int r = ic_ask(&k->channel, body, size, seconds_of(k) * NS_PER_SEC);
 
 	if (r < 0)
 		end(k, ic_why_not(&k->channel, r, &err), &err);
@@ -150,6 +162,7 @@ void kvp_set_address(struct kvp *k, const struct kvp_address *a, ic_done_fn done
 	if (strchr(a->address, ':'))
 		body.family |= IC_KVP_IPV6;
 	k->request = (struct ic_request){ done, owner };
+	k->sets_address = true;
 	ask(k, &body, sizeof body);
 }
 
@@ -217,7 +230,7 @@ static void on_answered(void *owner, u32 status, const u8 *body, u32 size)
 
 static void on_silent(void *owner)
 {
-	end_in_silence(owner, KVP_ANSWER_SECONDS);
+	end_in_silence(owner, seconds_of(owner));
 }
 
 static void on_closed(void *owner)

@@ -14,6 +14,8 @@
 #include "vsp/ic/request.h"
 
 #define KVP_ANSWER_SECONDS 10
+/* Networks are taken down and put up; after 30 s Linux' driver says that nobody answers. */
+#define KVP_ADDRESS_SECONDS 35
 #define KVP_LIST_SECONDS 30 /* of a whole list, however slowly each pair comes */
 #define KVP_MAX_PAIRS 1024  /* of a pool */
 
@@ -31,7 +33,8 @@ struct kvp {
 	struct ic_request request;
 	/* a list that is being read */
 	kvp_pair_fn pair; /* NULL: something else is asked */
-	unsigned at;	  /* of the pools in their order */
+	bool sets_address;
+	unsigned at; /* of the pools in their order */
 	u32 index;
 	u64 list_end_ns;
 	u64 pairs;
