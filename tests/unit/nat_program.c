@@ -273,3 +273,30 @@ TEST(nat_keeps_few_fragments_of_a_guest_that_never_ends_its_packets)
 	ASSERT(resident(g.pid) < before + 24 * 1024);
 	nat_guest_end(&g);
 }
+
+TEST(nat_outlives_a_guest_that_takes_all_of_its_sockets)
+{
+	static struct nat_guest g;
+	static u8 frame[256];
+	struct nat_guest_tcp c;
+	u16 port;
+	AUTO_CLOSE int server = listen_somewhere(SOCK_STREAM, "127.0.0.1", 0, &port);
+
+	ASSERT(server >= 0);
+	ASSERT_OK(started(&g));
+	for (u32 k = 0; k < 3000; k++) {
+		c = (struct nat_guest_tcp){
+			.to = GATEWAY, .port = port, .own_port = (u16)(1000 + k), .seq = k
+		};
+		ASSERT_OK(nat_guest_tcp_send(&g, &c, 2, NULL, 0, 0));
+		ASSERT_OK(
+			nat_guest_send(&g, NULL, frame,
+				       nat_guest_udp(&g, frame, GATEWAY, (u16)(1000 + k),
+						     9, (const u8 *)"x", 1)));
+		while (nat_guest_receive(&g, 0))
+			;
+	}
+	ASSERT_OK(nat_guest_dhcp(&g));
+	ASSERT(resident(g.pid) < 200 * 1024);
+	nat_guest_end(&g);
+}

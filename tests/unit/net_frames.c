@@ -232,7 +232,7 @@ TEST(headers_that_are_cut_short_or_lie_are_not_believed)
 TEST(segment_size_is_remembered_and_the_sum_follows_wherever_it_stands)
 {
 	static struct net_connections c;
-	static u8 frame[2000], back[2000];
+	static u8 frame[2000], back[6000];
 	struct net_headers h, hb;
 
 	for (u32 odd = 0; odd < 2; odd++) {
@@ -253,8 +253,7 @@ TEST(segment_size_is_remembered_and_the_sum_follows_wherever_it_stands)
 		memcpy(back + 30, frame + 26, 4);
 		memcpy(back + 34, frame + 36, 2);
 		memcpy(back + 36, frame + 34, 2);
-		ASSERT(net_find_headers(back, sizeof back, &hb) ||
-		       net_find_headers(back, NET_MAX_FRAME, &hb));
+		ASSERT(net_find_headers(back, sizeof back, &hb));
 		ASSERT_EQ(net_connections_in(&c, back, &hb), 1460);
 		back[34] ^= 1; /* another one's */
 		ASSERT_EQ(net_connections_in(&c, back, &hb), NET_DEFAULT_SEGMENT);

@@ -11,6 +11,8 @@
 /* What libslirp says where it needs no timer: it names a second at most, whatever it is asked for. */
 #define NO_TIMEOUT_MS 1000
 #define EVENTS 64
+#define SPARE_SOCKETS 64
+#define SCARCE_NS (5 * NS_PER_MS)
 #define NS_PER_MS 1000000ull
 
 static const struct {
@@ -116,9 +118,18 @@ void nat_sockets_forget(struct nat_sockets *s, int fd)
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
+/*
+ * Where all descriptors are taken, a connection to a forwarded port waits, can't be accepted, and wakes us
+ * again and again: then a little later each time.
+ */
 void nat_sockets_settle_soon(struct nat_sockets *s)
 {
-	loop_alarm_set(&s->settle, 0);
+	bool scarce = s->count > NAT_MAX_SOCKETS - SPARE_SOCKETS;
+
+	if (s->settle.when == UINT64_MAX)
+		loop_alarm_set(&s->settle,
+			       scarce ? host_clock.monotonic_ns(&host_clock) + SCARCE_NS
+				      : 0);
 }
 
 static void on_timeout(void *owner)
