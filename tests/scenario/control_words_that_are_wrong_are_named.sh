@@ -19,6 +19,9 @@ named 2 "'scsi0:64' is no unit" disk attach --control ctl a.img --lun 64
 named 2 "'huge' is no size" disk resize --control ctl scsi0:0 huge
 named 2 "too few or too many" disk insert --control ctl scsi0:0
 named 2 "'sr0' is no unit" disk eject --control ctl sr0
+named 2 "'cpus=2' cannot be set" vm set --control ctl cpus=2
+named 2 "memory: 'lots' is not an amount" vm set --control ctl memory=lots
+named 2 "memory.buffer: '20%' is not an amount" vm set --control ctl memory.buffer=20%
 named 3 "no VM listens on 'ctl'" vm inspect --control ctl
 
 start --kernel "$kernels/spin.elf" --control ctl --timeout 60
@@ -33,6 +36,14 @@ named 2 "no such format" disk attach --control ctl a.img format=qcow2
 named 3 "no disk at that place" disk detach --control ctl scsi0:5
 named 3 "no disk at that place" disk resize --control ctl scsi0:5 1G
 named 3 "no disk at that place" disk insert --control ctl scsi0:5 a.img
+named 2 "what shall be otherwise" vm set --control ctl
+named 4 "no driver for dynamic memory" vm set --control ctl memory=256M
+expect "modprobe hv_balloon" complaints
+named 2 "the least memory would be more than the most" vm set --control ctl memory.min=1G memory.max=256M
+named 2 "room for 512 MiB" vm set --control ctl memory.max=4G
+"$tabique" vm show --control ctl >said || fail "show"
+expect "dynamic_memory.assigned: 536870912" said
+expect "dynamic_memory.status: no driver" said
 named 3 "shows nothing at that path" vm inspect --control ctl worker/nothing
 echo nothing >b.vhdx
 "$tabique" disk attach --control ctl b.vhdx 2>complaints && fail "nothing is a VHDX"

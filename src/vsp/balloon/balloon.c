@@ -201,7 +201,7 @@ static int too_much(const struct balloon *b, struct err *err)
 {
 	u64 mib = gm_region_size(b->config.gm) >> 20;
 
-	err_set(err, -ERANGE, "the VM was started with room for %llu MiB",
+	err_set(err, -EINVAL, "the VM was started with room for %llu MiB",
 		(unsigned long long)mib);
 	return err_fix(err, "give no more, or start it with more: --memory ...,max=SIZE");
 }

@@ -70,7 +70,7 @@ struct balloon_change {
 	u64 size; /* hold it there; without it the policy decides from now on */
 	struct policy_limits limits;
 };
-/* 0, or the sentence: -EINVAL, -ERANGE, -ENOTCONN. The guest gets there by and by. */
+/* 0, or the sentence: -EINVAL, -EOPNOTSUPP, -ENOTCONN. The guest gets there by and by. */
 int balloon_change(struct balloon *balloon, const struct balloon_change *change,
 		   struct err *err) MUST_CHECK;
 void balloon_show(const struct balloon *balloon, struct balloon_figures *ret_figures);
