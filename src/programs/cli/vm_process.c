@@ -492,9 +492,10 @@ void vm_process_end(struct vm_process *vm)
 	close_fd(&vm->serial);
 	close_fd(&vm->worker_socket);
 	close_fd(&vm->hv_socket);
-	close_fd(&vm->nat_socket);
 	wait_for_end(vm->worker_pidfd);
 	wait_for_end(vm->hv_pidfd);
+	/* Last: a worker that still lives would complain of its adapters' links. */
+	close_fd(&vm->nat_socket);
 	wait_for_end(vm->nat_pidfd);
 	if (vm->worker_pid)
 		kill(vm->worker_pid, SIGKILL);
