@@ -9,6 +9,7 @@
 #include "config/words.h"
 
 static const char *const engines[] = { "auto", "kvm", "soft", "interp", NULL };
+static const char *const networks[] = { "nat", "tap=", NULL };
 
 /* clang-format off */
 static const struct config_field fields[] = {
@@ -22,10 +23,10 @@ static const struct config_field fields[] = {
 	  .help = "Linux bzImage, PVH vmlinux or multiboot image to boot" },
 	{ "initrd", CONFIG_PATH, .most = VM_PATH_SIZE, .help = "initial RAM disk" },
 	{ "append", CONFIG_TEXT, .most = VM_APPEND_SIZE, .help = "the kernel's command line" },
-	{ "disk", CONFIG_LIST, .most = VM_PATH_SIZE,
+	{ "disk", CONFIG_FILES, .most = VM_PATH_SIZE,
 	  .help = "a SCSI disk: FILE[,ro][,format=raw|vhd|vhdx|iso]; again for more" },
-	{ "cdrom", CONFIG_LIST, .most = VM_PATH_SIZE, .help = "a DVD drive with that image in it" },
-	{ "nic", CONFIG_LIST, .most = VM_WORD_SIZE,
+	{ "cdrom", CONFIG_FILES, .most = VM_PATH_SIZE, .help = "a DVD drive with that image in it" },
+	{ "nic", CONFIG_LIST, .most = VM_WORD_SIZE, .words = networks,
 	  .help = "a network adapter: nat or tap=NAME, and ,mac=...; again for more" },
 	{ "cpu.weight", CONFIG_NUMBER, .least = 1, .most = 10000, .number = 100, .hot = true,
 	  .help = "share of the processors beside other VMs" },
@@ -114,7 +115,7 @@ static int check_text(const struct config_field *f, const char *text, struct err
 		err_set(err, -EINVAL, "%s has a control character in it", f->name);
 		return err_fix(err, "give one line of text");
 	}
-	if (f->type == CONFIG_PATH && text[0] != '/') {
+	if ((f->type == CONFIG_PATH || f->type == CONFIG_FILES) && text[0] != '/') {
 		err_set(err, -EINVAL, "%s '%.80s' is not the whole path of a file",
 			f->name, text);
 		return err_fix(err, "begin it with '/'");
@@ -150,6 +151,7 @@ static const char *type_words(enum config_type type)
 	case CONFIG_PATH:
 		return "a path";
 	case CONFIG_LIST:
+	case CONFIG_FILES:
 		return "a list of texts";
 	}
 	return "";
@@ -159,6 +161,15 @@ static int another_type(const struct config_field *f, struct err *err)
 {
 	err_set(err, -EINVAL, "%s is not %s", f->name, type_words(f->type));
 	return err_fix(err, "see GET /1.0/openapi.json, schema VM");
+}
+
+/* Does it begin with one of the words? There may be none to begin with. */
+static bool begins_well(const struct config_field *f, const char *text)
+{
+	for (const char *const *w = f->words; w && *w; w++)
+		if (strncmp(text, *w, strlen(*w)) == 0)
+			return true;
+	return !f->words;
 }
 
 static int check_list(const struct config_field *f, const json_t *list, struct err *err)
@@ -178,6 +189,11 @@ static int check_list(const struct config_field *f, const json_t *list, struct e
 		if (!json_is_string(value) || json_string_length(value) == 0)
 			return another_type(f, err);
 		r = check_text(f, json_string_value(value), err);
+		if (r == 0 && !begins_well(f, json_string_value(value))) {
+			err_set(err, -EINVAL, "%s: there is no network '%.80s'", f->name,
+				json_string_value(value));
+			r = err_fix(err, "give nat or tap=NAME");
+		}
 	}
 	return r;
 }
@@ -200,6 +216,7 @@ static int check_field(const struct config_field *f, const json_t *value, struct
 			       ? check_text(f, json_string_value(value), err)
 			       : another_type(f, err);
 	case CONFIG_LIST:
+	case CONFIG_FILES:
 		return json_is_array(value) ? check_list(f, value, err)
 					    : another_type(f, err);
 	}
@@ -246,6 +263,7 @@ static json_t *value_of(const struct config_field *f, const char *text)
 	case CONFIG_TEXT:
 	case CONFIG_PATH:
 	case CONFIG_LIST:
+	case CONFIG_FILES:
 		return json_string(text);
 	}
 	return NULL;
@@ -280,7 +298,7 @@ int config_add_word(json_t *config, const char *word, struct err *err)
 	value = equal[1] ? value_of(f, equal + 1) : json_null();
 	if (!value)
 		return not_a_value(f, equal + 1, err);
-	if (f->type == CONFIG_LIST && equal[1]) {
+	if ((f->type == CONFIG_LIST || f->type == CONFIG_FILES) && equal[1]) {
 		json_t *list = json_object_get(config, name);
 
 		list = json_is_array(list) ? json_incref(list) : json_array();
@@ -368,6 +386,7 @@ const char *config_show(const json_t *config, const struct config_field *f,
 		snprintf(ret_text, size, "%s", config_text(config, f->name));
 		break;
 	case CONFIG_LIST:
+	case CONFIG_FILES:
 		ret_text[0] = '\0';
 		json_array_foreach(list, k, value)
 			snprintf(ret_text + strlen(ret_text), size - strlen(ret_text),

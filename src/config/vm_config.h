@@ -26,7 +26,8 @@ enum config_type {
 	CONFIG_WORD,   /* one of a few */
 	CONFIG_TEXT,   /* any text of one line */
 	CONFIG_PATH,   /* the whole path of a file */
-	CONFIG_LIST,   /* of texts; as words disk=A disk=B */
+	CONFIG_LIST,   /* of texts; as words nic=nat nic=nat */
+	CONFIG_FILES, /* the same of whole paths, each with words behind a comma: disk=/a.vhdx,ro */
 };
 
 struct config_field {
@@ -34,10 +35,11 @@ struct config_field {
 	enum config_type type;
 	s64 least,
 		most; /* numbers and sizes; texts and lists: most is a length, with the end */
-	s64 number;		  /* default of numbers and sizes */
-	const char *text;	  /* default of words and texts; NULL: none */
-	const char *const *words; /* CONFIG_WORD, NULL at the end */
-	bool hot;		  /* can be set while the VM runs */
+	s64 number;	  /* default of numbers and sizes */
+	const char *text; /* default of words and texts; NULL: none */
+	const char *const *
+		words; /* CONFIG_WORD, NULL at the end; CONFIG_LIST: what each begins with */
+	bool hot;      /* can be set while the VM runs */
 	const char *help;
 };
 const struct config_field *config_fields(size_t *ret_count);

@@ -220,6 +220,8 @@ static void process_failed(struct run *run, const struct owner_message *m)
 
 static void handle_message(struct run *run, enum run_side side, struct owner_message *m)
 {
+	struct err err = { 0 };
+
 	switch ((enum owner_kind)m->kind) {
 	case OWNER_READY:
 		m->u.ready.text[sizeof m->u.ready.text - 1] = '\0';
@@ -230,6 +232,8 @@ static void handle_message(struct run *run, enum run_side side, struct owner_mes
 	case OWNER_FIRST_ENTRY:
 		run->stats.first_entry_ns =
 			host_clock.monotonic_ns(&host_clock) - run->start_ns;
+		if (run_launched_runs(&run->launched, &run->vm, &err) < 0)
+			fail(run, &err);
 		return;
 	case OWNER_FAILED:
 		process_failed(run, m);
@@ -688,8 +692,8 @@ static int run_vm(struct run *run)
 		r = run_screen_start(&run->screen, run->loop, run->vm.worker_socket,
 				     &err);
 	if (r == 0)
-		r = run_launched_started(&run->launched, &run->vm, run->options.control,
-					 &err);
+		r = run_launched_drop(&run->launched, &run->vm, run->options.control,
+				      &err);
 	if (r == 0)
 		r = loop_run(run->loop);
 	terminal_close(run->terminal);

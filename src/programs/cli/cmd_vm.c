@@ -8,8 +8,10 @@
 #include <stdio.h>
 
 #include "programs/cli/live_memory.h"
+#include "programs/cli/host_ask.h"
 #include "programs/cli/verb.h"
 #include "programs/cli/vm_desk.h"
+#include "programs/cli/vm_host.h"
 #include "programs/cli/vm_words.h"
 #include "programs/cli/words.h"
 
@@ -87,6 +89,8 @@ static int show(const struct vm_words *w, struct err *err)
 	size_t k;
 	int r = need_words(w, 0, err);
 
+	if (r == 0 && w->isolation)
+		return vm_show_isolation(w, err);
 	if (r == 0)
 		r = vm_ask(w, "GET", "", NULL, &vm, err);
 	if (r < 0)
@@ -133,9 +137,12 @@ static int inspect(const struct vm_words *w, struct err *err)
 /* Pairs; the guest gets there by and by. */
 static int set(const struct vm_words *w, struct err *err)
 {
-	json_t *body = json_object(), *state = NULL;
+	json_t *body, *state = NULL;
 	int r = 0;
 
+	if (w->name)
+		return vm_set_config(w, err);
+	body = json_object();
 	for (unsigned k = 0; k < w->count && r == 0; k++)
 		r = live_memory_read_word(w->word[k], body, err);
 	if (r < 0) {
@@ -171,6 +178,8 @@ static int stop(const struct vm_words *w, struct err *err)
 		   json_pack("{s:s, s:b, s:I}", "action", "stop", "force", w->force,
 			     "wait", (json_int_t)seconds),
 		   &state, err);
+	if (r == 0 && w->name && !w->no_wait)
+		r = host_wait(state, err);
 	if (r == 0 && w->json)
 		print_json(state);
 	json_decref(state);
@@ -345,7 +354,12 @@ static int copy(const struct vm_words *w, struct err *err)
 /* ---- the verb -------------------------------------------------------------------------------- */
 
 static const struct vm_verb verbs[] = {
-	{ "show", show, { NULL } },
+	{ "create", vm_create, { "*=", NULL } },
+	{ "list", vm_list, { "--state", NULL }, .nameless = true },
+	{ "start", vm_start, { "--no-wait", NULL } },
+	{ "delete", vm_delete, { "--yes", NULL } },
+	{ "console", vm_console, { "--serial", NULL } },
+	{ "show", show, { "--isolation", NULL } },
 	{ "inspect", inspect, { NULL } },
 	{ "set", set, { "*=", NULL } },
 	{ "stop", stop, { "--force", "--no-wait", "timeout=", NULL } },
@@ -368,7 +382,16 @@ static const struct vm_verb verbs[] = {
 
 static void print_help(FILE *to)
 {
-	fputs("usage: tabique vm show --control SOCKET [-o json]\n"
+	fputs("usage: tabique vm create NAME [KEY=VALUE...]\n"
+	      "       tabique vm list [--state STATE] [-o table|wide|json]\n"
+	      "       tabique vm set NAME KEY=VALUE...\n"
+	      "       tabique vm start NAME [--no-wait]\n"
+	      "       tabique vm delete NAME\n"
+	      "       tabique vm console NAME --serial\n"
+	      "       tabique vm show NAME --isolation\n"
+	      "The host's daemon keeps these. All that follows takes NAME as well, in "
+	      "place of --control SOCKET.\n\n"
+	      "       tabique vm show --control SOCKET [-o json]\n"
 	      "       tabique vm inspect --control SOCKET [PATH] [-o json]\n"
 	      "       tabique vm set --control SOCKET memory=SIZE|memory.min=SIZE "
 	      "memory.max=SIZE memory.buffer=PERCENT memory.weight=N\n"
@@ -419,6 +442,13 @@ static int run(int argc, char **argv)
 		print_help(argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
 	}
+	for (int k = 2; k < argc; k++) {
+		if (strcmp(argv[k], "--help") == 0) {
+			print_help(stdout);
+			vm_print_fields();
+			return EXIT_DONE;
+		}
+	}
 	code = vm_verb_run(verbs, ARRAY_COUNT(verbs), argc, argv);
 	if (code >= 0)
 		return code;
@@ -430,6 +460,6 @@ static int run(int argc, char **argv)
 
 const struct verb verb_vm = {
 	.name = "vm",
-	.summary = "look at a VM that runs, stop, pause and reset it",
+	.summary = "make, list, start, look at, stop and change VMs",
 	.run = run,
 };

@@ -192,6 +192,10 @@ bool disk_live_wants(int argc, char **argv)
 	for (size_t k = 0; k < ARRAY_COUNT(always); k++)
 		if (strcmp(argv[1], always[k]) == 0)
 			return true;
+	/* What has '/' or '.' in it is a file, else a VM: the name of one has neither. */
+	if (argc > 3 && argv[2][0] != '-' && !strpbrk(argv[2], "/.") &&
+	    strcmp(argv[1], "resize") == 0)
+		return true;
 	for (int k = 2; k < argc; k++)
 		if (strcmp(argv[k], "--control") == 0 ||
 		    strncmp(argv[k], "--control=", 10) == 0)

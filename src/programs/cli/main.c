@@ -6,15 +6,16 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "programs/cli/ps_alias.h"
 #include "programs/cli/verb.h"
 
 static const struct verb *const verbs[] = {
-	&verb_run, &verb_disk, &verb_nic, &verb_switch, &verb_vm,
+	&verb_run, &verb_disk, &verb_nic, &verb_switch, &verb_vm, &verb_op, &verb_events,
 };
 
 /* Words of the command line that belong to later versions: said so, not "unknown". */
 static const char *const later[] = {
-	"checkpoint", "backup", "node", "cluster", "park", "top", "events", "op",
+	"checkpoint", "backup", "node", "cluster", "park", "top",
 };
 
 void print_error(const struct err *err)
@@ -46,7 +47,8 @@ static void print_help(FILE *to)
 	fputs("usage: tabique VERB [OPTION...]\n\n", to);
 	for (size_t k = 0; k < ARRAY_COUNT(verbs); k++)
 		fprintf(to, "  %-8s %s\n", verbs[k]->name, verbs[k]->summary);
-	fputs("\n  --help     this text; 'tabique VERB --help' tells more\n"
+	fputs("\n  --host URL  another daemon's socket than this host's: unix:PATH\n"
+	      "  --help     this text; 'tabique VERB --help' tells more\n"
 	      "  --version  the version\n",
 	      to);
 }
@@ -54,8 +56,17 @@ static void print_help(FILE *to)
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "--help";
+	static struct ps_words alias;
+	struct err err = { 0 };
+	int r;
 
 	log_start("tabique", LOG_INFO);
+	if (argc > 3 && strcmp(word, "--host") == 0) {
+		setenv("TABIQUE_HOST", argv[2], 1);
+		argc -= 2;
+		argv += 2;
+		word = argv[1];
+	}
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
@@ -68,9 +79,17 @@ int main(int argc, char **argv)
 		puts("tabique " TABIQUE_VERSION);
 		return EXIT_DONE;
 	}
+	r = ps_alias(argc, argv, &alias, &err);
+	if (r < 0) {
+		print_error(&err);
+		return EXIT_USAGE;
+	}
+	if (r > 0)
+		word = alias.argv[0];
 	for (size_t k = 0; k < ARRAY_COUNT(verbs); k++)
 		if (strcmp(word, verbs[k]->name) == 0)
-			return verbs[k]->run(argc - 1, argv + 1);
+			return r > 0 ? verbs[k]->run(alias.argc, alias.argv)
+				     : verbs[k]->run(argc - 1, argv + 1);
 	for (size_t k = 0; k < ARRAY_COUNT(later); k++) {
 		if (strcmp(word, later[k]) == 0) {
 			fprintf(stderr, "tabique: '%s' is not yet part of this version\n",

@@ -42,16 +42,9 @@ static void close_folders(struct host_allow *allow)
 	allow->tap_count = 0;
 }
 
-int run_launched_started(struct run_launched *l, const struct vm_process *vm,
-			 const char *control, struct err *err)
+int run_launched_drop(struct run_launched *l, const struct vm_process *vm,
+		      const char *control, struct err *err)
 {
-	const int fds[] = { vm->hv_pidfd, vm->worker_pidfd, vm->nat_pidfd };
-	struct launch_reply m = { .kind = LAUNCH_DONE,
-				  .owner = getpid(),
-				  .hv = vm->hv_pid,
-				  .worker = vm->worker_pid,
-				  .nat = vm->nat_pid,
-				  .uid = vm->uid };
 	struct jail_config jail = { .role = JAIL_OWNER };
 	char report[512] = "";
 	u32 uid, gid;
@@ -65,10 +58,27 @@ int run_launched_started(struct run_launched *l, const struct vm_process *vm,
 	jail.uid = vm->uid ? vm_process_owner_uid(vm) : 0;
 	close_folders(&l->allow);
 	r = jail_enter(&jail, report, sizeof report, err);
-	if (r < 0)
-		return r;
-	log_debug("owner: %s", report);
-	/* One that came after it does not know of us. */
+	if (r == 0)
+		log_debug("owner: %s", report);
+	return r;
+}
+
+int run_launched_runs(struct run_launched *l, const struct vm_process *vm,
+		      struct err *err)
+{
+	const int fds[] = { vm->hv_pidfd, vm->worker_pidfd, vm->nat_pidfd };
+	struct launch_reply m = { .kind = LAUNCH_DONE,
+				  .owner = getpid(),
+				  .hv = vm->hv_pid,
+				  .worker = vm->worker_pid,
+				  .nat = vm->nat_pid,
+				  .uid = vm->uid };
+	int r;
+
+	if (l->socket < 0 || l->said)
+		return 0;
+	l->said = true;
+	/* A launcher that came after it does not know of us. */
 	r = say(l, &m, fds, vm->nat_pidfd >= 0 ? 3 : 2);
 	return r < 0 ? err_set(err, r, "the launcher is gone: %s", err_words(r)) : 0;
 }

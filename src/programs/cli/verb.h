@@ -25,7 +25,8 @@ struct verb {
 		   char **argv); /* argv[0] is the verb; returns the exit code */
 };
 
-extern const struct verb verb_run, verb_disk, verb_nic, verb_switch, verb_vm;
+extern const struct verb verb_op, verb_events, verb_run, verb_disk, verb_nic, verb_switch,
+	verb_vm;
 
 /* "tabique: <text>" and "fix: <fix>" on standard error. */
 void print_error(const struct err *err);

@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "config/vm_config.h"
 #include "control/client.h"
 #include "control/http.h"
 #include "control/socket.h"
+#include "programs/cli/host_ask.h"
 #include "programs/cli/verb.h"
 
 static const struct {
@@ -31,6 +33,10 @@ static const struct {
 	{ "gateway=", true, offsetof(struct vm_words, gateway) },
 	{ "dns=", true, offsetof(struct vm_words, dns) },
 	{ "-f", true, offsetof(struct vm_words, file) },
+	{ "--isolation", false, offsetof(struct vm_words, isolation) },
+	{ "--serial", false, offsetof(struct vm_words, serial) },
+	{ "--yes", false, offsetof(struct vm_words, yes) },
+	{ "--state", true, offsetof(struct vm_words, state) },
 	{ "--layout", true, offsetof(struct vm_words, layout) },
 	{ "x=", true, offsetof(struct vm_words, x) },
 	{ "y=", true, offsetof(struct vm_words, y) },
@@ -116,6 +122,11 @@ static int read_words(int argc, char **argv, const char *const *allowed,
 			only_words = true;
 		} else if (!only_words && strcmp(argv[k], "-o") == 0 && k + 1 < argc) {
 			w->json = strcmp(argv[++k], "json") == 0;
+			w->wide = strcmp(argv[k], "wide") == 0;
+			if (!w->json && !w->wide && strcmp(argv[k], "table") != 0) {
+				err_set(err, -EINVAL, "'-o %s' is not known", argv[k]);
+				r = err_fix(err, "give table, wide or json");
+			}
 		} else if (!only_words && (argv[k][0] == '-' ||
 					   (letters > 0 && argv[k][letters] == '=' &&
 					    !is_allowed("*=", allowed)))) {
@@ -127,12 +138,28 @@ static int read_words(int argc, char **argv, const char *const *allowed,
 			r = err_fix(err, "see --help");
 		}
 	}
-	if (r == 0 && !w->socket) {
-		err_set(err, -EINVAL, "which VM?");
-		r = err_fix(err, "name its control socket: --control SOCKET, as given to "
-				 "tabique run");
-	}
 	return r;
+}
+
+/* The first word is the VM's name, unless its socket was given. */
+static int take_name(struct vm_words *w, struct err *err)
+{
+	if (w->socket)
+		return 0;
+	if (w->count == 0) {
+		err_set(err, -EINVAL, "which VM?");
+		return err_fix(err, "give its name, or its control socket: --control "
+				    "SOCKET, as given to tabique run");
+	}
+	w->name = w->word[0];
+	w->count--;
+	memmove(&w->word[0], &w->word[1], w->count * sizeof w->word[0]);
+	if (!strpbrk(w->name, "/."))
+		return vm_name_check(w->name, err);
+	/* A file, where the VM was left out. */
+	err_set(err, -EINVAL, "which VM? '%.80s' is no name of a VM", w->name);
+	return err_fix(err, "give its name first, or its control socket: --control "
+			    "SOCKET");
 }
 
 int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv)
@@ -147,6 +174,8 @@ int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv
 	if (verb == table + count)
 		return -1;
 	r = read_words(argc - 2, argv + 2, verb->options, &w, &err);
+	if (r == 0 && !verb->nameless)
+		r = take_name(&w, &err);
 	if (r == 0)
 		r = verb->run(&w, &err);
 	if (r < 0)
@@ -158,11 +187,13 @@ int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv
 static int approach(const struct vm_words *w, const char *path,
 		    char ret_whole[HTTP_PATH_SIZE], int *ret_fd, struct err *err)
 {
-	int n = snprintf(ret_whole, HTTP_PATH_SIZE, "/1.0/vms/self%s", path);
+	int n = snprintf(ret_whole, HTTP_PATH_SIZE, "/1.0/vms/%s%s",
+			 w->socket ? "self" : w->name, path);
 
 	if (n < 0 || n >= (int)HTTP_PATH_SIZE)
 		return err_set(err, -EINVAL, "'%.80s...' is too long", path);
-	return control_connect(w->socket, CONTROL_OF_VM, ret_fd, err);
+	return w->socket ? control_connect(w->socket, CONTROL_OF_VM, ret_fd, err)
+			 : host_connect(ret_fd, err);
 }
 
 int vm_fetch(const struct vm_words *w, const char *path, u8 **ret_bytes, size_t *ret_size,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the verbs about a VM that runs have in common: words of the command line, and the VM's
- * control socket, which stands in place of its name.
+ * What the verbs about a VM have in common: words of the command line; and the VM, by its name, which
+ * the host's daemon knows, or by the control socket of `tabique run`, which stands in place of it.
  */
 #pragma once
 
@@ -9,17 +9,20 @@
 
 #include "base/err.h"
 
-#define VM_MAX_WORDS 5
+#define VM_MAX_WORDS 40
 
 struct vm_words {
-	const char *socket; /* --control */
+	const char *socket; /* --control; NULL: the VM has a name */
+	const char *name;   /* of a VM of the host's daemon, the first word */
 	const char *word[VM_MAX_WORDS];
 	unsigned count;
-	bool json; /* -o json */
+	bool json, wide; /* -o json, -o wide */
 	/* what single verbs know */
 	bool force, no_wait, read_only, passthrough, dhcp;
 	const char *controller, *lun, *format, *timeout;
 	const char *address, *mask, *gateway, *dns;
+	bool isolation, serial, yes;
+	const char *state;
 	const char *file, *layout, *x, *y, *buttons, *wheel;
 };
 
@@ -29,6 +32,7 @@ struct vm_verb {
 	int (*run)(const struct vm_words *words, struct err *err);
 	/* "*=": key=value of any other key is a word */
 	const char *options[6];
+	bool nameless; /* about all of them */
 };
 
 /*
@@ -37,7 +41,7 @@ struct vm_verb {
  */
 int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv);
 
-/* One request about the VM: path is what stands behind /1.0/vms/self. As control_ask. */
+/* One request about the VM: path is what stands behind /1.0/vms/NAME. As control_ask. */
 int vm_ask(const struct vm_words *words, const char *method, const char *path,
 	   json_t *body, json_t **ret_metadata, struct err *err) MUST_CHECK;
 

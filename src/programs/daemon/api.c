@@ -122,6 +122,18 @@ struct vm *api_vm(struct daemon *d, struct api_call *c)
 	return NULL;
 }
 
+struct vm *api_vm_running(struct daemon *d, struct api_call *c)
+{
+	struct vm *vm = api_vm(d, c);
+	char fix[VM_NAME_SIZE + 48];
+
+	if (!vm || (vm->state != VM_OFF && vm->state != VM_STARTING))
+		return vm;
+	snprintf(fix, sizeof fix, "start it: tabique vm start %s", vm->name);
+	api_refuse(c, -EBUSY, fix, "VM '%s' is %s", vm->name, vm_state_word(vm->state));
+	return NULL;
+}
+
 void api_handle(void *owner, struct control_call *call,
 		const struct http_message *request, json_t *body)
 {

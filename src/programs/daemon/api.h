@@ -40,6 +40,9 @@ void api_refuse(struct api_call *call, int code, const char *fix, const char *fm
 /* NULL: it was answered. */
 struct vm *api_vm(struct daemon *daemon, struct api_call *call);
 
+/* The same, and it runs. */
+struct vm *api_vm_running(struct daemon *daemon, struct api_call *call);
+
 /* api_host.c */
 void api_root(struct daemon *daemon, struct api_call *call);
 void api_host(struct daemon *daemon, struct api_call *call);

@@ -152,6 +152,7 @@ static json_t *field_schema(const struct config_field *f)
 		json_object_set_new(schema, "maxLength", json_integer(f->most - 1));
 		break;
 	case CONFIG_LIST:
+	case CONFIG_FILES:
 		json_object_set_new(schema, "type", json_string("array"));
 		json_object_set_new(schema, "maxItems", json_integer(VM_MAX_LIST));
 		json_object_set_new(schema, "items",

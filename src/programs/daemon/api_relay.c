@@ -23,13 +23,8 @@ struct passing {
 static struct passing *passing_new(struct daemon *d, struct api_call *c,
 				   const struct vm *vm)
 {
-	struct passing *p = NULL;
+	struct passing *p;
 
-	if (vm->state == VM_OFF || vm->state == VM_STARTING) {
-		api_refuse(c, -EBUSY, "start it: tabique vm start NAME", "VM '%s' is %s",
-			   vm->name, vm_state_word(vm->state));
-		return NULL;
-	}
 	p = calloc(1, sizeof *p);
 	if (!p) {
 		api_refuse(c, -ENOMEM, "try again", "%s", err_words(-ENOMEM));
@@ -74,7 +69,7 @@ static void on_answer(void *owner, const struct relay_answer *answer)
 static void ask(struct passing *p, const struct vm *vm, const char *method,
 		const char *path, const json_t *body, unsigned seconds, relay_fn done)
 {
-	char socket[600];
+	char socket[VM_NAME_SIZE + 16];
 
 	vm_socket(p->daemon, vm, socket, sizeof socket);
 	relay_ask(p->daemon->loop, socket, method, path, body, seconds, done, p);
@@ -82,7 +77,7 @@ static void ask(struct passing *p, const struct vm *vm, const char *method,
 
 void api_relay(struct daemon *d, struct api_call *c)
 {
-	const struct vm *vm = api_vm(d, c);
+	const struct vm *vm = api_vm_running(d, c);
 	struct passing *p = vm ? passing_new(d, c, vm) : NULL;
 	char path[HTTP_PATH_SIZE + 16];
 
@@ -95,7 +90,7 @@ void api_relay(struct daemon *d, struct api_call *c)
 void api_relay_state(struct daemon *d, struct api_call *c, struct vm *vm,
 		     const char *action)
 {
-	struct passing *p = passing_new(d, c, vm);
+	struct passing *p = api_vm_running(d, c) ? passing_new(d, c, vm) : NULL;
 
 	if (!p)
 		return;

@@ -198,13 +198,15 @@ void api_vm_set(struct daemon *d, struct api_call *c)
 void api_vm_delete(struct daemon *d, struct api_call *c)
 {
 	struct vm *vm = api_vm(d, c);
+	char fix[VM_NAME_SIZE + 48];
 	struct err err = { 0 };
 
 	if (!vm || !still_the_same(c, vm))
 		return;
 	if (vm->state != VM_OFF) {
-		api_refuse(c, -EBUSY, "stop it first: tabique vm stop NAME",
-			   "VM '%s' is %s", vm->name, vm_state_word(vm->state));
+		snprintf(fix, sizeof fix, "stop it first: tabique vm stop %s", vm->name);
+		api_refuse(c, -EBUSY, fix, "VM '%s' is %s", vm->name,
+			   vm_state_word(vm->state));
 		return;
 	}
 	if (inventory_remove(&d->inventory, vm, &err) < 0) {

@@ -59,16 +59,11 @@ static json_t *process(const char *who, s32 pid)
 
 void api_vm_isolation(struct daemon *d, struct api_call *c)
 {
-	const struct vm *vm = api_vm(d, c);
+	const struct vm *vm = api_vm_running(d, c);
 	json_t *list;
 
 	if (!vm)
 		return;
-	if (vm->state == VM_OFF || vm->state == VM_STARTING) {
-		api_refuse(c, -EBUSY, "start it: tabique vm start NAME", "VM '%s' is %s",
-			   vm->name, vm_state_word(vm->state));
-		return;
-	}
 	list = json_array();
 	json_array_append_new(list, process("tabique-hv", vm->known.hv));
 	json_array_append_new(list, process("tabique-worker", vm->known.worker));

@@ -141,6 +141,7 @@ static void connect_now(void *owner)
 			       host_clock.monotonic_ns(&host_clock) + NS_PER_SEC);
 		return;
 	}
+	loop_alarm_set(&l->again, UINT64_MAX);
 	l->config.list_begins(l->config.owner);
 	request = (struct launch_request){ .kind = LAUNCH_LIST };
 	if (launcher_link_ask(l, &request, on_list, l, &err) < 0)
@@ -153,6 +154,9 @@ int launcher_link_ask(struct launcher_link *l, struct launch_request *request,
 	struct asked *a;
 	int r;
 
+	/* It may just have come. */
+	if (l->fd < 0)
+		connect_now(l);
 	if (l->fd < 0) {
 		err_set(err, -EHOSTDOWN, "the launcher (tabique-launcher) does not run");
 		return err_fix(err, "start it as root: tabique-launcher, or systemctl "

@@ -28,7 +28,7 @@ void vm_set_state(struct daemon *d, struct vm *vm, enum vm_state state)
 
 void vm_socket(const struct daemon *d, const struct vm *vm, char *ret_path, size_t size)
 {
-	snprintf(ret_path, size, "%s/vms/%s/control", d->run, vm->name);
+	snprintf(ret_path, size, "vms/%s/control", vm->name);
 }
 
 static struct errand *errand_new(struct daemon *d, const struct vm *vm)
@@ -201,10 +201,10 @@ int vm_start(struct daemon *d, struct vm *vm, struct operation **ret_operation,
 
 	if (vm->state != VM_OFF) {
 		err_set(err, -EBUSY, "VM '%s' is %s", vm->name, vm_state_word(vm->state));
-		return err_fix(err, vm->state == VM_PAUSED ? "let it go on: tabique vm "
-							     "resume NAME"
-							   : "stop it first, if it is to "
-							     "start anew");
+		if (vm->state == VM_PAUSED)
+			return err_fix(err, "let it go on: tabique vm resume %s",
+				       vm->name);
+		return err_fix(err, "stop it first: tabique vm stop %s", vm->name);
 	}
 	r = make_request(vm, &request, err);
 	if (r < 0)
@@ -273,7 +273,7 @@ static void cancel_stop(void *owner, struct operation *o)
 int vm_stop(struct daemon *d, struct vm *vm, bool force, u32 seconds,
 	    struct operation **ret_operation, struct err *err)
 {
-	char socket[600];
+	char socket[VM_NAME_SIZE + 16];
 	struct errand *e;
 	json_t *body;
 
@@ -283,8 +283,8 @@ int vm_stop(struct daemon *d, struct vm *vm, bool force, u32 seconds,
 	}
 	if (vm->state == VM_STARTING || vm->stopping) {
 		err_set(err, -EBUSY, "VM '%s' is %s", vm->name, vm_state_word(vm->state));
-		return err_fix(err, "wait for that, or cancel it: DELETE "
-				    "/1.0/operations/N");
+		return err_fix(err, "wait for that, or cancel it: tabique op list, "
+				    "tabique op cancel ID");
 	}
 	e = errand_new(d, vm);
 	if (!e)
@@ -353,7 +353,7 @@ void on_list_has(void *owner, const struct launch_reply *reply)
 	struct daemon *d = owner;
 	struct vm *vm = inventory_find(&d->inventory, reply->name);
 	struct errand *e;
-	char socket[600];
+	char socket[VM_NAME_SIZE + 16];
 
 	if (!vm) {
 		log_warn("VM '%s' runs, but has no file here: it is left alone",

@@ -20,7 +20,7 @@ void vm_set_limits(struct daemon *daemon, struct vm *vm);
 /* A state has changed: an event. */
 void vm_set_state(struct daemon *daemon, struct vm *vm, enum vm_state state);
 
-/* Where its owner answers. */
+/* Where its owner answers: from RUN, which is our folder, since addresses of sockets are short. */
 void vm_socket(const struct daemon *daemon, const struct vm *vm, char *ret_path,
 	       size_t size);
 

@@ -70,6 +70,16 @@ static int make_folder(const char *path, u32 uid, u32 gid, mode_t mode, struct e
 	return 0;
 }
 
+/* Whole paths, since RUN becomes our folder. */
+static int settle(struct daemon *d, struct err *err)
+{
+	d->run = realpath(d->run, NULL);
+	d->state = realpath(d->state, NULL);
+	if (!d->run || !d->state || chdir(d->run) < 0)
+		return err_set(err, -errno, "folders: %s", err_words(-errno));
+	return 0;
+}
+
 /* The folders and the socket, while we may. Who is of the daemon's group may use the API. */
 static int take_places(struct program *p, u32 uid, u32 gid, struct err *err)
 {
@@ -82,6 +92,10 @@ static int take_places(struct program *p, u32 uid, u32 gid, struct err *err)
 	snprintf(path, sizeof path, "%s/vms", d->state);
 	if (r == 0)
 		r = make_folder(path, uid, gid, 0700, err);
+	if (r == 0)
+		r = settle(d, err);
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof path, "%s/api", d->run);
 	if (r == 0)
 		r = control_listen(path, CONTROL_OF_DAEMON, &p->place, err);
