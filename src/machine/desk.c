@@ -36,8 +36,14 @@ void desk_due(struct desk *d)
 static void on_config(void *owner, const struct pci_function *f, u8 at, unsigned size)
 {
 	struct desk *d = owner;
+	u32 address = pci_bar_address(f, 0);
 
-	video_set_bar(&d->video, pci_bar_address(f, 0));
+	/*
+	 * Who looks for a BAR's size switches it off meanwhile. Moving VRAM stops every processor and drops
+	 * what was decoded, so it stays where it was until it is switched on somewhere else.
+	 */
+	if (address)
+		video_set_bar(&d->video, address);
 }
 
 static int add_function(struct desk *d)

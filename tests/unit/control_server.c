@@ -132,6 +132,39 @@ TEST(replies_come_when_they_are_there_and_nobody_waits_for_anothers)
 	tear_down(&f);
 }
 
+TEST(bytes_that_are_no_json_come_as_they_are_and_in_pieces)
+{
+	const size_t size = 3u << 20;
+	AUTO_FREE u8 *bytes = malloc(size), *back = malloc(size + 1024);
+	size_t heard = 0, head;
+	struct http_message m = { 0 };
+	struct fixture f;
+
+	ASSERT(bytes && back);
+	for (size_t k = 0; k < size; k++)
+		bytes[k] = (u8)(k * 7 >> 3);
+	ASSERT_OK(build(&f));
+	int fd = join(&f);
+	say(fd, "GET /later HTTP/1.1\r\n\r\n");
+	turn(&f);
+	control_reply_bytes(f.held, "image/png", bytes, size);
+	for (unsigned k = 0; k < 10000 && heard < size + 1024; k++) {
+		ssize_t n = recv(fd, back + heard, size + 1024 - heard, 0);
+
+		heard += n > 0 ? (size_t)n : 0;
+		if (http_parse_reply((char *)back, heard, &m) == 1)
+			break;
+		turn(&f);
+	}
+	head = m.head_size;
+	ASSERT_EQ(m.body_size, size);
+	ASSERT_EQ(heard, head + size);
+	ASSERT(memmem(back, head, "Content-Type: image/png\r\n", 25));
+	ASSERT_MEM(back + head, bytes, size);
+	close(fd);
+	tear_down(&f);
+}
+
 TEST(call_outlives_its_client_and_dies_with_its_server)
 {
 	struct fixture f;
