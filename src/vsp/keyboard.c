@@ -276,6 +276,9 @@ static void on_close(void *owner, struct vmbus_channel *vmbus)
 {
 	struct keyboard *k = owner;
 
+	/* Ctrl-Alt-Del may have been the last that it read. */
+	if (k->sent == k->queued && vmbus_channel_is_read(vmbus))
+		answer(k, k->sent, 0, &(struct err){ 0 });
 	k->vmbus = NULL;
 	k->state = KEYBOARD_CLOSED;
 	k->leds = 0;

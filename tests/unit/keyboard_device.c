@@ -154,6 +154,23 @@ TEST(what_waits_is_bounded)
 	ASSERT_EQ(m->keyboard.counts.lost, KEYBOARD_STROKES);
 }
 
+TEST(guest_that_closes_when_it_has_read_the_last_key_has_read_it)
+{
+	GUEST_OF_DESK m = minidesk_new();
+	struct end end = { 0 };
+
+	ASSERT(minidesk_start(m));
+	ASSERT(minidesk_start_keyboard(m));
+	keyboard_type(&m->keyboard, &ctrl_alt_del, 1, on_end, &end);
+	minidesk_advance(m, 0);
+	while (take_event(m))
+		;
+	ASSERT_EQ(end.times, 0);
+	ASSERT(mini_close_and_wait(&m->channel[DESK_KEYBOARD]));
+	ASSERT_EQ(end.times, 1);
+	ASSERT_EQ(end.r, 0);
+}
+
 TEST(lamps_and_nonsense_of_the_guest)
 {
 	const struct keyboard_leds leds = { le32_of(KEYBOARD_LEDS), le16_of(4),
