@@ -608,7 +608,9 @@ void vmbus_channel_tell(struct vmbus_channel *channel)
 	if (!channel->owed)
 		return;
 	channel->owed = false;
-	signal_guest(channel);
+	/* A guest that was reading anyway has seen it. */
+	if (!vmbus_ring_is_read(&channel->out))
+		signal_guest(channel);
 }
 
 bool vmbus_channel_is_read(struct vmbus_channel *channel)

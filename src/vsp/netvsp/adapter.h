@@ -90,6 +90,7 @@ struct netvsp {
 	bool link_shown;
 	u64 link_next; /* ns: the guest may be told again */
 	u64 stall_end; /* ns: what waits outside is dropped; UINT64_MAX: nothing waits */
+	u64 tell_at;   /* ns: answers that were put quietly are told; UINT64_MAX: none */
 	u64 announce_at;
 	unsigned announces; /* that are still to be made */
 	struct {
@@ -103,6 +104,7 @@ struct netvsp {
 			u64 transaction;
 			u32 status;
 			unsigned frames;
+			bool copied; /* the guest had copied it: it holds nothing for it */
 		} done[NET_BATCH];
 		unsigned dones, told;
 		bool blocked; /* the port says when it has room */
@@ -130,8 +132,8 @@ struct netvsp {
 };
 
 /* ---- netvsp.c ---- */
-/* Answer a packet; the ring may be full. */
-void nic_answer(struct nic_channel *c, u64 transaction, u32 status);
+/* Answer a packet; the ring may be full. quietly: what comes next may tell the guest of it. */
+void nic_answer(struct nic_channel *c, u64 transaction, u32 status, bool quietly);
 void nic_set_alarm(struct netvsp *n);
 bool nic_link_is_up(const struct netvsp *n);
 void nic_show_link(struct netvsp *n);

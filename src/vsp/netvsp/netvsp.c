@@ -16,6 +16,8 @@
 #define MAX_PACKET 4096
 #define PACKETS_A_ROUND 128
 #define ANNOUNCES 3
+/* How long a guest may not hear of an answer that it does not wait for. */
+#define QUIET_NS 250000ull
 #define ANNOUNCE_NS 100000000ull
 
 static const struct vmbus_device_ops ops;
@@ -87,31 +89,49 @@ static void offer_sub_channels(struct netvsp *n, u32 count)
 
 /* ---- answers ---- */
 
-static bool put_answer(struct nic_channel *c, const struct answer *a)
+static bool put_answer(struct nic_channel *c, const struct answer *a, bool quietly)
 {
 	const struct nvsp_message m = { .type = le32_of(NVSP_RNDIS_COMPLETE),
 					.rndis_complete = { le32_of(a->status) } };
 
-	return vmbus_channel_send(c->vmbus, VMBUS_PACKET_COMPLETION, 0, a->transaction,
-				  &m, sizeof m) != -EAGAIN;
+	return (quietly ? vmbus_channel_send_quietly(c->vmbus, VMBUS_PACKET_COMPLETION, 0,
+						     a->transaction, &m, sizeof m)
+			: vmbus_channel_send(c->vmbus, VMBUS_PACKET_COMPLETION, 0,
+					     a->transaction, &m, sizeof m)) != -EAGAIN;
 }
 
-void nic_answer(struct nic_channel *c, u64 transaction, u32 status)
+void nic_answer(struct nic_channel *c, u64 transaction, u32 status, bool quietly)
 {
+	struct netvsp *n = c->netvsp;
 	const struct answer a = { transaction, status };
 
-	if (c->answers == 0 && put_answer(c, &a))
+	/* One at a time: a guest that goes on sending has something to be told of. */
+	quietly = quietly && !c->vmbus->owed;
+	if (c->answers == 0 && put_answer(c, &a, quietly)) {
+		if (c->vmbus->owed && n->tell_at == UINT64_MAX) {
+			n->tell_at = now(n) + QUIET_NS;
+			nic_set_alarm(n);
+		}
 		return;
+	}
 	/* There is room: what comes of one round is less, and there is no other before it is out. */
 	if (c->answers < ANSWERS)
 		c->answer[c->answers++] = a;
+}
+
+static void tell_all(struct netvsp *n)
+{
+	n->tell_at = UINT64_MAX;
+	for (unsigned k = 0; k < CHANNELS; k++)
+		if (n->channel[k].vmbus)
+			vmbus_channel_tell(n->channel[k].vmbus);
 }
 
 static bool flush_answers(struct nic_channel *c)
 {
 	unsigned k = 0;
 
-	while (k < c->answers && put_answer(c, &c->answer[k]))
+	while (k < c->answers && put_answer(c, &c->answer[k], false))
 		k++;
 	c->answers -= k;
 	memmove(c->answer, c->answer + k, c->answers * sizeof *c->answer);
@@ -147,7 +167,7 @@ bool nic_link_is_up(const struct netvsp *n)
 
 void nic_set_alarm(struct netvsp *n)
 {
-	u64 when = n->stall_end;
+	u64 when = min_u64(n->stall_end, n->tell_at);
 
 	if (n->rndis.initialized && n->link_shown != n->rndis.link_up)
 		when = min_u64(when, n->link_next);
@@ -473,7 +493,7 @@ int netvsp_new(const struct netvsp_config *config, struct netvsp **ret_netvsp)
 	if (r == 0) {
 		n->config = *config;
 		n->cable = true;
-		n->stall_end = UINT64_MAX;
+		n->stall_end = n->tell_at = UINT64_MAX;
 		nvsp_init(&n->nvsp, config->max_sub_channels);
 		memcpy(n->rndis.permanent, config->mac, sizeof n->rndis.permanent);
 		n->rndis.mtu = config->mtu;
@@ -553,6 +573,8 @@ void netvsp_due(struct netvsp *n)
 {
 	u64 time = now(n);
 
+	if (n->tell_at <= time)
+		tell_all(n);
 	if (n->stall_end <= time) {
 		u64 dropped = 0;
 

@@ -255,13 +255,14 @@ void nic_send_packet(struct nic_channel *c, u64 transaction,
 		n->drops.malformed++;
 	}
 	if (message->channel == NVSP_CHANNEL_CONTROL) {
-		nic_answer(c, transaction, status);
+		nic_answer(c, transaction, status, false);
 		return;
 	}
 	c->frames_out += n->send.frames - before;
 	n->send.done[n->send.dones].channel = c;
 	n->send.done[n->send.dones].transaction = transaction;
 	n->send.done[n->send.dones].status = status;
+	n->send.done[n->send.dones].copied = size == 0;
 	n->send.done[n->send.dones++].frames = n->send.frames;
 }
 
@@ -274,16 +275,21 @@ bool nic_send_is_full(const struct netvsp *n)
 	       n->send.iovs + RNDIS_MAX_PACKETS * MAX_IOV > ARRAY_COUNT(n->send.iov);
 }
 
-/* Answer what has gone. */
+/*
+ * Answer what has gone. Where it is one small packet that the guest need not hear of, as in a conversation
+ * of question and answer, the frame that comes back tells it: one interrupt, not two.
+ */
 static void answer_done(struct netvsp *n)
 {
+	bool alone = n->send.dones == 1 && n->send.done[0].copied;
+
 	while (n->send.told < n->send.dones &&
 	       n->send.done[n->send.told].frames <= n->send.sent) {
 		unsigned k = n->send.told++;
 
 		if (n->send.done[k].channel)
 			nic_answer(n->send.done[k].channel, n->send.done[k].transaction,
-				   n->send.done[k].status);
+				   n->send.done[k].status, alone);
 	}
 	if (n->send.told < n->send.dones || n->send.sent < n->send.frames)
 		return;
