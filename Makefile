@@ -8,7 +8,7 @@ BUILD ?= build$(if $(filter-out gcc cc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(
 JOBS ?= $(shell nproc)
 OPTIONS ?=
 
-.PHONY: all run test test-kvm unit guest scenario bench bench-disk soak soak-disk lint format install fuzz clean help
+.PHONY: all run test test-kvm unit guest scenario bench bench-disk bench-net soak soak-disk lint format install fuzz clean help
 all: $(BUILD)/build.ninja
 	@ls tests/unit tests/guest/* tests/fuzz >$(BUILD)/files.new; \
 	cmp -s $(BUILD)/files.new $(BUILD)/files.list || \
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench      figures beside those of QEMU in the same run'
 	@echo 'make bench-disk a guest on its disk beside QEMU, disk convert beside qemu-img'
 	@echo '                RIG=1: on KVM beside QEMU on KVM, in a host that QEMU translates'
+	@echo 'make bench-net  TCP with the host beside QEMU, on a tap and behind the address translator'
 	@echo 'make soak-disk  a million power cuts under disk images; STATES=..., SEED=...'
 	@echo 'make soak       hours of random instruction blocks; SYSTEM=N: cases of system state;'
 	@echo '                HOTPLUG=N: rounds of disks that come and leave beside fio;'
@@ -86,6 +87,10 @@ bench-disk: all
 	@tests/tools/install-missing build guest test bench $(if $(RIG),kvm)
 	@tests/bench/disk-rows $(BUILD)
 	@$(if $(RIG),:,tests/bench/disk-convert $(BUILD) $(ROUNDS))
+
+bench-net: all
+	@tests/tools/install-missing build guest test bench
+	@tests/bench/net-rows $(BUILD)
 
 # HOTPLUG, BALLOON, FUZZ, KILLS, DEBIAN, LOCKSTEP, STRESS or SYSTEM say which.
 soak: $(firstword $(if $(HOTPLUG),soak-hotplug) $(if $(BALLOON),soak-balloon) $(if $(FUZZ),soak-fuzz) $(if $(KILLS),soak-kills) \

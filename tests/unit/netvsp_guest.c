@@ -316,6 +316,43 @@ TEST(packets_that_the_port_has_no_room_for_wait_and_are_answered_then)
 	ASSERT_EQ(answered, sent);
 }
 
+TEST(answer_to_one_small_packet_is_told_with_the_frame_that_comes_back_or_soon)
+{
+	NIC m = mininic_new(0, false);
+	struct nvsp_message message = { .type = le32_of(NVSP_RNDIS) };
+	u8 frame[200], rndis[400];
+	u32 size = make_tcp(frame, false, 1), all, told;
+
+	ASSERT(mininic_start(m));
+	all = mininic_make(rndis, frame, size, NULL, 0);
+	memcpy(mini_page(m->mini, m->send_page), rndis, all);
+	message.rndis.section_size = le32_of(all);
+	told = m->mini->flag[m->channel.relid];
+	/* The answer is in the ring, but nobody says so, until time has gone by. */
+	ASSERT(mini_send(&m->channel, VMBUS_PACKET_INBAND, 1, 5, &message, sizeof message,
+			 16));
+	ASSERT_EQ(m->mini->flag[m->channel.relid], told);
+	mininic_advance(m, 250000);
+	ASSERT_EQ(m->mini->flag[m->channel.relid], told + 1);
+	ASSERT(mini_receive(&m->channel, rndis, sizeof rndis) > 0);
+	/* Or a frame comes: one signal for both. */
+	ASSERT(mini_send(&m->channel, VMBUS_PACKET_INBAND, 1, 5, &message, sizeof message,
+			 16));
+	ASSERT_EQ(m->mini->flag[m->channel.relid], told + 1);
+	make_tcp(frame, true, 1);
+	ASSERT(mininic_arrive(m, NULL, frame, size));
+	ASSERT_EQ(m->mini->flag[m->channel.relid], told + 2);
+	mininic_advance(m, 250000);
+	ASSERT_EQ(m->mini->flag[m->channel.relid], told + 2);
+	/* A second packet before that is told as ever. */
+	while (mini_receive(&m->channel, rndis, sizeof rndis))
+		;
+	for (unsigned k = 0; k < 2; k++)
+		ASSERT(mini_send(&m->channel, VMBUS_PACKET_INBAND, 1, 5, &message,
+				 sizeof message, 16));
+	ASSERT_EQ(m->mini->flag[m->channel.relid], told + 3);
+}
+
 /* ---- receiving ---- */
 
 TEST(frame_that_arrives_comes_to_the_guest_as_the_filter_has_it)
