@@ -42,8 +42,7 @@ static struct string begin(struct x86_cpu *c, const struct x86_insn *i)
 		.width = i->reg,
 		.rep = i->flags & (X86_INSN_REP | X86_INSN_REPNE),
 		.down = c->eflags & X86_DF_FLAG,
-		.one = (c->mode & X86_MODE_STEP) || !(c->mode & (X86_MODE_LONG | X86_MODE_FLAT)) ||
-		       (!(c->mode & X86_MODE_LONG) && (i->seg == SEG_FS || i->seg == SEG_GS)),
+		.one = (c->mode & X86_MODE_STEP) || (!(c->mode & X86_MODE_LONG) && (i->seg == SEG_FS || i->seg == SEG_GS)),
 	};
 }
 
@@ -74,6 +73,24 @@ static gva_t address(const struct string *s, unsigned seg, unsigned reg, bool wr
 }
 
 /*
+ * How many elements from offset on lie inside the operand's segment, whose first one is known to. Where
+ * segments are not all flat each has its limit; one that grows downwards is asked element by element.
+ */
+static u64 inside_segment(const struct string *s, unsigned reg, u64 offset)
+{
+	const struct x86_cpu *c = s->c;
+	const unsigned source = s->i->seg < SEG_FLAT ? s->i->seg : SEG_DS;
+	const struct vp_segment *g = &c->s.seg[reg == R_DI ? SEG_ES : source];
+	const bool grows_down = !(g->attr & SEG_ATTR_CODE) && (g->attr & SEG_ATTR_DC);
+
+	if (c->mode & (X86_MODE_LONG | X86_MODE_FLAT))
+		return UINT64_MAX;
+	if (grows_down || offset > g->limit)
+		return 1;
+	return s->down ? UINT64_MAX : (g->limit - offset + 1) / s->size;
+}
+
+/*
  * One operand of a piece: where it is in host memory, and how many elements of at most `most` can be
  * reached from there. NULL: one element, by x86_load/store.
  */
@@ -99,6 +116,7 @@ static u8 *piece(const struct string *s, gva_t a, unsigned reg, bool write, u64 
 	if (s->width < 64)
 		most = min_u64(most, s->down ? offset / s->size + 1 :
 				     (x86_mask(s->width) - offset + 1) / s->size);
+	most = min_u64(most, inside_segment(s, reg, offset));
 	*io_most = min_u64(*io_most, s->one ? 1 : most);
 	return p;
 }
