@@ -28,13 +28,19 @@
 #define BOARD_PORT_COM1 0x3f8	     /* 8 ports */
 #define BOARD_PORT_COM2 0x2f8	     /* 8 ports */
 #define BOARD_PORT_ELCR 0x4d0	     /* 2 ports: edge/level of each line */
-#define BOARD_PORT_FW_CFG 0x510	     /* selector (16 bits), data at 0x511 */
-#define BOARD_PORT_PM1_EVENT 0x600   /* FADT: PM1a_EVT_BLK, 4 bytes */
-#define BOARD_PORT_PM1_CONTROL 0x604 /* FADT: PM1a_CNT_BLK, 2 bytes */
-#define BOARD_PORT_PM_TIMER 0x608    /* FADT: PM_TMR_BLK, 4 bytes */
-#define BOARD_PORT_PCI_ADDRESS 0xcf8 /* 4 ports */
-#define BOARD_PORT_RESET 0xcf9	     /* FADT: RESET_REG; a byte inside the former */
-#define BOARD_PORT_PCI_DATA 0xcfc    /* 4 ports */
+#define BOARD_PORT_IDE0 0x1f0	     /* 8 ports */
+#define BOARD_PORT_IDE0_CONTROL 0x3f6
+#define BOARD_PORT_IDE1 0x170 /* 8 ports */
+#define BOARD_PORT_IDE1_CONTROL 0x376
+#define BOARD_PORT_FIRMWARE_LOG 0x402 /* SeaBIOS' */
+#define BOARD_PORT_FW_CFG_DMA 0x514   /* 8 ports */
+#define BOARD_PORT_FW_CFG 0x510	      /* selector (16 bits), data at 0x511 */
+#define BOARD_PORT_PM1_EVENT 0x600    /* FADT: PM1a_EVT_BLK, 4 bytes */
+#define BOARD_PORT_PM1_CONTROL 0x604  /* FADT: PM1a_CNT_BLK, 2 bytes */
+#define BOARD_PORT_PM_TIMER 0x608     /* FADT: PM_TMR_BLK, 4 bytes */
+#define BOARD_PORT_PCI_ADDRESS 0xcf8  /* 4 ports */
+#define BOARD_PORT_RESET 0xcf9	      /* FADT: RESET_REG; a byte inside the former */
+#define BOARD_PORT_PCI_DATA 0xcfc     /* 4 ports */
 
 #define BOARD_PORT_TEST_HYPERV 0x3000 /* 4 bytes */
 
@@ -50,6 +56,8 @@
 #define BOARD_IRQ_COM2 3
 #define BOARD_IRQ_COM1 4
 #define BOARD_IRQ_RTC 8
+#define BOARD_IRQ_IDE0 14
+#define BOARD_IRQ_IDE1 15
 #define BOARD_IRQ_SCI 9 /* level, active high */
 
 #define BOARD_IOAPIC_PINS 24

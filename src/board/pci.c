@@ -37,6 +37,7 @@ static void fill(struct pci_function *f)
 	put16(f->config + PCI_DEVICE, f->device);
 	put16(f->config + PCI_COMMAND, f->command);
 	put16(f->writable + PCI_COMMAND, f->command_mask);
+	f->config[PCI_CLASS + 1] = f->interface;
 	put16(f->config + PCI_CLASS + 2, f->class);
 	f->config[PCI_HEADER_TYPE] = f->header_type;
 	for (unsigned k = 0; k < PCI_BARS; k++) {
@@ -48,13 +49,15 @@ static void fill(struct pci_function *f)
 		put32(at, (b->base & ~(b->size - 1)) | b->flags);
 		put32(f->writable + PCI_BAR0 + 4 * k, ~(b->size - 1));
 	}
+	if (f->fill)
+		f->fill(f);
 }
 
 u32 pci_bar_address(const struct pci_function *f, unsigned bar)
 {
-	bool on = f->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
+	u8 space = f->bar[bar].flags & PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 
-	if (!on || f->bar[bar].size == 0)
+	if (!(f->config[PCI_COMMAND] & space) || f->bar[bar].size == 0)
 		return 0;
 	return get32(f->config + PCI_BAR0 + 4 * bar) & ~(f->bar[bar].size - 1);
 }

@@ -32,6 +32,7 @@ struct pci_function {
 	u8 number; /* PCI_FUNCTION(device, function) */
 	u16 vendor, device;
 	u16 class;	  /* class << 8 | sub-class */
+	u8 interface;	  /* its programming interface */
 	u8 header_type;	  /* PCI_MULTIFUNCTION or 0 */
 	u16 command_mask; /* bits of the command register that a guest may write */
 	u16 command;	  /* at power-on */
@@ -40,6 +41,8 @@ struct pci_function {
 		u32 base; /* at power-on */
 		u32 flags;
 	} bar[PCI_BARS];
+	/* What else config and writable hold at power-on. NULL: nothing. */
+	void (*fill)(struct pci_function *function);
 	/* Bytes [at, at + size) of its configuration space were written. NULL: nobody minds. */
 	void (*changed)(void *owner, const struct pci_function *function, u8 at,
 			unsigned size);
@@ -74,7 +77,7 @@ u32 pci_bus_read(struct pci_bus *bus, u32 latch, unsigned port, unsigned size);
 void pci_bus_write(struct pci_bus *bus, u32 latch, unsigned port, unsigned size,
 		   u32 value);
 
-/* A BAR's address where the guest has memory accesses switched on; 0: it answers nowhere. */
+/* A BAR's address or port where the guest has such accesses switched on; 0: it answers nowhere. */
 u32 pci_bar_address(const struct pci_function *function, unsigned bar);
 
 /* The i440BX host bridge, at device 0; the machine's. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole direct-boot machine, in power-on order; see direct.h. */
+/* The whole machine, in power-on order; see direct.h. The board of a BIOS is gen1.c. */
 #include "machine/direct.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include "boot/fw_cfg.h"
 #include "boot/load.h"
 #include "machine/blocks.h"
+#include "machine/gen1.h"
 #include "machine/synthetic.h"
 #include "machine/test_devices.h"
 #include "wall/guest_memory.h"
@@ -20,7 +21,7 @@
 _Static_assert(LOADER_MODULES == WORKER_MAX_MODULES, "every module that can be given is "
 						     "loaded");
 
-enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH, SLOT_VIDEO };
+enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH, SLOT_VIDEO, SLOT_GEN1 = 8 };
 
 struct direct {
 	struct direct_parts parts;
@@ -31,8 +32,9 @@ struct direct {
 	bool opened; /* the images */
 	bool stands; /* as direct_save or direct_pause left it */
 	struct pci_bus pci;
-	struct pci_function host_bridge;
+	struct pci_function host_bridge; /* without a BIOS */
 	struct synthetic *synthetic;
+	struct gen1 *gen1; /* NULL: no BIOS */
 	/* a reset that waits for the devices */
 	void (*reset_done)(void *owner, int r, const struct err *err);
 	void *reset_owner;
@@ -40,6 +42,9 @@ struct direct {
 	struct machine_blocks *blocks;
 	void (*save_done)(void *owner, int r, const struct err *err);
 	void *save_owner;
+	/* the end */
+	void (*quiet)(void *owner);
+	void *quiet_owner;
 };
 
 static int open_images(struct direct *m, struct err *err);
@@ -47,6 +52,9 @@ static int load(struct direct *m, struct err *err);
 static int map_ram(struct direct *m, struct err *err);
 static bool map_high(void *machine, u64 high);
 static int set_processors(struct direct *m, struct err *err);
+static int connect_firmware(struct direct *m, struct fw_cfg_builder *fw_cfg,
+			    struct err *err);
+static void pause_board(struct direct *m, void (*done)(void *owner));
 
 /* What hv is told of the machine; neither RAM nor a processor is touched. */
 static int connect_parts(struct direct *m, struct err *err)
@@ -68,8 +76,7 @@ static int connect_parts(struct direct *m, struct err *err)
 	if (r == 0)
 		r = pci_bus_connect(&m->pci, end, err);
 	if (r == 0)
-		r = fw_cfg_add_machine(&fw_cfg, gm_ram_size(m->parts.gm),
-				       config->vp_count, &m->loader.kernel, err);
+		r = connect_firmware(m, &fw_cfg, err);
 	if (r == 0 && config->test_devices)
 		r = test_devices_connect(m->test_devices, err);
 	if (r == 0)
@@ -98,6 +105,8 @@ static int restart(struct direct *m, struct err *err)
 		return r;
 	synthetic_reset(m->synthetic);
 	pci_bus_reset(&m->pci);
+	if (m->gen1)
+		gen1_reset(m->gen1);
 	if (m->test_devices)
 		test_devices_reset(m->test_devices);
 	r = gm_clear(m->parts.gm, &ticket);
@@ -111,7 +120,7 @@ static int restart(struct direct *m, struct err *err)
 	return r;
 }
 
-static void on_quiet(void *owner)
+static void on_board_quiet(void *owner)
 {
 	struct direct *m = owner;
 	void (*done)(void *owner, int r, const struct err *err) = m->reset_done;
@@ -120,6 +129,11 @@ static void on_quiet(void *owner)
 
 	m->reset_done = NULL;
 	done(m->reset_owner, r, &err);
+}
+
+static void on_quiet(void *owner)
+{
+	pause_board(owner, on_board_quiet);
 }
 
 void direct_reset(struct direct *m,
@@ -149,18 +163,41 @@ void direct_reset(struct direct *m,
 	synthetic_stop(m->synthetic, on_quiet, m);
 }
 
-void direct_quiet(struct direct *m, void (*done)(void *owner), void *owner)
+static void on_board_at_end(void *owner)
 {
-	synthetic_quiet(m->synthetic, done, owner);
+	struct direct *m = owner;
+
+	m->quiet(m->quiet_owner);
 }
 
-static void on_rest(void *owner)
+static void on_end(void *owner)
+{
+	pause_board(owner, on_board_at_end);
+}
+
+void direct_quiet(struct direct *m, void (*done)(void *owner), void *owner)
+{
+	m->quiet = done;
+	m->quiet_owner = owner;
+	synthetic_quiet(m->synthetic, on_end, m);
+}
+
+static int save_devices(struct direct *m, struct state_writer *w, struct err *err)
+{
+	int r = synthetic_save(m->synthetic, w, err);
+
+	if (r == 0 && m->gen1)
+		gen1_save(m->gen1, w);
+	return r == 0 && w->failed ? err_set(err, -ENOMEM, "%s", err_words(-ENOMEM)) : r;
+}
+
+static void on_board_at_rest(void *owner)
 {
 	struct direct *m = owner;
 	void (*done)(void *owner, int r, const struct err *err) = m->save_done;
 	struct state_writer devices = { 0 };
 	struct err err = { 0 };
-	int r = m->blocks ? synthetic_save(m->synthetic, &devices, &err) : 0;
+	int r = m->blocks ? save_devices(m, &devices, &err) : 0;
 
 	/* What the devices said last is in hv's blocks. */
 	if (r == 0 && m->blocks)
@@ -173,6 +210,11 @@ static void on_rest(void *owner)
 	m->save_done = NULL;
 	m->stands = true;
 	done(m->save_owner, r, &err);
+}
+
+static void on_rest(void *owner)
+{
+	pause_board(owner, on_board_at_rest);
 }
 
 void direct_save(struct direct *m, struct machine_blocks *ret_blocks,
@@ -206,8 +248,19 @@ int direct_resume(struct direct *m, struct err *err)
 	if (r == 0) {
 		m->stands = false;
 		synthetic_resume(m->synthetic);
+		if (m->gen1)
+			gen1_resume(m->gen1);
 	}
 	return r;
+}
+
+/* Now or soon: no device of the board works any more. */
+static void pause_board(struct direct *m, void (*done)(void *owner))
+{
+	if (m->gen1)
+		gen1_pause(m->gen1, done, m);
+	else
+		done(m);
 }
 
 int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct err *err)
@@ -222,9 +275,40 @@ int direct_restore(struct direct *m, const struct machine_blocks *blocks, struct
 	if (r == 0)
 		r = machine_blocks_give(m->parts.end, blocks, err);
 	m->stands = true;
-	return r < 0 ? r
-		     : synthetic_restore(m->synthetic, blocks->devices.bytes,
-					 blocks->devices.used, err);
+	if (r == 0)
+		r = synthetic_restore(m->synthetic, blocks->devices.bytes,
+				      blocks->devices.used, err);
+	if (r == 0 && m->gen1)
+		r = gen1_restore(m->gen1, blocks->devices.bytes, blocks->devices.used,
+				 err);
+	return r;
+}
+
+static int attach_ide(void *machine, unsigned channel, unsigned drive,
+		      struct scsi_unit *unit, struct err *err)
+{
+	struct direct *m = machine;
+
+	return gen1_attach(m->gen1, channel, drive, unit, err);
+}
+
+static int new_board(struct direct *m, struct err *err)
+{
+	const struct gen1_parts parts = {
+		.gm = m->parts.gm,
+		.end = m->parts.end,
+		.pci = &m->pci,
+		.vp_count = m->parts.config->vp_count,
+		.first_slot = SLOT_GEN1,
+	};
+
+	int r;
+
+	if (m->parts.config->bios)
+		return gen1_new(&parts, &m->gen1, err);
+	pci_host_bridge_init(&m->host_bridge);
+	r = pci_bus_add(&m->pci, &m->host_bridge);
+	return r < 0 ? err_set(err, r, "PCI bus: %s", err_words(r)) : 0;
 }
 
 int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
@@ -241,9 +325,8 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				       &m->test_devices, err)
 		    : 0;
 	pci_bus_init(&m->pci);
-	pci_host_bridge_init(&m->host_bridge);
 	if (r == 0)
-		r = pci_bus_add(&m->pci, &m->host_bridge);
+		r = new_board(m, err);
 	if (r == 0)
 		r = synthetic_new(
 			&(struct synthetic_parts){
@@ -259,6 +342,7 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.enter_thread = parts->enter_thread,
 				.enter_nbd_thread = parts->enter_nbd_thread,
 				.ejected = parts->ejected,
+				.attach_ide = m->gen1 ? attach_ide : NULL,
 				.memory_changed = parts->memory_changed,
 				.owner = parts->owner,
 				.map_high = map_high,
@@ -318,6 +402,8 @@ void direct_inspect(const struct direct *m, struct inspect *out)
 {
 	pci_bus_inspect(&m->pci, out);
 	synthetic_inspect(m->synthetic, out);
+	if (m->gen1)
+		gen1_inspect(m->gen1, out);
 }
 
 int direct_load(struct direct *m, struct err *err)
@@ -334,13 +420,14 @@ void direct_free(struct direct *m)
 	if (!m)
 		return;
 	synthetic_free(m->synthetic);
+	gen1_free(m->gen1);
 	test_devices_free(m->test_devices);
 	free(m);
 }
 
 const char *direct_kernel_kind(const struct direct *m)
 {
-	return loader_kind_name(m->kind);
+	return m->gen1 ? "firmware" : loader_kind_name(m->kind);
 }
 
 /* ---- steps ---- */
@@ -350,12 +437,13 @@ static int open_images(struct direct *m, struct err *err)
 	const struct worker_config *config = m->parts.config;
 	struct loader *l = &m->loader;
 	int r = boot_image_init(&l->kernel, m->parts.kernel_fd, config->kernel_name,
-				"kernel", err);
+				config->bios ? "firmware" : "kernel", err);
 
 	for (unsigned i = 0; r == 0 && i < config->module_count; i++) {
 		l->module_args[i] = config->module[i].args;
 		r = boot_image_init(&l->module[i], m->parts.module_fd[i],
-				    config->module[i].name, "initrd", err);
+				    config->module[i].name,
+				    config->bios ? "option ROM" : "initrd", err);
 	}
 	l->module_count = config->module_count;
 	l->cmdline = config->cmdline;
@@ -364,15 +452,32 @@ static int open_images(struct direct *m, struct err *err)
 	return r;
 }
 
-/* Everything that lies in RAM at the first instruction. */
+static int connect_firmware(struct direct *m, struct fw_cfg_builder *fw_cfg,
+			    struct err *err)
+{
+	const struct loader *l = &m->loader;
+	int r;
+
+	if (m->gen1)
+		return gen1_connect(m->gen1, &l->kernel, l->module, l->module_count,
+				    fw_cfg, err);
+	r = fw_cfg_add_machine(fw_cfg, gm_ram_size(m->parts.gm),
+			       m->parts.config->vp_count, err);
+	return r < 0 ? r : fw_cfg_add_kernel(fw_cfg, &l->kernel, err);
+}
+
+/* Everything that lies in RAM at the first instruction: with firmware nothing does. */
 static int load(struct direct *m, struct err *err)
 {
-	int r = acpi_install(m->parts.gm, m->parts.config->vp_count, &m->loader.rsdp,
-			     err);
+	int r;
+
+	vp_state_reset(&m->first, true);
+	if (m->gen1)
+		return 0;
+	r = acpi_install(m->parts.gm, m->parts.config->vp_count, &m->loader.rsdp, err);
 
 	if (r < 0)
 		return r;
-	vp_state_reset(&m->first, true);
 	entry_set_memory_types(&m->first);
 	return loader_load(&m->loader, &m->first, &m->kind, err);
 }
@@ -426,7 +531,8 @@ static int set_processors(struct direct *m, struct err *err)
 
 	/* The others wait for the first one's start-up message, as after power-on. */
 	vp_state_reset(&other, false);
-	entry_set_memory_types(&other);
+	if (!m->gen1)
+		entry_set_memory_types(&other);
 	for (u32 vp = 1; r == 0 && vp < m->parts.config->vp_count; vp++)
 		r = worker_set_vp(m->parts.end, vp, &other, err);
 	return r;

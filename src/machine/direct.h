@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The machine that starts a kernel without firmware: RAM, hv's chips, ACPI, fw_cfg, the VMBus with
- * integration components, SCSI controllers and network adapters, and test devices where they are asked for.
+ * The machine, which starts a kernel without firmware or (config->bios) firmware that finds its own:
+ * RAM, hv's chips, ACPI, fw_cfg, the board of gen1.h where there is firmware, the VMBus with integration components, SCSI controllers and network adapters, and test devices where they are asked for.
  *
  *	1. direct_new		makes the parts; outside the jail
  *	2. direct_start		inside, before the loop's thread takes its list of system calls

@@ -18,6 +18,10 @@
 static const struct guid controller_instance =
 	GUID(0x7ab19e00, 0x5c51, 0x4d29, 0x8a, 0x01, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
 
+/* Those of IDE disks say which one in bytes 0 to 3 (channel) and 4, 5 (drive). */
+static const struct guid ide_instance =
+	GUID(0, 0, 0x8899, 0, 0, 0x54, 0x61, 0x62, 0x69, 0x71, 0);
+
 enum place_state { FREE, OPENING, WAITING, THERE, RESIZING, CHANGING, LEAVING };
 
 /* Time in which guests notice what they were told. */
@@ -45,10 +49,13 @@ struct place {
 	struct err err; /* of an opening that failed, until the image is closed again */
 };
 
+/* The SCSI controllers, then one for each IDE disk. */
+#define CONTROLLERS (WORKER_MAX_CONTROLLERS + WORKER_IDE_CHANNELS * WORKER_IDE_DRIVES)
+
 struct disks {
 	struct disks_config config;
 	struct disk_pool *pool;
-	struct storvsp *controller[WORKER_MAX_CONTROLLERS];
+	struct storvsp *controller[CONTROLLERS]; /* see controller_index */
 	struct place place[WORKER_MAX_DISKS];
 	struct loop_alarm tick;
 	void (*quiet)(void *owner);
@@ -77,9 +84,25 @@ static struct place *find_free(struct disks *d)
 	return NULL;
 }
 
+static bool is_ide(const struct worker_disk *where)
+{
+	return where->controller >= WORKER_IDE;
+}
+
+/* "scsi0:3", "ide1:0"; returns buffer. */
+static const char *place_words(const struct worker_disk *where, char buffer[32])
+{
+	snprintf(buffer, 32, "%s%u:%u", is_ide(where) ? "ide" : "scsi",
+		 is_ide(where) ? where->controller - WORKER_IDE : where->controller,
+		 where->lun);
+	return buffer;
+}
+
 static int wrap_place(const struct worker_disk *where, struct err *err)
 {
-	return err_wrap(err, "scsi%u:%u", where->controller, where->lun);
+	char words[32];
+
+	return err_wrap(err, "%s", place_words(where, words));
 }
 
 /* A place for a disk that comes: its images' descriptors are in it, ready to be opened. */
@@ -122,8 +145,33 @@ static int take_place(struct disks *d, const struct worker_disk *where,
 
 /* ---- a disk comes ---------------------------------------------------------------------------- */
 
-static int controller_for(struct disks *d, u32 n, struct storvsp **ret_storvsp)
+/*
+ * An IDE disk has a controller of its own on the VMBus, by which guests that know it reach the same disk
+ * (hv_storvsc; their IDE driver leaves it alone then). DVD drives stay with IDE.
+ */
+static u32 controller_index(const struct worker_disk *w)
 {
+	return is_ide(w)
+		       ? WORKER_MAX_CONTROLLERS +
+				 (w->controller - WORKER_IDE) * WORKER_IDE_DRIVES + w->lun
+		       : w->controller;
+}
+
+static struct storvsp *controller_of(const struct place *p)
+{
+	return p->disks->controller[controller_index(&p->where)];
+}
+
+/* The number of the unit behind its controller. */
+static u32 lun_of(const struct place *p)
+{
+	return is_ide(&p->where) ? 0 : p->where.lun;
+}
+
+static int controller_for(struct disks *d, const struct worker_disk *w,
+			  struct storvsp **ret_storvsp)
+{
+	u32 n = controller_index(w);
 	struct storvsp_config config = {
 		.server = d->config.server,
 		.gm = d->config.gm,
@@ -135,6 +183,13 @@ static int controller_for(struct disks *d, u32 n, struct storvsp **ret_storvsp)
 	int r = 0;
 
 	config.instance.bytes[15] = (u8)n;
+	if (is_ide(w)) {
+		config.ide = true;
+		config.max_sub_channels = 0;
+		config.instance = ide_instance;
+		config.instance.bytes[0] = (u8)(w->controller - WORKER_IDE);
+		config.instance.bytes[4] = (u8)w->lun;
+	}
 	if (!d->controller[n])
 		r = storvsp_new(&config, &d->controller[n]);
 	*ret_storvsp = d->controller[n];
@@ -147,6 +202,21 @@ static void tick_soon(struct disks *d)
 }
 
 static void on_eject(void *owner, struct scsi_unit *unit);
+
+static bool on_vmbus(const struct worker_disk *w)
+{
+	return !is_ide(w) || !w->dvd;
+}
+
+static int plug_into_ide(struct place *p, struct err *err)
+{
+	const struct disks_config *c = &p->disks->config;
+
+	if (!c->attach_ide)
+		return err_set(err, -ENODEV, "this machine has no IDE");
+	return c->attach_ide(c->machine, p->where.controller - WORKER_IDE, p->where.lun,
+			     p->unit, err);
+}
 
 /*
  * Its disk is open, or it is an empty drive: the guest may see it. -EAGAIN, without words: not
@@ -167,14 +237,19 @@ static int plug_in(struct place *p, struct err *err)
 	if (r == 0) {
 		p->unit->on_eject = on_eject;
 		p->unit->owner = p;
-		r = controller_for(p->disks, w->controller, &storvsp);
+		if (on_vmbus(w))
+			r = controller_for(p->disks, w, &storvsp);
 	}
-	if (r == 0)
-		r = storvsp_attach(storvsp, w->lun, p->unit);
+	if (r == 0 && on_vmbus(w))
+		r = storvsp_attach(storvsp, lun_of(p), p->unit);
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0)
 		return err_set(err, r, "%s", err_words(r));
+	if (is_ide(w))
+		r = plug_into_ide(p, err);
+	if (r < 0)
+		return r;
 	p->state = THERE;
 	p->ticks = 0;
 	tick_soon(p->disks);
@@ -263,17 +338,17 @@ static void try_again(struct place *p)
 	else if (++p->ticks == TICKS_OF_PATIENCE)
 		give_up(p);
 	else if (p->ticks % TICKS_A_REMINDER == 0)
-		storvsp_rescan(p->disks->controller[p->where.controller]);
+		storvsp_rescan(controller_of(p));
 }
 
 /* The guest was told that the disk is there. True: it may have to be told again. */
 static bool look_after(struct place *p)
 {
-	struct storvsp *storvsp = p->disks->controller[p->where.controller];
-
+	struct storvsp *storvsp = controller_of(p);
 	const unsigned last = remind_at[ARRAY_COUNT(remind_at) - 1];
 
-	if (p->ticks >= last || !storvsp_overlooked(storvsp, p->where.lun))
+	if (is_ide(&p->where) || p->ticks >= last ||
+	    !storvsp_overlooked(storvsp, p->where.lun))
 		return false;
 	p->ticks++;
 	for (unsigned k = 0; k < ARRAY_COUNT(remind_at); k++)
@@ -404,7 +479,7 @@ static void on_resized(void *owner, int r)
 		wrap_place(&p->where, &err);
 	/* It may have nothing to say to this disk for long: so that it looks now. */
 	else
-		storvsp_rescan(p->disks->controller[p->where.controller]);
+		storvsp_rescan(controller_of(p));
 	answer(p, r, &err);
 }
 
@@ -547,9 +622,11 @@ static int resize(struct place *p, const struct worker_disk_order *o, struct err
 
 static int detach(struct place *p, struct err *err)
 {
-	struct storvsp *storvsp = p->disks->controller[p->where.controller];
+	struct storvsp *storvsp = controller_of(p);
 	int r;
 
+	if (is_ide(&p->where))
+		return err_set(err, -EOPNOTSUPP, "IDE drives stay in the machine");
 	p->state = LEAVING;
 	r = storvsp_detach(storvsp, p->where.lun, on_detached, p);
 	if (r < 0) {
@@ -691,7 +768,7 @@ int disks_save(const struct disks *d, struct state_writer *w)
 {
 	int r = 0;
 
-	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
+	for (unsigned n = 0; r == 0 && n < CONTROLLERS; n++)
 		if (d->controller[n])
 			r = storvsp_save(d->controller[n], w);
 	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++) {
@@ -709,7 +786,7 @@ int disks_restore(struct disks *d, const u8 *bytes, size_t size)
 {
 	int r = 0;
 
-	for (unsigned n = 0; r == 0 && n < WORKER_MAX_CONTROLLERS; n++)
+	for (unsigned n = 0; r == 0 && n < CONTROLLERS; n++)
 		if (d->controller[n])
 			r = storvsp_restore(d->controller[n], bytes, size);
 	for (unsigned n = 0; r == 0 && n < WORKER_MAX_DISKS; n++)
@@ -745,13 +822,14 @@ void disks_free(struct disks *d)
 	for (unsigned n = 0; n < WORKER_MAX_DISKS; n++) {
 		struct place *p = &d->place[n];
 		int r = p->disk ? disk_close(p->disk) : 0;
+		char words[32];
 
 		if (r < 0)
-			log_error("disk scsi%u:%u: what was cached is not written: %s",
-				  p->where.controller, p->where.lun, err_words(r));
+			log_error("disk %s: what was cached is not written: %s",
+				  place_words(&p->where, words), err_words(r));
 		scsi_unit_free(p->unit);
 	}
-	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++)
+	for (unsigned n = 0; n < CONTROLLERS; n++)
 		storvsp_free(d->controller[n]);
 	free(d);
 }
@@ -760,10 +838,15 @@ void disks_inspect(const struct disks *d, struct inspect *out)
 {
 	static const char *const states[] = { "free",	  "opening",  "waiting", "there",
 					      "resizing", "changing", "leaving" };
-	char name[64];
+	char name[64], words[32];
 
-	for (unsigned n = 0; n < WORKER_MAX_CONTROLLERS; n++) {
-		snprintf(name, sizeof name, "scsi.%u", n);
+	for (unsigned n = 0; n < CONTROLLERS; n++) {
+		if (n < WORKER_MAX_CONTROLLERS)
+			snprintf(name, sizeof name, "scsi.%u", n);
+		else
+			snprintf(name, sizeof name, "scsi.ide%u:%u",
+				 (n - WORKER_MAX_CONTROLLERS) / WORKER_IDE_DRIVES,
+				 (n - WORKER_MAX_CONTROLLERS) % WORKER_IDE_DRIVES);
 		if (d->controller[n])
 			storvsp_inspect(d->controller[n], name, out);
 	}
@@ -772,8 +855,7 @@ void disks_inspect(const struct disks *d, struct inspect *out)
 
 		if (p->state == FREE)
 			continue;
-		snprintf(name, sizeof name, "disks.scsi%u:%u", p->where.controller,
-			 p->where.lun);
+		snprintf(name, sizeof name, "disks.%s", place_words(&p->where, words));
 		inspect_words(out, name, "state", "%s", states[p->state]);
 		inspect_words(out, name, "image", "%s",
 			      p->where.level_count > 0 ? p->image[0].name : "");

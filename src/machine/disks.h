@@ -31,6 +31,7 @@ struct disk_pool;
 struct disks;
 struct guest_memory;
 struct loop;
+struct scsi_unit;
 struct vmbus_server;
 
 struct disks_config {
@@ -41,6 +42,10 @@ struct disks_config {
 	/* What the guest has ejected is closed now; the loop's thread. NULL: nobody wants to know. */
 	void (*ejected)(void *owner, u32 controller, u32 lun);
 	void *owner;
+	/* A drive of IDE has its unit; NULL: there is no IDE. */
+	int (*attach_ide)(void *machine, unsigned channel, unsigned drive,
+			  struct scsi_unit *unit, struct err *err);
+	void *machine;
 };
 int disks_new(const struct disks_config *config, struct disks **ret_disks) MUST_CHECK;
 /* Once, before any disk comes. */

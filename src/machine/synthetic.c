@@ -273,6 +273,8 @@ int synthetic_new(const struct synthetic_parts *parts, struct synthetic **ret_sy
 				.vp_count = parts->config->vp_count,
 				.ejected = parts->ejected,
 				.owner = parts->owner,
+				.attach_ide = parts->attach_ide,
+				.machine = parts->machine,
 			},
 			&s->disks);
 	if (r < 0)

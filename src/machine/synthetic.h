@@ -30,6 +30,7 @@ struct guest_memory;
 struct loop;
 struct nics;
 struct state_writer;
+struct scsi_unit;
 struct synthetic;
 struct worker_config;
 struct worker_end;
@@ -48,6 +49,9 @@ struct synthetic_parts {
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
 	void (*ejected)(void *owner, u32 controller, u32 lun); /* disks.h; NULL is fine */
+	/* disks.h; of machine, NULL: there is no IDE */
+	int (*attach_ide)(void *machine, unsigned channel, unsigned drive,
+			  struct scsi_unit *unit, struct err *err);
 	void (*memory_changed)(void *owner); /* vsp/balloon/balloon.h; NULL is fine */
 	void *owner;
 	/* vsp/balloon/balloon.h: the machine's */

@@ -517,7 +517,10 @@ static void execute(struct channel *c, u64 transaction,
 	command->iov_count = q->segments;
 	command->done = on_command_done;
 	command->owner = q;
-	if (srb->path == 0 && srb->target == 0 && srb->lun < SCSI_BUS_UNITS) {
+	/* Who reaches an IDE disk names channel and drive as path and target. */
+	u8 path = s->config.ide ? 0 : srb->path, target = s->config.ide ? 0 : srb->target;
+
+	if (path == 0 && target == 0 && srb->lun < SCSI_BUS_UNITS) {
 		if (command->cdb[0] == SCSI_REPORT_LUNS)
 			list_is_taken(s);
 		else
@@ -527,7 +530,7 @@ static void execute(struct channel *c, u64 transaction,
 			s->held[q->lun]++;
 		}
 	}
-	scsi_bus_execute(&s->bus, srb->path, srb->target, srb->lun, command);
+	scsi_bus_execute(&s->bus, path, target, srb->lun, command);
 }
 
 /* ---- resets: answered when nothing is in flight ---- */
@@ -667,7 +670,8 @@ static void on_close(void *owner, struct vmbus_channel *vmbus)
 
 int storvsp_new(const struct storvsp_config *config, struct storvsp **ret_storvsp)
 {
-	struct vmbus_offer offer = { .interface = VMBUS_GUID_SCSI,
+	static const struct guid ide = VMBUS_GUID_IDE, scsi = VMBUS_GUID_SCSI;
+	struct vmbus_offer offer = { .interface = config->ide ? ide : scsi,
 				     .instance = config->instance,
 				     .flags = VMBUS_OFFER_ENUMERATE };
 	struct storvsp *s;

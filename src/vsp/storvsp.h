@@ -37,6 +37,7 @@ struct storvsp_config {
 	struct guest_memory *gm;
 	struct guid instance; /* stable over the VM's life */
 	u16 max_sub_channels; /* <= STORVSP_MAX_SUB_CHANNELS */
+	bool ide; /* for one disk of IDE, unit 0, whatever path and target a guest gives it */
 };
 int storvsp_new(const struct storvsp_config *config, struct storvsp **ret_storvsp)
 	MUST_CHECK;

@@ -32,6 +32,10 @@ struct worker_module {
 #define WORKER_MAX_IMAGES 32 /* of all disks together */
 #define WORKER_MAX_CONTROLLERS 4
 #define WORKER_MAX_LUNS 64
+/* With a BIOS: IDE channel n is controller WORKER_IDE + n, its drives are 0 and 1. */
+#define WORKER_IDE WORKER_MAX_CONTROLLERS
+#define WORKER_IDE_CHANNELS 2
+#define WORKER_IDE_DRIVES 2
 
 struct worker_image {
 	char name[WORKER_NAME_SIZE];
@@ -42,7 +46,7 @@ struct worker_image {
 };
 
 struct worker_disk {
-	u32 controller, lun; /* of the SCSI controllers on the VMBus */
+	u32 controller, lun; /* of the SCSI controllers on the VMBus, or of IDE */
 	u32 dvd, read_only;
 	u32 first_image, level_count; /* leaf first; none: an empty DVD drive */
 };
@@ -79,6 +83,7 @@ struct worker_config {
 	u32 debug_exit, test_devices;
 	u32 module_count; /* initrd, or multiboot modules: descriptors after the fixed ones */
 	u32 tsc_khz;
+	u32 bios; /* the kernel is firmware, the modules are option ROMs */
 	char kernel_name[WORKER_NAME_SIZE];
 	char cmdline[WORKER_CMDLINE_SIZE];
 	struct worker_module module[WORKER_MAX_MODULES];

@@ -67,10 +67,11 @@ void ministor_free(struct ministor *s)
 	free(s);
 }
 
-struct disk *ministor_disk(struct ministor *s, u64 size, bool read_only, int *ret_fd)
+static struct disk *open_disk(struct ministor *s, u64 size, bool read_only,
+			      enum disk_format format, int *ret_fd)
 {
 	int fd = memfd_create("disk", MFD_CLOEXEC);
-	const struct disk_level level = { .fd = fd, .name = "mini" };
+	const struct disk_level level = { .fd = fd, .name = "mini", .format = format };
 	const struct disk_open open = { .level = &level,
 					.level_count = 1,
 					.read_only = read_only };
@@ -82,6 +83,16 @@ struct disk *ministor_disk(struct ministor *s, u64 size, bool read_only, int *re
 		*ret_fd = dup(fd);
 	require(disk_open(s->pool, &open, &disk, &err) == 0);
 	return disk;
+}
+
+struct disk *ministor_disk(struct ministor *s, u64 size, bool read_only, int *ret_fd)
+{
+	return open_disk(s, size, read_only, DISK_RAW, ret_fd);
+}
+
+struct disk *ministor_disc(struct ministor *s, u64 size, int *ret_fd)
+{
+	return open_disk(s, size, true, DISK_ISO, ret_fd);
 }
 
 struct scsi_unit *ministor_add(struct ministor *s, unsigned lun, u64 size)

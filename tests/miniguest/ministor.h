@@ -25,7 +25,9 @@ void ministor_free(struct ministor *s);
 
 /* A raw disk in memory. *ret_fd, where not NULL, is another descriptor of it, the caller's. */
 struct disk *ministor_disk(struct ministor *s, u64 size, bool read_only, int *ret_fd);
-/* The same with a unit on it, attached at lun. */
+/* A disc, for DVD drives. */
+struct disk *ministor_disc(struct ministor *s, u64 size, int *ret_fd);
+/* A disk with a unit on it, attached at lun. */
 struct scsi_unit *ministor_add(struct ministor *s, unsigned lun, u64 size);
 
 /* Connect, take the offer, open, the protocol's steps; false: some step failed. */

@@ -502,6 +502,7 @@ static int configure(struct run *run, struct vm_process_config *config,
 {
 	const struct run_options *o = &run->options;
 	struct worker_config *w = &config->worker;
+	const char *first;
 	int r;
 
 	config->hv = (struct hv_config){
@@ -511,17 +512,20 @@ static int configure(struct run *run, struct vm_process_config *config,
 		.ram_size = memory_room(o),
 		.ram_start = o->memory,
 		.vram_size = max_u64(o->video_memory * (1ull << 20), WALL_PAGE_SIZE),
-		.rom_size = 1u << 20,
+		.rom_size = o->bios ? 4u << 20 : 1u << 20,
 		.code_cache = o->code_cache,
 	};
 	r = engine_choose(o->engine, &config->hv.engine, &config->kvm, err);
 	if (r < 0)
 		return r;
 	config->hv.hardware_apics = config->kvm >= 0 && engine_hardware_apics();
-	config->kernel = open_image("kernel", o->kernel, ret_not_found, err);
+	w->bios = o->bios;
+	first = o->bios ? o->firmware : o->kernel;
+	config->kernel =
+		open_image(o->bios ? "firmware" : "kernel", first, ret_not_found, err);
 	if (config->kernel < 0)
 		return config->kernel;
-	snprintf(w->kernel_name, sizeof w->kernel_name, "%s", base_name(o->kernel));
+	snprintf(w->kernel_name, sizeof w->kernel_name, "%s", base_name(first));
 	snprintf(w->cmdline, sizeof w->cmdline, "%s", o->append);
 	w->hot_disks = o->control != NULL;
 	w->memory = o->dynamic;

@@ -17,11 +17,11 @@ static int set_word(struct run_disk *d, const char *word, size_t size, struct er
 		d->read_only = true;
 		return 0;
 	}
-	if (size == 8 && memcmp(word, "bus=scsi", 8) == 0)
+	if ((size == 8 && memcmp(word, "bus=scsi", 8) == 0) ||
+	    (size == 7 && memcmp(word, "bus=ide", 7) == 0)) {
+		d->ide = size == 7;
+		d->bus_given = true;
 		return 0;
-	if (size == 7 && memcmp(word, "bus=ide", 7) == 0) {
-		err_set(err, -EINVAL, "--disk: bus=ide is not yet part of this version");
-		return err_fix(err, "use bus=scsi");
 	}
 	if (size > 7 && memcmp(word, "format=", 7) == 0) {
 		for (int k = 0; k < DISK_FORMATS; k++) {
@@ -35,7 +35,7 @@ static int set_word(struct run_disk *d, const char *word, size_t size, struct er
 		}
 	}
 	err_set(err, -EINVAL, "--disk: '%.*s' is not known", (int)size, word);
-	return err_fix(err, "give FILE[,ro][,bus=scsi][,format=raw|iso|vhd|vhdx]");
+	return err_fix(err, "give FILE[,ro][,bus=scsi|ide][,format=raw|iso|vhd|vhdx]");
 }
 
 int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct err *err)
@@ -72,6 +72,30 @@ int run_disks_add(struct run_disks *disks, const char *value, bool dvd, struct e
 		size += 1 + n;
 	}
 	disks->count++;
+	return 0;
+}
+
+int run_disks_settle(struct run_disks *disks, bool bios, struct err *err)
+{
+	unsigned ide = 0;
+
+	for (unsigned n = 0; n < disks->count; n++) {
+		struct run_disk *d = &disks->disk[n];
+
+		if (!d->bus_given)
+			d->ide = bios && d->dvd;
+		ide += d->ide;
+		if (d->ide && !bios) {
+			err_set(err, -EINVAL, "'%s': a machine without a BIOS has no IDE",
+				d->path);
+			return err_fix(err, "use bus=scsi, or start with --bios");
+		}
+	}
+	if (ide > RUN_MAX_IDE) {
+		err_set(err, -EINVAL, "IDE has %d drives, these are %u", RUN_MAX_IDE,
+			ide);
+		return err_fix(err, "use bus=scsi for those that are not needed to boot");
+	}
 	return 0;
 }
 
@@ -191,16 +215,20 @@ void disk_images_close(struct disk_images *images)
 int run_disks_open(const struct run_disks *disks, struct worker_config *config,
 		   struct disk_images *images, bool *ret_not_found, struct err *err)
 {
+	unsigned ide = 0, scsi = 0;
+
 	for (unsigned n = 0; n < disks->count; n++) {
 		const struct run_disk *d = &disks->disk[n];
 		u32 first = images->count;
+		unsigned nth = d->ide ? ide++ : scsi++;
 		int r = run_disk_open(d, images, ret_not_found, err);
 
 		if (r < 0)
 			return r;
 		config->disk[n] = (struct worker_disk){
-			.controller = n / WORKER_MAX_LUNS,
-			.lun = n % WORKER_MAX_LUNS,
+			.controller = d->ide ? WORKER_IDE + nth / WORKER_IDE_DRIVES
+					     : nth / WORKER_MAX_LUNS,
+			.lun = d->ide ? nth % WORKER_IDE_DRIVES : nth % WORKER_MAX_LUNS,
 			.dvd = d->dvd,
 			.read_only = d->read_only,
 			.first_image = first,

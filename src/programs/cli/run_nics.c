@@ -264,7 +264,7 @@ static void make_mac(const struct run_options *o, unsigned place, u8 ret_mac[6])
 
 	for (unsigned k = 0; k < o->disks.count; k++)
 		hash = mix_path(hash, o->disks.disk[k].path);
-	hash = mix_path(hash, o->disks.count ? NULL : o->kernel);
+	hash = mix_path(hash, o->disks.count ? NULL : o->bios ? o->firmware : o->kernel);
 	hash = mix(hash, o->control ?: "");
 	hash = mix(hash, o->nics.nic[place].name);
 	hash = (hash ^ place) * 0x100000001b3ull;

@@ -30,6 +30,19 @@ static int set_kernel(struct run_options *o, const char *value, struct err *err)
 	return 0;
 }
 
+static int set_bios(struct run_options *o, const char *value, struct err *err)
+{
+	o->bios = true;
+	return 0;
+}
+
+static int set_firmware(struct run_options *o, const char *value, struct err *err)
+{
+	o->bios = true;
+	o->firmware = value;
+	return 0;
+}
+
 /* One part of --initrd "FILE args,FILE args". */
 static int add_module(struct run_options *o, const char *part, size_t size,
 		      struct err *err)
@@ -317,8 +330,10 @@ static int set_test_devices(struct run_options *o, const char *value, struct err
 static const struct option_row rows[] = {
 	{ "--kernel", "FILE", "Linux bzImage, PVH vmlinux or multiboot image to boot", set_kernel },
 	{ "--initrd", "FILE", "initial RAM disk; multiboot: \"FILE args,FILE args\"", set_initrd },
+	{ "--bios", NULL, "in place of a kernel: boot from --disk FILE,bus=ide or --cdrom", set_bios },
+	{ "--firmware", "FILE", "the BIOS, if not Debian's SeaBIOS", set_firmware },
 	{ "--append", "TEXT", "the kernel's command line", set_append },
-	{ "--disk", "FILE", "a SCSI disk: FILE or nbd://...[,ro][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
+	{ "--disk", "FILE", "a disk: FILE or nbd://...[,ro][,bus=scsi|ide][,format=raw|vhd|vhdx|iso]; again for more", set_disk },
 	{ "--cdrom", "FILE", "a DVD drive with an ISO image in it", set_cdrom },
 	{ "--net", "KIND", "a network adapter: nat, tap=NAME or socket=PATH[,mac=...]; again for more", set_net },
 	{ "--memory", "SIZE", "memory of the guest: 512M, 2G (default 512M); 1G,min=512M,max=2G[,buffer=20][,weight=5000]: as it needs", set_memory },
@@ -336,14 +351,13 @@ static const struct option_row rows[] = {
 	{ "--launched", "FD", "who starts it is tabique-launcher, by this socket", set_launched },
 	{ "--allow", "FILE", "what --launched may open, instead of " HOST_ALLOW, set_allow },
 	{ "--floppy", "FILE", NULL, NULL },
-	{ "--bios", NULL, NULL, NULL },
-	{ "--firmware", "FILE", NULL, NULL },
 };
 /* clang-format on */
 
 void run_options_help(void)
 {
-	puts("usage: tabique run --kernel FILE [OPTION...]\n\n"
+	puts("usage: tabique run --kernel FILE [OPTION...]\n"
+	     "       tabique run --bios --disk FILE,bus=ide [OPTION...]\n\n"
 	     "Boots a VM in the foreground with its serial console here. Ctrl-] opens a "
 	     "menu.\n");
 	for (size_t k = 0; k < ARRAY_COUNT(rows); k++)
@@ -365,6 +379,24 @@ static const struct option_row *find_row(const char *word, const char **ret_valu
 		if (strlen(rows[k].name) == size && memcmp(rows[k].name, word, size) == 0)
 			return &rows[k];
 	return NULL;
+}
+
+/* One thing to boot, and its disks where it can have them. */
+static int check_boot(struct run_options *o, struct err *err)
+{
+	if (!o->kernel && !o->bios) {
+		err_set(err, -EINVAL, "run: there is nothing to boot");
+		return err_fix(err, "name a kernel: --kernel FILE; or give --bios and a "
+				    "disk");
+	}
+	if (o->bios && (o->kernel || o->module_count > 0 || o->append[0])) {
+		err_set(err, -EINVAL, "run: --bios boots from disks, not a kernel");
+		return err_fix(err, "leave out either --bios or --kernel, --initrd and "
+				    "--append");
+	}
+	if (!o->firmware)
+		o->firmware = RUN_DEFAULT_FIRMWARE;
+	return run_disks_settle(&o->disks, o->bios, err);
 }
 
 int run_options_parse(int argc, char **argv, struct run_options *ret_options,
@@ -409,9 +441,5 @@ int run_options_parse(int argc, char **argv, struct run_options *ret_options,
 		if (r < 0)
 			return r;
 	}
-	if (!o->kernel) {
-		err_set(err, -EINVAL, "run: there is nothing to boot");
-		return err_fix(err, "name a kernel: --kernel FILE");
-	}
-	return 0;
+	return check_boot(o, err);
 }

@@ -11,6 +11,7 @@
 #define RUN_MIN_MEMORY (1ull << 20)
 #define RUN_MAX_MEMORY (1ull << 40)
 #define RUN_DEFAULT_VIDEO_MEMORY 8u /* MiB: 1920x1080 */
+#define RUN_DEFAULT_FIRMWARE "/usr/share/seabios/bios-256k.bin"
 #define RUN_DEFAULT_MEMORY (512ull << 20)
 
 enum run_engine {
@@ -23,6 +24,8 @@ enum run_engine {
 
 struct run_options {
 	const char *kernel;	      /* path */
+	bool bios;		      /* firmware in place of a kernel */
+	const char *firmware;	      /* its path */
 	const char *append;	      /* kernel command line, "" when none */
 	u64 memory;		      /* bytes, a whole number of pages */
 	struct worker_memory dynamic; /* min <= memory <= max */

@@ -33,6 +33,14 @@ static bool image_is_good(const struct worker_image *image)
 	       image->format < DISK_FORMATS;
 }
 
+static bool place_is_good(const struct worker_config *c, const struct worker_disk *d)
+{
+	if (d->controller < WORKER_MAX_CONTROLLERS)
+		return d->lun < WORKER_MAX_LUNS;
+	return c->bios && d->controller < WORKER_IDE + WORKER_IDE_CHANNELS &&
+	       d->lun < WORKER_IDE_DRIVES;
+}
+
 /* Each image belongs to one disk, in their order. */
 static bool disks_are_good(const struct worker_config *c)
 {
@@ -43,8 +51,7 @@ static bool disks_are_good(const struct worker_config *c)
 	for (u32 i = 0; i < c->disk_count; i++) {
 		const struct worker_disk *d = &c->disk[i];
 
-		if (d->controller >= WORKER_MAX_CONTROLLERS ||
-		    d->lun >= WORKER_MAX_LUNS || d->first_image != images ||
+		if (!place_is_good(c, d) || d->first_image != images ||
 		    d->level_count > c->image_count - images ||
 		    (d->level_count == 0 && !d->dvd))
 			return false;
