@@ -7,7 +7,7 @@ refuse 3 "disk 'none.img' cannot be opened" --kernel "$kernels/hello.elf" --disk
 refuse 1 "disk 'folder'" --kernel "$kernels/hello.elf" --disk folder
 refuse 2 "--disk: '' is not a file name" --kernel "$kernels/hello.elf" --disk ,ro
 refuse 2 "--disk: 'cache=none' is not known" --kernel "$kernels/hello.elf" --disk disk.img,cache=none
-refuse 2 "bus=ide is not yet" --kernel "$kernels/hello.elf" --disk disk.img,bus=ide
+refuse 2 "without a BIOS has no IDE" --kernel "$kernels/hello.elf" --disk disk.img,bus=ide
 refuse 1 "disk 'disk.img' is in use" --kernel "$kernels/hello.elf" --disk disk.img --disk disk.img
 # Two that only read may.
 run --kernel "$kernels/hello.elf" --disk disk.img,ro --cdrom disk.img --debug-exit --timeout 60 </dev/null
