@@ -36,8 +36,9 @@ struct control_server {
 	struct control_server_config config;
 	struct loop_watch *watch;
 	struct loop_alarm alarm;
-	struct client client[CONTROL_CLIENTS];
 	struct control_call *calls;
+	unsigned client_count;
+	struct client client[];
 };
 
 /* ---- clients come and go --------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ static void set_alarm(struct control_server *s)
 {
 	u64 first = UINT64_MAX;
 
-	for (unsigned k = 0; k < CONTROL_CLIENTS; k++)
+	for (unsigned k = 0; k < s->client_count; k++)
 		if (silent(&s->client[k]))
 			first = min_u64(first, s->client[k].since + PATIENCE_NS);
 	loop_alarm_set(&s->alarm, first);
@@ -79,7 +80,7 @@ static void on_alarm(void *owner)
 {
 	struct control_server *s = owner;
 
-	for (unsigned k = 0; k < CONTROL_CLIENTS; k++)
+	for (unsigned k = 0; k < s->client_count; k++)
 		if (silent(&s->client[k]) && s->client[k].since + PATIENCE_NS <= now())
 			drop(&s->client[k]);
 	set_alarm(s);
@@ -90,7 +91,7 @@ static struct client *find_place(struct control_server *s)
 {
 	struct client *best = NULL;
 
-	for (unsigned k = 0; k < CONTROL_CLIENTS; k++) {
+	for (unsigned k = 0; k < s->client_count; k++) {
 		struct client *c = &s->client[k];
 
 		if (c->fd < 0)
@@ -471,13 +472,15 @@ static void on_client(void *owner, unsigned events)
 int control_server_new(const struct control_server_config *config,
 		       struct control_server **ret_server)
 {
-	struct control_server *s = calloc(1, sizeof *s);
+	unsigned count = config->clients ? config->clients : CONTROL_CLIENTS;
+	struct control_server *s = calloc(1, sizeof *s + count * sizeof s->client[0]);
 	int r;
 
 	if (!s)
 		return -ENOMEM;
 	s->config = *config;
-	for (unsigned k = 0; k < CONTROL_CLIENTS; k++)
+	s->client_count = count;
+	for (unsigned k = 0; k < s->client_count; k++)
 		s->client[k] = (struct client){ .server = s, .fd = -1 };
 	loop_alarm_init(config->loop, &s->alarm, on_alarm, s);
 	r = loop_watch_add(config->loop, config->socket, LOOP_READ, on_connect, s,
@@ -496,7 +499,7 @@ void control_server_free(struct control_server *s)
 		return;
 	loop_watch_remove(s->watch);
 	loop_alarm_set(&s->alarm, UINT64_MAX);
-	for (unsigned k = 0; k < CONTROL_CLIENTS; k++)
+	for (unsigned k = 0; k < s->client_count; k++)
 		if (s->client[k].fd >= 0)
 			drop(&s->client[k]);
 	while (s->calls) {

@@ -39,6 +39,7 @@ struct control_server_config {
 	int socket; /* listening, non-blocking; stays the caller's */
 	control_handle_fn handle;
 	void *owner;
+	unsigned clients; /* at once; 0: CONTROL_CLIENTS */
 };
 int control_server_new(const struct control_server_config *config,
 		       struct control_server **ret_server) MUST_CHECK;

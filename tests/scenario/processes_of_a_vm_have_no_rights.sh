@@ -24,3 +24,5 @@ while read -r process pid uid capabilities privileges seccomp; do
 	[ "$process" = tabiqued ] || [ -z "$(ls "/proc/$pid/root/")" ] || fail "$process sees files"
 done <rows
 [ "$(stat -c %a "$run_folder/vms/web1/control")" = 600 ] || fail "others may ask the VM's owner"
+[ "$(stat -c %a "$run_folder/launcher")" = 600 ] || fail "others may ask the launcher"
+[ "$(stat -c %a "$run_folder/api")" = 660 ] || fail "others than its group may ask the daemon"

@@ -136,6 +136,7 @@ static int make_parts(struct program *p, struct err *err)
 				.socket = p->place.fd,
 				.handle = api_handle,
 				.owner = d,
+				.clients = 256,
 			},
 			&p->server);
 	return r < 0 ? err_set(err, r, "the daemon cannot start: %s", err_words(r)) : 0;
