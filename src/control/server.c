@@ -240,17 +240,31 @@ void control_reply(struct control_call *call, json_t *metadata)
 			metadata ? metadata : json_object()));
 }
 
+/* A sentence may have in it what somebody sent: where that is no UTF-8, '?' stands for it. */
+static json_t *text_of(const char *text)
+{
+	json_t *json = json_string(text);
+	char clean[ERR_TEXT_SIZE];
+	size_t k = 0;
+
+	for (; !json && text[k] && k + 1 < sizeof clean; k++)
+		clean[k] = (u8)text[k] < 0x80 ? text[k] : '?';
+	clean[k] = '\0';
+	return json ? json : json_string(clean);
+}
+
 static json_t *problem(const char *code, const char *message, const char *fix)
 {
 	json_t *fixes = json_array();
 	const char *cause;
 
 	if (fix[0])
-		json_array_append_new(fixes, json_string(fix));
+		json_array_append_new(fixes, text_of(fix));
 	/* The sentence ends with its cause: "start 'web1': disk 'a.vhdx': it is in use". */
 	cause = strstr(message, ": ") ? strrchr(message, ':') + 1 : message;
-	return json_pack("{s:s, s:s, s:s, s:o}", "code", code, "message", message,
-			 "cause", cause + strspn(cause, " "), "fix", fixes);
+	return json_pack("{s:s, s:o, s:o, s:o}", "code", code, "message",
+			 text_of(message), "cause", text_of(cause + strspn(cause, " ")),
+			 "fix", fixes);
 }
 
 unsigned control_status_of(int code, const char **ret_word)

@@ -22,7 +22,12 @@ wrong 4 "is running: 'memory' can change only while it is off" vm set web1 memor
 "$tabique" vm set web1 notes="a word" || fail "vm set of what may change"
 wrong 4 "VM 'web1' is running" vm delete web1
 wrong 1 "has not powered off in 1 seconds" vm stop web1 timeout=1
+# Somebody waits for the guest, and somebody else has no patience.
+"$tabique" vm stop web1 &
+patient=$!
+until_state web1 stopping
 "$tabique" vm stop web1 --force || fail "vm stop --force"
+wait "$patient" || fail "who waited for the stop is told that it failed"
 [ "$(state_of web1)" = off ] || fail "it is $(state_of web1), not off"
 [ ! -e "$run_folder/vms/web1" ] || fail "its folder of sockets is left"
 "$tabique" vm set web1 memory=96M || fail "vm set"

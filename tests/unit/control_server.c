@@ -165,6 +165,46 @@ TEST(bytes_that_are_no_json_come_as_they_are_and_in_pieces)
 	tear_down(&f);
 }
 
+/* A path in another encoding was in the sentence, and the client got no answer at all. */
+TEST(path_that_is_no_utf8_is_refused_in_utf8)
+{
+	struct fixture f;
+	char text[1024];
+
+	ASSERT_OK(build(&f));
+	int fd = join(&f);
+	say(fd, "GET /espa%f1a HTTP/1.1\r\n\r\n");
+	turn(&f);
+	ASSERT(hear(fd, text, sizeof text) > 0);
+	ASSERT(strstr(text, "404 Not Found"));
+	ASSERT(strstr(text, "/espa?a"));
+	close(fd);
+	tear_down(&f);
+}
+
+/* One reply after the other to clients that stay, until one of them leaves. */
+TEST(stream_goes_to_who_listens_and_ends_with_it)
+{
+	struct fixture f;
+	char text[1024];
+
+	ASSERT_OK(build(&f));
+	int fd = join(&f);
+	say(fd, "GET /later HTTP/1.1\r\n\r\n");
+	turn(&f);
+	ASSERT(control_stream_begin(f.held));
+	ASSERT(control_stream_send(f.held, "data: 1\n\n", 9));
+	turn(&f);
+	ASSERT(hear(fd, text, sizeof text) > 0);
+	ASSERT(strstr(text, "text/event-stream") && strstr(text, "data: 1"));
+	ASSERT(!strstr(text, "Content-Length"));
+	close(fd);
+	turn(&f);
+	ASSERT(!control_stream_send(f.held, "data: 2\n\n", 9));
+	control_stream_end(f.held);
+	tear_down(&f);
+}
+
 TEST(call_outlives_its_client_and_dies_with_its_server)
 {
 	struct fixture f;

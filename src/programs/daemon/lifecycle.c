@@ -281,7 +281,8 @@ int vm_stop(struct daemon *d, struct vm *vm, bool force, u32 seconds,
 		err_set(err, -EALREADY, "VM '%s' is off", vm->name);
 		return err_fix(err, "start it: tabique vm start %s", vm->name);
 	}
-	if (vm->state == VM_STARTING || vm->stopping) {
+	/* Who has no patience with a guest that was asked pulls the plug: the same operation. */
+	if (vm->state == VM_STARTING || (vm->stopping && !force)) {
 		err_set(err, -EBUSY, "VM '%s' is %s", vm->name, vm_state_word(vm->state));
 		return err_fix(err, "wait for that, or cancel it: tabique op list, "
 				    "tabique op cancel ID");
@@ -289,7 +290,9 @@ int vm_stop(struct daemon *d, struct vm *vm, bool force, u32 seconds,
 	e = errand_new(d, vm);
 	if (!e)
 		return no_memory(err);
-	vm->stopping = operation_new(d->operations, "stop", vm->name, cancel_stop, d);
+	if (!vm->stopping)
+		vm->stopping =
+			operation_new(d->operations, "stop", vm->name, cancel_stop, d);
 	if (!vm->stopping) {
 		free(e);
 		return no_memory(err);
