@@ -430,7 +430,8 @@ static void on_port_link(void *owner, bool up)
 {
 	struct netvsp *n = owner;
 
-	log_warn("network adapter: the other side of its port is gone, its link is down");
+	/* Its owner says so to people: at the VM's end it is no news. */
+	log_debug("network adapter: the other side of its port is gone");
 	on_writable(n);
 	nic_show_link(n);
 }
@@ -536,6 +537,7 @@ void netvsp_reset(struct netvsp *n)
 void netvsp_pause(struct netvsp *n)
 {
 	n->paused = true;
+	n->stall_end = UINT64_MAX;
 	nic_receive_update(n);
 	nic_send_drop(n, NULL);
 }
