@@ -33,7 +33,7 @@ echo $n >starts
 printf 'HTTP/1.0 200 OK\r\n\r\n%s\n' $n
 EOF
 chmod 755 serve.sh
-in_network busybox nc -ll -p 8000 -e "$DIR/serve.sh" &
+ip netns exec "$space" busybox nc -ll -p 8000 -e "$DIR/serve.sh" &
 web=$!
 trap 'kill $web; ip netns delete "$space"; kill "$server"' EXIT
 (cd "$BUILD/tests/guest/programs" &&

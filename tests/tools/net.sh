@@ -18,7 +18,8 @@ make_network() {
 	in_network ip link set $tap mtu "${mtu:-1500}" up
 	in_network ip addr add 10.9.0.1/24 dev $tap
 	in_network ip addr add fd09::1/64 dev $tap nodad
-	in_network "$BUILD/tests/guest/programs/peer" serve 5001 >peer 2>peer.errors &
+	# Not by the function: what is killed at the end shall be the server itself.
+	ip netns exec "$space" "$BUILD/tests/guest/programs/peer" serve 5001 >peer 2>peer.errors &
 	server=$!
 }
 
