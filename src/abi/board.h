@@ -53,11 +53,13 @@
 #define BOARD_GPA_TEST_LATCH 0xff000000u /* 64 KiB */
 
 #define BOARD_IRQ_PIT 0
+#define BOARD_IRQ_KEYBOARD 1
 #define BOARD_IRQ_COM2 3
 #define BOARD_IRQ_COM1 4
 #define BOARD_IRQ_RTC 8
 #define BOARD_IRQ_IDE0 14
 #define BOARD_IRQ_IDE1 15
+#define BOARD_IRQ_MOUSE 12
 #define BOARD_IRQ_SCI 9 /* level, active high */
 
 #define BOARD_IOAPIC_PINS 24

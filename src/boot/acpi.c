@@ -115,7 +115,22 @@ static void processor(struct aml *a, u32 uid)
 	aml_close(a, device);
 }
 
-static int add_dsdt(struct tables *t, u32 vp_count, gpa_t *ret_at)
+/* Firmware and kernels look for them here before they touch a port. */
+static void keyboard_and_mouse(struct aml *a)
+{
+	static const u16 port[] = { BOARD_PORT_I8042_DATA, BOARD_PORT_I8042 };
+	size_t device = aml_open_device(a, "KBD_");
+
+	aml_name_eisa(a, "_HID", "PNP0303");
+	aml_single_ports_and_irq(a, port, ARRAY_COUNT(port), BOARD_IRQ_KEYBOARD);
+	aml_close(a, device);
+	device = aml_open_device(a, "MOU_");
+	aml_name_eisa(a, "_HID", "PNP0F13");
+	aml_single_ports_and_irq(a, port, 0, BOARD_IRQ_MOUSE);
+	aml_close(a, device);
+}
+
+static int add_dsdt(struct tables *t, u32 vp_count, bool pc, gpa_t *ret_at)
 {
 	gpa_t at;
 	u8 *table = add(t, sizeof(struct acpi_header), 16, &at);
@@ -144,6 +159,8 @@ static int add_dsdt(struct tables *t, u32 vp_count, gpa_t *ret_at)
 	aml_name_eisa(&a, "_HID", "PNP0B00");
 	aml_ports_and_irq(&a, BOARD_PORT_RTC, 2, BOARD_IRQ_RTC);
 	aml_close(&a, rtc);
+	if (pc)
+		keyboard_and_mouse(&a);
 	pci(&a);
 	aml_close(&a, scope);
 	if (a.overflow)
@@ -179,7 +196,7 @@ static int add_facs(struct tables *t, gpa_t *ret_at)
 	return 0;
 }
 
-static int add_fadt(struct tables *t, gpa_t dsdt, gpa_t facs, gpa_t *ret_at)
+static int add_fadt(struct tables *t, bool pc, gpa_t dsdt, gpa_t facs, gpa_t *ret_at)
 {
 	struct acpi_fadt *f = add(t, sizeof *f, 16, ret_at);
 
@@ -203,8 +220,9 @@ static int add_fadt(struct tables *t, gpa_t dsdt, gpa_t facs, gpa_t *ret_at)
 	f->p_lvl2_lat = le16_of(0xffff); /* no C2, no C3 */
 	f->p_lvl3_lat = le16_of(0xffff);
 	f->century = BOARD_CMOS_CENTURY;
-	/* No i8042 and no VGA to be looked for: it saves the guest's probing. */
-	f->iapc_boot_arch = le16_of(ACPI_BOOT_LEGACY_DEVICES | ACPI_BOOT_NO_VGA);
+	/* Where there is no i8042 and no VGA to be looked for it saves the guest's probing. */
+	f->iapc_boot_arch = le16_of(ACPI_BOOT_LEGACY_DEVICES |
+				    (pc ? ACPI_BOOT_8042 : ACPI_BOOT_NO_VGA));
 	f->flags = le32_of(ACPI_FADT_WBINVD | ACPI_FADT_PROC_C1 | ACPI_FADT_SLP_BUTTON |
 			   ACPI_FADT_TMR_VAL_EXT | ACPI_FADT_RESET_REG_SUP);
 	f->reset_reg = io(BOARD_PORT_RESET, 8, 1);
@@ -336,7 +354,8 @@ static int add_roots(struct tables *t, const gpa_t *table, unsigned count,
 	return 0;
 }
 
-int acpi_build(u32 vp_count, gpa_t base, u8 *bytes, size_t size, size_t *ret_size)
+int acpi_build(u32 vp_count, bool pc, gpa_t base, u8 *bytes, size_t size,
+	       size_t *ret_size)
 {
 	struct tables t = { .bytes = bytes, .size = size, .base = base };
 	gpa_t rsdp_at, dsdt = 0, facs = 0, fadt = 0, madt = 0, rsdt = 0, xsdt = 0;
@@ -346,9 +365,9 @@ int acpi_build(u32 vp_count, gpa_t base, u8 *bytes, size_t size, size_t *ret_siz
 	if (r == 0)
 		r = add_facs(&t, &facs);
 	if (r == 0)
-		r = add_dsdt(&t, vp_count, &dsdt);
+		r = add_dsdt(&t, vp_count, pc, &dsdt);
 	if (r == 0)
-		r = add_fadt(&t, dsdt, facs, &fadt);
+		r = add_fadt(&t, pc, dsdt, facs, &fadt);
 	if (r == 0)
 		r = add_madt(&t, vp_count, &madt);
 	if (r == 0)
@@ -377,7 +396,7 @@ int acpi_install(struct guest_memory *gm, u32 vp_count, gpa_t *ret_rsdp, struct 
 	*ret_rsdp = 0;
 	if (gm_ram_size(gm) < BOOT_ACPI + BOOT_ACPI_SIZE)
 		return 0;
-	r = bytes ? acpi_build(vp_count, BOOT_ACPI, bytes, BOOT_ACPI_SIZE, &size)
+	r = bytes ? acpi_build(vp_count, false, BOOT_ACPI, bytes, BOOT_ACPI_SIZE, &size)
 		  : -ENOMEM;
 	if (r == 0)
 		r = gm_write(gm, BOOT_ACPI, bytes, size, &ticket);

@@ -127,23 +127,44 @@ void aml_name_eisa(struct aml *a, const char *name, const char *id)
 	little_endian(a, __builtin_bswap32(value), 4);
 }
 
-void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq)
+static void ports(struct aml *a, u16 base, u8 count)
 {
-	aml_name(a, "_CRS");
-	size_t buffer = aml_open(a, AML_BUFFER);
-	aml_number(a, 8u + (irq >= 0 ? 3u : 0u) + 2u);
 	aml_byte(a, ACPI_RESOURCE_IO);
 	aml_byte(a, ACPI_RESOURCE_IO_DECODE_16);
 	little_endian(a, base, 2);
 	little_endian(a, base, 2);
 	aml_byte(a, 1);
 	aml_byte(a, count);
+}
+
+static void irq_and_end(struct aml *a, int irq)
+{
 	if (irq >= 0) {
 		aml_byte(a, ACPI_RESOURCE_IRQ);
 		little_endian(a, BIT(irq), 2);
 	}
 	aml_byte(a, ACPI_RESOURCE_END);
 	aml_byte(a, 0); /* checksum: none */
+}
+
+void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq)
+{
+	aml_name(a, "_CRS");
+	size_t buffer = aml_open(a, AML_BUFFER);
+	aml_number(a, 8u + (irq >= 0 ? 3u : 0u) + 2u);
+	ports(a, base, count);
+	irq_and_end(a, irq);
+	aml_close(a, buffer);
+}
+
+void aml_single_ports_and_irq(struct aml *a, const u16 *port, unsigned count, int irq)
+{
+	aml_name(a, "_CRS");
+	size_t buffer = aml_open(a, AML_BUFFER);
+	aml_number(a, 8u * count + 3u + 2u);
+	for (unsigned k = 0; k < count; k++)
+		ports(a, port[k], 1);
+	irq_and_end(a, irq);
 	aml_close(a, buffer);
 }
 

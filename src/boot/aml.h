@@ -39,6 +39,8 @@ void aml_name_eisa(struct aml *a, const char *name, const char *id);
 
 /* _CRS: ports [base, base + count) and, if irq >= 0, an edge-triggered line. */
 void aml_ports_and_irq(struct aml *a, u16 base, u8 count, int irq);
+/* _CRS: ports that lie apart, perhaps none, and a line. */
+void aml_single_ports_and_irq(struct aml *a, const u16 *port, unsigned count, int irq);
 /*
  * _CRS of a PCI host bridge: one bus, its configuration ports, all other ports, and the addresses
  * [base, end).

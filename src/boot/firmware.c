@@ -8,6 +8,7 @@
 
 #include "abi/acpi.h"
 #include "abi/board.h"
+#include "abi/pci.h"
 #include "boot/acpi.h"
 #include "boot/smbios.h"
 #include "boot/space.h"
@@ -191,7 +192,8 @@ static int add_acpi(const struct firmware_facts *facts, struct fw_cfg_builder *b
 {
 	struct placing p = { .bytes = calloc(1, TABLES_SIZE) };
 	struct acpi_rsdp rsdp;
-	int r = p.bytes ? acpi_build(facts->vp_count, 0, p.bytes, TABLES_SIZE, &p.size)
+	int r = p.bytes ? acpi_build(facts->vp_count, facts->rom_count > 0, 0, p.bytes,
+				     TABLES_SIZE, &p.size)
 			: -ENOMEM;
 
 	if (r < 0) {
@@ -227,6 +229,28 @@ static int add_smbios(struct fw_cfg_builder *b, struct err *err)
 	return r;
 }
 
+/*
+ * The ROM is the video function's: SeaBIOS finds it by the function's name, and the ROM finds the
+ * function, whose frame buffer it needs, by its own. Those are Bochs' (1234:1111) in the one that is
+ * there. ROM header: PCI firmware specification 3.0, 5.1.
+ */
+static void make_it_ours(u8 *bytes, u64 size)
+{
+	u32 at = size > 0x1a ? bytes[0x18] | (u32)bytes[0x19] << 8 : 0;
+	u8 sum = 0;
+
+	if (at == 0 || at + 8 > size || memcmp(bytes + at, "PCIR", 4) != 0)
+		return;
+	bytes[at + 4] = PCI_VENDOR_MICROSOFT & 0xff;
+	bytes[at + 5] = PCI_VENDOR_MICROSOFT >> 8;
+	bytes[at + 6] = PCI_DEVICE_VIDEO & 0xff;
+	bytes[at + 7] = PCI_DEVICE_VIDEO >> 8;
+	/* All bytes of it add up to 0; behind the jump there is one for that. */
+	for (u64 k = 0; k < min_u64(size, bytes[2] * 512u); k++)
+		sum += bytes[k];
+	bytes[6] -= sum;
+}
+
 static int add_rom(const struct boot_image *rom, struct fw_cfg_builder *b,
 		   struct err *err)
 {
@@ -241,7 +265,10 @@ static int add_rom(const struct boot_image *rom, struct fw_cfg_builder *b,
 	if (!bytes)
 		return err_set(err, -ENOMEM, "%s", err_words(-ENOMEM));
 	r = boot_image_read(rom, 0, bytes, rom->size, err);
-	snprintf(name, sizeof name, "vgaroms/%.40s", rom->name);
+	if (r == 0)
+		make_it_ours(bytes, rom->size);
+	snprintf(name, sizeof name, "pci%04x,%04x.rom", PCI_VENDOR_MICROSOFT,
+		 PCI_DEVICE_VIDEO);
 	return r < 0 ? r : fw_cfg_add_file(b, name, bytes, (u32)rom->size, err);
 }
 

@@ -6,7 +6,11 @@
 
 #include "abi/board.h"
 #include "console/layout.h"
+#include "machine/pc_desk.h"
 #include "wall/worker_config.h"
+
+/* Of a screen; what is larger is not read. */
+#define DESK_TEXT (64u << 10)
 
 struct desk {
 	struct desk_config config;
@@ -15,6 +19,7 @@ struct desk {
 	bool has_video;
 	struct video video;
 	struct pci_function function; /* of the video, on the bus */
+	struct pc_desk *pc;	      /* NULL: no BIOS, or no screen */
 };
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -23,12 +28,17 @@ static void on_wake(void *owner)
 {
 	struct desk *d = owner;
 
-	d->config.wake_at(d->config.owner, keyboard_when(&d->keyboard));
+	d->config.wake_at(d->config.owner,
+			  min_u64(keyboard_when(&d->keyboard),
+				  d->pc ? pc_desk_when(d->pc) : UINT64_MAX));
 }
 
 void desk_due(struct desk *d)
 {
 	keyboard_due(&d->keyboard);
+	if (d->pc)
+		pc_desk_due(d->pc);
+	on_wake(d);
 }
 
 /* ---- the function on the PCI bus ------------------------------------------------------------- */
@@ -105,6 +115,31 @@ static int new_video(struct desk *d)
 	return r < 0 ? r : add_function(d);
 }
 
+static void on_reset(void *owner)
+{
+	struct desk *d = owner;
+
+	d->config.reset(d->config.owner);
+}
+
+static int new_pc(struct desk *d)
+{
+	const struct pc_desk_config config = {
+		.end = d->config.end,
+		.clock = d->config.clock,
+		.vram = d->config.vram,
+		.frame_size = (u32)d->config.vram_size,
+		.slot = d->config.window_slot,
+		.reset = on_reset,
+		.changed = on_changed,
+		.leds = on_leds,
+		.wake = on_wake,
+		.owner = d,
+	};
+
+	return pc_desk_new(&config, &d->pc);
+}
+
 /* The order of the offers: numbers of channels follow from it, and saved states know them. */
 int desk_new(const struct desk_config *config, struct desk **ret_desk)
 {
@@ -125,6 +160,8 @@ int desk_new(const struct desk_config *config, struct desk **ret_desk)
 		r = mouse_init(&d->mouse, config->server);
 	if (r == 0 && config->vram_size >= VIDEO_MIN_VRAM)
 		r = new_video(d);
+	if (r == 0 && config->pc && d->has_video)
+		r = new_pc(d);
 	if (r < 0) {
 		desk_free(d);
 		return r;
@@ -137,19 +174,27 @@ void desk_free(struct desk *d)
 {
 	if (!d)
 		return;
+	pc_desk_free(d->pc);
 	keyboard_done(&d->keyboard);
 	if (d->has_video)
 		video_done(&d->video);
 	free(d);
 }
 
-void desk_connect(struct desk *d)
+int desk_connect(struct desk *d, struct err *err)
 {
 	if (d->has_video)
 		on_config(d, &d->function, 0, PCI_CONFIG_SIZE);
+	return d->pc ? pc_desk_connect(d->pc, err) : 0;
 }
 
 /* ---- hands ----------------------------------------------------------------------------------- */
+
+/* Is it the synthetic one that the guest listens to? Before its driver has come, PS/2's it is. */
+static bool types_synthetic(const struct desk *d)
+{
+	return !d->pc || d->keyboard.state == KEYBOARD_READY;
+}
 
 /* Strokes of a request; count < 0: there are none, and err says why. */
 static void strike(struct desk *d, const struct stroke *strokes, int count,
@@ -157,8 +202,10 @@ static void strike(struct desk *d, const struct stroke *strokes, int count,
 {
 	if (count < 0)
 		done(owner, count, err);
-	else
+	else if (types_synthetic(d))
 		keyboard_type(&d->keyboard, strokes, (unsigned)count, done, owner);
+	else
+		pc_desk_type(d->pc, strokes, (unsigned)count, done, owner);
 }
 
 void desk_type(struct desk *d, const char *name, const char *text, keyboard_done_fn done,
@@ -190,12 +237,19 @@ void desk_press(struct desk *d, const char *keys, keyboard_done_fn done, void *o
 
 void desk_hold(struct desk *d, u16 key, bool down)
 {
-	keyboard_hold(&d->keyboard, key, down);
+	if (types_synthetic(d))
+		keyboard_hold(&d->keyboard, key, down);
+	else
+		pc_desk_hold(d->pc, key, down);
 }
 
 int desk_point(struct desk *d, const struct mouse_event *event, struct err *err)
 {
-	return mouse_move(&d->mouse, event, err);
+	if (!d->pc || d->mouse.state == MOUSE_READY)
+		return mouse_move(&d->mouse, event, err);
+	pc_desk_point(d->pc, event->x, event->y, MOUSE_MOST, event->wheel,
+		      event->buttons);
+	return 0;
 }
 
 /* ---- eyes ------------------------------------------------------------------------------------ */
@@ -217,38 +271,62 @@ static int write_all(int fd, const void *bytes, size_t size)
 	return 0;
 }
 
+static int no_screen(const struct desk *d, struct err *err)
+{
+	err_set(err, -ENODEV,
+		d->has_video ? "the guest shows no screen (yet)"
+			     : "the VM has no screen");
+	return err_fix(err, d->has_video ? "wait until its driver has come up; on Linux "
+					   "the module is hyperv_fb or hyperv_drm"
+					 : "start it with --video-memory 8M");
+}
+
+/* VGA's picture is seen until the guest's driver shows its own. */
+static bool shows_pc(const struct desk *d)
+{
+	return d->pc && !video_mode(&d->video);
+}
+
 int desk_picture(struct desk *d, int fd, struct err *err)
 {
-	const struct video_mode *mode = d->has_video ? video_mode(&d->video) : NULL;
 	struct worker_picture picture;
-	u32 line[VIDEO_MAX_WIDTH];
+	u32 line[PICTURE_MOST];
 	int r;
 
-	if (!mode) {
-		err_set(err, -ENODEV,
-			d->has_video ? "the guest shows no screen (yet)"
-				     : "the VM has no screen");
-		return err_fix(err, d->has_video ? "wait until its driver has come up; "
-						   "on "
-						   "Linux the module is hyperv_fb or "
-						   "hyperv_drm"
-						 : "start it with --video-memory 8M");
-	}
-	picture = (struct worker_picture){ mode->width, mode->height };
+	if (!desk_size(d, &picture.width, &picture.height))
+		return no_screen(d, err);
 	r = write_all(fd, &picture, sizeof picture);
-	for (u32 y = 0; r == 0 && y < mode->height; y++) {
-		r = video_line(&d->video, y, line);
+	for (u32 y = 0; r == 0 && y < picture.height; y++) {
+		r = desk_line(d, y, line);
 		if (r == 0)
-			r = write_all(fd, line, mode->width * sizeof line[0]);
+			r = write_all(fd, line, picture.width * sizeof line[0]);
 	}
 	return r < 0 ? err_set(err, r, "the picture cannot be taken: %s", err_words(r))
 		     : 0;
+}
+
+int desk_text(struct desk *d, int fd, struct err *err)
+{
+	AUTO_FREE char *text = malloc(DESK_TEXT);
+	int r;
+
+	if (!text)
+		return err_set(err, -ENOMEM, "%s", err_words(-ENOMEM));
+	if (!shows_pc(d) || !pc_desk_text(d->pc, text, DESK_TEXT)) {
+		err_set(err, -ENODEV, "the guest's screen is in no text mode");
+		return err_fix(err, "take a picture of it: tabique vm screenshot -f "
+				    "FILE.png");
+	}
+	r = write_all(fd, text, strlen(text));
+	return r < 0 ? err_set(err, r, "the text cannot be taken: %s", err_words(r)) : 0;
 }
 
 bool desk_size(const struct desk *d, u32 *ret_width, u32 *ret_height)
 {
 	const struct video_mode *mode = d->has_video ? video_mode(&d->video) : NULL;
 
+	if (shows_pc(d))
+		return pc_desk_size(d->pc, ret_width, ret_height);
 	if (!mode)
 		return false;
 	*ret_width = mode->width;
@@ -258,6 +336,8 @@ bool desk_size(const struct desk *d, u32 *ret_width, u32 *ret_height)
 
 int desk_line(const struct desk *d, u32 y, u32 *ret_pixels)
 {
+	if (shows_pc(d))
+		return pc_desk_line(d->pc, y, ret_pixels);
 	return d->has_video ? video_line(&d->video, y, ret_pixels) : -ENODEV;
 }
 
@@ -265,6 +345,8 @@ bool desk_take_dirt(struct desk *d, struct picture_area *ret_area)
 {
 	struct video_area area;
 
+	if (shows_pc(d))
+		return pc_desk_take_dirt(d->pc, ret_area);
 	if (!d->has_video || !video_take_dirt(&d->video, &area))
 		return false;
 	*ret_area = (struct picture_area){ area.x, area.y, area.width, area.height };
@@ -275,6 +357,8 @@ void desk_watch(struct desk *d, bool on)
 {
 	if (d->has_video)
 		video_watch(&d->video, on);
+	if (d->pc)
+		pc_desk_watch(d->pc, on);
 }
 
 /* ---- resets, state --------------------------------------------------------------------------- */
@@ -283,6 +367,8 @@ void desk_reset(struct desk *d)
 {
 	if (d->has_video)
 		video_reset(&d->video);
+	if (d->pc)
+		pc_desk_reset(d->pc);
 }
 
 void desk_pause(struct desk *d)
@@ -303,6 +389,8 @@ void desk_save(const struct desk *d, struct state_writer *w)
 	mouse_save(&d->mouse, w);
 	if (d->has_video)
 		video_save(&d->video, w);
+	if (d->pc)
+		pc_desk_save(d->pc, w);
 }
 
 int desk_restore(struct desk *d, const u8 *bytes, size_t size)
@@ -313,6 +401,8 @@ int desk_restore(struct desk *d, const u8 *bytes, size_t size)
 		r = mouse_restore(&d->mouse, bytes, size);
 	if (r == 0 && d->has_video)
 		r = video_restore(&d->video, bytes, size);
+	if (r == 0 && d->pc)
+		r = pc_desk_restore(d->pc, bytes, size);
 	return r;
 }
 
@@ -322,4 +412,6 @@ void desk_inspect(const struct desk *d, struct inspect *out)
 	mouse_inspect(&d->mouse, out);
 	if (d->has_video)
 		video_inspect(&d->video, out);
+	if (d->pc)
+		pc_desk_inspect(d->pc, out);
 }

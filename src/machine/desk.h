@@ -21,13 +21,20 @@
 #include "vsp/mouse.h"
 #include "vsp/video.h"
 
+struct worker_end;
+
 struct desk_config {
 	struct vmbus_server *server;
 	struct guest_memory *gm;
 	const struct clock *clock;
 	struct pci_bus *pci;
-	const u8 *vram;			    /* mapped */
-	u64 vram_size;			    /* less than VIDEO_MIN_VRAM: no screen */
+	u8 *vram;      /* mapped */
+	u64 vram_size; /* of the frame buffer; less than VIDEO_MIN_VRAM: no screen */
+	/* With a BIOS: VGA, its text piece behind the frame buffer, and PS/2 (pc_desk.h). */
+	bool pc;
+	struct worker_end *end;
+	u32 window_slot;
+	void (*reset)(void *owner); /* the guest resets the machine by its keyboard */
 	int (*map)(void *owner, gpa_t gpa); /* see video.h */
 	/* The screen has changed, or what is on it; the keyboard's leds have. */
 	void (*changed)(void *owner);
@@ -41,7 +48,7 @@ struct desk;
 
 int desk_new(const struct desk_config *config, struct desk **ret_desk) MUST_CHECK;
 void desk_free(struct desk *desk);
-void desk_connect(struct desk *desk);
+int desk_connect(struct desk *desk, struct err *err) MUST_CHECK;
 void desk_due(struct desk *desk);
 
 /*
@@ -60,6 +67,8 @@ int desk_point(struct desk *desk, const struct mouse_event *event, struct err *e
  * The screen as it is now, written into a descriptor (struct worker_picture). -ENODEV: there is none (yet).
  */
 int desk_picture(struct desk *desk, int fd, struct err *err) MUST_CHECK;
+/* The text of a text mode's screen, in UTF-8. -ENODEV: it shows none. */
+int desk_text(struct desk *desk, int fd, struct err *err) MUST_CHECK;
 
 /* The same for who looks all the time; as in console/picture.h. */
 bool desk_size(const struct desk *desk, u32 *ret_width, u32 *ret_height);

@@ -21,7 +21,7 @@
 _Static_assert(LOADER_MODULES == WORKER_MAX_MODULES, "every module that can be given is "
 						     "loaded");
 
-enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH, SLOT_VIDEO, SLOT_GEN1 = 8 };
+enum { SLOT_LOW, SLOT_ABOVE_HOLE, SLOT_HIGH, SLOT_VIDEO, SLOT_WINDOW, SLOT_GEN1 = 8 };
 
 struct direct {
 	struct direct_parts parts;
@@ -337,6 +337,8 @@ int direct_new(const struct direct_parts *parts, struct direct **ret_machine,
 				.pci = &m->pci,
 				.vram = parts->vram,
 				.video_slot = SLOT_VIDEO,
+				.window_slot = SLOT_WINDOW,
+				.guest_reset = parts->guest_reset,
 				.image_fd = parts->image_fd,
 				.nic_fd = parts->nic_fd,
 				.enter_thread = parts->enter_thread,

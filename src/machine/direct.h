@@ -37,8 +37,8 @@ struct direct_parts {
 	struct guest_memory *gm;
 	struct worker_end *end;
 	struct loop *loop;
-	u8 *rom;	/* the ROM region, mapped */
-	const u8 *vram; /* the VRAM region, mapped */
+	u8 *rom;  /* the ROM region, mapped */
+	u8 *vram; /* the VRAM region, mapped */
 	int kernel_fd;
 	const int *module_fd; /* config->module_count of them */
 	const int *
@@ -48,6 +48,8 @@ struct direct_parts {
 	int (*enter_thread)(void *owner);
 	int (*enter_nbd_thread)(void *owner);
 	void (*ejected)(void *owner, u32 controller, u32 lun); /* disks.h; NULL is fine */
+	void (*guest_reset)(
+		void *owner); /* the guest resets the machine by its keyboard */
 	void (*memory_changed)(void *owner); /* vsp/balloon/balloon.h; NULL is fine */
 	void *owner;
 };

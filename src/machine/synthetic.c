@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "disk/disk.h"
 #include "machine/nics.h"
+#include "board/vga.h"
 #include "machine/desk.h"
 #include "machine/screen.h"
 #include "vmbus/server.h"
@@ -167,6 +168,15 @@ static void wake_desk_at(void *owner, u64 when_ns)
 	loop_alarm_set(&s->desk_alarm, when_ns);
 }
 
+/* With a BIOS a piece for VGA's text lies behind it. */
+static u64 frame_size(const struct synthetic *s)
+{
+	u64 size = s->parts.config->vram_size;
+
+	return s->parts.config->bios && size > VGA_TEXT_SIZE ? size - VGA_TEXT_SIZE
+							     : size;
+}
+
 static int map_vram(void *owner, gpa_t gpa)
 {
 	struct synthetic *s = owner;
@@ -174,7 +184,7 @@ static int map_vram(void *owner, gpa_t gpa)
 		.slot = s->parts.video_slot,
 		.kind = gpa == VIDEO_NOWHERE ? WALL_MAP_NONE : WALL_MAP_RW,
 		.gpa = gpa == VIDEO_NOWHERE ? 0 : gpa,
-		.size = gpa == VIDEO_NOWHERE ? 0 : s->parts.config->vram_size,
+		.size = gpa == VIDEO_NOWHERE ? 0 : frame_size(s),
 		.region = WALL_REGION_VRAM,
 	};
 	struct err err = { 0 };
@@ -198,6 +208,13 @@ static void on_leds(void *owner, u16 leds)
 		screen_set_leds(s->screen, (u8)leds);
 }
 
+static void on_guest_reset(void *owner)
+{
+	struct synthetic *s = owner;
+
+	s->parts.guest_reset(s->parts.owner);
+}
+
 static int new_desk(struct synthetic *s)
 {
 	int r;
@@ -210,7 +227,11 @@ static int new_desk(struct synthetic *s)
 			.clock = &host_clock,
 			.pci = s->parts.pci,
 			.vram = s->parts.vram,
-			.vram_size = s->parts.config->vram_size,
+			.vram_size = frame_size(s),
+			.pc = s->parts.config->bios,
+			.end = s->parts.end,
+			.window_slot = s->parts.window_slot,
+			.reset = on_guest_reset,
 			.map = map_vram,
 			.changed = on_picture,
 			.leds = on_leds,
@@ -338,9 +359,10 @@ void synthetic_change_disk(struct synthetic *s, const struct worker_disk_order *
 
 int synthetic_connect(struct synthetic *s, struct err *err)
 {
-	desk_connect(s->desk);
+	int r = desk_connect(s->desk, err);
+
 	vmbus_wall_host_serve(s->host, s->server);
-	return worker_borrow_events(s->parts.end, s->parts.gm, err);
+	return r < 0 ? r : worker_borrow_events(s->parts.end, s->parts.gm, err);
 }
 
 /* ---- resets and the end ---- */

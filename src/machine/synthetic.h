@@ -41,8 +41,9 @@ struct synthetic_parts {
 	struct worker_end *end;
 	struct loop *loop;
 	struct pci_bus *pci; /* for the video function; its state goes with ours */
-	const u8 *vram;	     /* mapped */
+	u8 *vram;	     /* mapped */
 	u32 video_slot;	     /* of the wall, for the frame buffer */
+	u32 window_slot;     /* for VGA's window */
 	const int *image_fd; /* config->image_count of them; ours from synthetic_new on */
 	const int *nic_fd;   /* config->nic_count of them, the same */
 	/* Each thread of the disks, before its first work. */
@@ -52,6 +53,7 @@ struct synthetic_parts {
 	/* disks.h; of machine, NULL: there is no IDE */
 	int (*attach_ide)(void *machine, unsigned channel, unsigned drive,
 			  struct scsi_unit *unit, struct err *err);
+	void (*guest_reset)(void *owner);    /* desk.h */
 	void (*memory_changed)(void *owner); /* vsp/balloon/balloon.h; NULL is fine */
 	void *owner;
 	/* vsp/balloon/balloon.h: the machine's */

@@ -114,7 +114,8 @@ enum worker_guest_op {
 	WORKER_GUEST_TYPE,	 /* name, text: layout and text */
 	WORKER_GUEST_PRESS,	 /* text: keys by their names */
 	WORKER_GUEST_POINT,	 /* pointer */
-	WORKER_GUEST_PICTURE,	 /* with a memfd for a struct worker_picture */
+	WORKER_GUEST_PICTURE,	 /* with a memfd for a struct worker_picture; yes: for the text on the
+				  * screen, in UTF-8 */
 	WORKER_GUEST_SCREEN,	 /* with a viewer's connection; not answered */
 	WORKER_GUEST_OPS,
 };

@@ -54,7 +54,8 @@ int hv_memory_new(u64 ram_size, struct hv_memory *ret_memory, struct err *err)
 		.rom_size = ROM_SIZE,
 	};
 
-	m.vram_bytes = mmap(NULL, VRAM_SIZE, PROT_READ, MAP_SHARED, m.vram, 0);
+	m.vram_bytes =
+		mmap(NULL, VRAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, m.vram, 0);
 	m.rom_bytes = mmap(NULL, ROM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, m.rom, 0);
 	if (m.ram < 0 || m.vram < 0 || m.rom < 0 || m.dirty < 0 ||
 	    m.rom_bytes == MAP_FAILED || m.vram_bytes == MAP_FAILED)

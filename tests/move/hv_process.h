@@ -17,7 +17,7 @@ struct hv_memory {
 	u64 ram_size, vram_size, rom_size;
 	u64 ram_start; /* of RAM; 0: all */
 	u8 *rom_bytes;
-	const u8 *vram_bytes;
+	u8 *vram_bytes;
 };
 int hv_memory_new(u64 ram_size, struct hv_memory *ret_memory, struct err *err) MUST_CHECK;
 

@@ -38,7 +38,7 @@ static bool check_tables(u32 vp_count)
 	u64 fadt_at, madt_at;
 	size_t used;
 
-	CHECK_EQ(acpi_build(vp_count, BASE, bytes, sizeof bytes, &used), 0);
+	CHECK_EQ(acpi_build(vp_count, false, BASE, bytes, sizeof bytes, &used), 0);
 	CHECK_MEM(rsdp->signature, "RSD PTR ", 8);
 	CHECK_EQ(sum(bytes, 20), 0);
 	CHECK_EQ(sum(bytes, 36), 0);
@@ -98,10 +98,10 @@ TEST(tables_that_do_not_fit_are_refused)
 	u8 bytes[4096];
 	size_t whole, used;
 
-	ASSERT_EQ(acpi_build(4, BASE, bytes, sizeof bytes, &whole), 0);
+	ASSERT_EQ(acpi_build(4, false, BASE, bytes, sizeof bytes, &whole), 0);
 	for (size_t size = 0; size < whole; size++)
-		ASSERT_ERR(acpi_build(4, BASE, bytes, size, &used), ENOSPC);
-	ASSERT_EQ(acpi_build(4, BASE, bytes, whole, &used), 0);
+		ASSERT_ERR(acpi_build(4, false, BASE, bytes, size, &used), ENOSPC);
+	ASSERT_EQ(acpi_build(4, false, BASE, bytes, whole, &used), 0);
 }
 
 TEST(tables_are_left_out_of_a_machine_that_ends_before_them)

@@ -511,7 +511,9 @@ static int configure(struct run *run, struct vm_process_config *config,
 		.test_devices = o->test_devices,
 		.ram_size = memory_room(o),
 		.ram_start = o->memory,
-		.vram_size = max_u64(o->video_memory * (1ull << 20), WALL_PAGE_SIZE),
+		/* With a BIOS VGA's text has a place behind the frame buffer. */
+		.vram_size = max_u64(o->video_memory * (1ull << 20), WALL_PAGE_SIZE) +
+			     (o->bios && o->video_memory ? RUN_VGA_TEXT : 0),
 		.rom_size = o->bios ? 4u << 20 : 1u << 20,
 		.code_cache = o->code_cache,
 	};

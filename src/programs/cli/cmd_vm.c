@@ -374,7 +374,7 @@ static const struct vm_verb verbs[] = {
 	  address,
 	  { "address=", "mask=", "gateway=", "dns=", "--dhcp", NULL } },
 	{ "copy", copy, { "--force", NULL } },
-	{ "screenshot", vm_screenshot, { "-f", NULL } },
+	{ "screenshot", vm_screenshot, { "-f", "--text", NULL } },
 	{ "type", vm_type, { "--layout", "*=", NULL } },
 	{ "keys", vm_keys, { NULL } },
 	{ "mouse", vm_mouse, { "x=", "y=", "buttons=", "wheel=", NULL } },
@@ -405,7 +405,7 @@ static void print_help(FILE *to)
 	      "[--force]\n"
 	      "       tabique vm address {GUID} --dhcp|address=... mask=... --control "
 	      "SOCKET\n"
-	      "       tabique vm screenshot -f FILE.png --control SOCKET\n"
+	      "       tabique vm screenshot -f FILE.png|--text --control SOCKET\n"
 	      "       tabique vm type TEXT [--layout es|es-latam|us] --control SOCKET\n"
 	      "       tabique vm keys KEYS --control SOCKET\n"
 	      "       tabique vm mouse x=0..32767 y=0..32767 [buttons=BITS] [wheel=N] "

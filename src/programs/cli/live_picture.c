@@ -11,6 +11,8 @@
 #include "base/ipc.h"
 #include "console/png.h"
 
+#define MOST_TEXT (1 << 20)
+
 /* Two hold it while the thread is at work. */
 struct picture {
 	_Atomic unsigned holders;
@@ -21,6 +23,7 @@ struct picture {
 	u8 *bytes;
 	size_t size;
 	/* the loop's */
+	bool text; /* is wanted, no picture */
 	struct loop *loop;
 	struct loop_watch *watch;
 	live_picture_fn done;
@@ -134,6 +137,20 @@ static int start_thread(struct picture *p)
 	return r;
 }
 
+/* What the worker wrote is short, or not believed. */
+static int read_text(struct picture *p)
+{
+	struct stat st;
+
+	if (fstat(p->fd, &st) < 0)
+		return -errno;
+	if (st.st_size > MOST_TEXT)
+		return -EPROTO;
+	p->size = (size_t)st.st_size;
+	p->bytes = malloc(p->size + 1);
+	return p->bytes ? read_all(p->fd, p->bytes, p->size, 0) : -ENOMEM;
+}
+
 static void on_taken(void *owner, int r, json_t *pairs, const struct err *err)
 {
 	struct picture *p = owner;
@@ -142,15 +159,15 @@ static void on_taken(void *owner, int r, json_t *pairs, const struct err *err)
 		end(p, r, err);
 		return;
 	}
-	r = start_thread(p);
-	if (r < 0)
+	r = p->text ? read_text(p) : start_thread(p);
+	if (r < 0 || p->text)
 		end(p, r, NULL);
 }
 
-void live_picture_take(struct loop *loop, struct live_guest *guest, live_picture_fn done,
-		       void *owner)
+static void take(struct loop *loop, struct live_guest *guest, bool text,
+		 live_picture_fn done, void *owner)
 {
-	struct worker_guest_order order = { .op = WORKER_GUEST_PICTURE };
+	struct worker_guest_order order = { .op = WORKER_GUEST_PICTURE, .yes = text };
 	struct picture *p = calloc(1, sizeof *p);
 	struct err err = { 0 };
 
@@ -163,10 +180,23 @@ void live_picture_take(struct loop *loop, struct live_guest *guest, live_picture
 			       .fd = memfd_create("tabique-picture", MFD_CLOEXEC),
 			       .event = -1,
 			       .loop = loop,
+			       .text = text,
 			       .done = done,
 			       .owner = owner };
 	if (p->fd < 0)
 		end(p, -errno, NULL);
 	else
 		live_guest_ask(guest, &order, p->fd, on_taken, p);
+}
+
+void live_picture_take(struct loop *loop, struct live_guest *guest, live_picture_fn done,
+		       void *owner)
+{
+	take(loop, guest, false, done, owner);
+}
+
+void live_picture_read(struct loop *loop, struct live_guest *guest, live_picture_fn done,
+		       void *owner)
+{
+	take(loop, guest, true, done, owner);
 }

@@ -15,3 +15,6 @@ typedef void (*live_picture_fn)(void *owner, int r, u8 *bytes, size_t size,
 				const struct err *err);
 void live_picture_take(struct loop *loop, struct live_guest *guest, live_picture_fn done,
 		       void *owner);
+/* The same, but the text on a screen in a text mode, in UTF-8. */
+void live_picture_read(struct loop *loop, struct live_guest *guest, live_picture_fn done,
+		       void *owner);

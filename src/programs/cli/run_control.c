@@ -500,6 +500,21 @@ static void get_picture(struct run_control *rc, struct control_call *call,
 	live_picture_take(rc->config.loop, rc->guest, on_picture, call);
 }
 
+static void on_text(void *owner, int r, u8 *bytes, size_t size, const struct err *err)
+{
+	if (r < 0)
+		control_reply_err(owner, err);
+	else
+		control_reply_bytes(owner, "text/plain; charset=utf-8", bytes, size);
+	free(bytes);
+}
+
+static void get_screen_text(struct run_control *rc, struct control_call *call,
+			    const char *rest, json_t *body)
+{
+	live_picture_read(rc->config.loop, rc->guest, on_text, call);
+}
+
 static void post_type(struct run_control *rc, struct control_call *call, const char *rest,
 		      json_t *body)
 {
@@ -842,6 +857,7 @@ static const struct {
 	{ "GET", VM "/nics/", false, get_nic },
 	{ "PATCH", VM "/nics/", true, patch_nic },
 	{ "GET", VM "/screenshot.png", false, get_picture },
+	{ "GET", VM "/screen.txt", false, get_screen_text },
 	{ "POST", VM "/type", true, post_type },
 	{ "POST", VM "/keys", true, post_keys },
 	{ "POST", VM "/mouse", true, post_mouse },

@@ -31,6 +31,7 @@
  *	PUT    /1.0/vms/self/address			{"adapter": GUID, "dhcp": true} or {"adapter": GUID,
  *							"address": LIST, "mask": LIST, "gateway": LIST, "dns": LIST}
  *	GET    /1.0/vms/self/screenshot.png
+ *	GET    /1.0/vms/self/screen.txt			of a text mode
  *	POST   /1.0/vms/self/type			{"text": TEXT, "layout": "es", "es-latam" or "us"}
  *	POST   /1.0/vms/self/keys			{"keys": "ctrl-alt-del"}
  *	POST   /1.0/vms/self/mouse			{"x": 0 to 32767, "y": 0 to 32767, "buttons": bits, "wheel": N}

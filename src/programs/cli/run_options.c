@@ -394,6 +394,11 @@ static int check_boot(struct run_options *o, struct err *err)
 		return err_fix(err, "leave out either --bios or --kernel, --initrd and "
 				    "--append");
 	}
+	/* The screen's ROM goes the way of a kernel's modules. */
+	if (o->bios && o->video_memory) {
+		snprintf(o->module_path[0], sizeof o->module_path[0], RUN_VGA_BIOS);
+		o->module_count = 1;
+	}
 	if (!o->firmware)
 		o->firmware = RUN_DEFAULT_FIRMWARE;
 	return run_disks_settle(&o->disks, o->bios, err);

@@ -11,6 +11,8 @@
 #define RUN_MIN_MEMORY (1ull << 20)
 #define RUN_MAX_MEMORY (1ull << 40)
 #define RUN_DEFAULT_VIDEO_MEMORY 8u /* MiB: 1920x1080 */
+#define RUN_VGA_BIOS "/usr/share/seabios/vgabios-stdvga.bin"
+#define RUN_VGA_TEXT (128ull << 10)
 #define RUN_DEFAULT_FIRMWARE "/usr/share/seabios/bios-256k.bin"
 #define RUN_DEFAULT_MEMORY (512ull << 20)
 

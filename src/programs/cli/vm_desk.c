@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "programs/cli/words.h"
 
@@ -36,9 +37,15 @@ int vm_screenshot(const struct vm_words *w, struct err *err)
 	size_t size = 0;
 	int r;
 
-	if (!w->file || w->count > 0) {
+	if (w->text && !w->file && w->count == 0) {
+		r = vm_fetch(w, "/screen.txt", &bytes, &size, err);
+		if (r == 0)
+			fwrite(bytes, 1, size, stdout);
+		return r;
+	}
+	if (!w->file || w->text || w->count > 0) {
 		err_set(err, -EINVAL, "which file shall the picture become?");
-		return err_fix(err, "name it: -f screen.png");
+		return err_fix(err, "name it: -f screen.png; or read it: --text");
 	}
 	r = vm_fetch(w, "/screenshot.png", &bytes, &size, err);
 	return r < 0 ? r : write_file(w->file, bytes, size, err);

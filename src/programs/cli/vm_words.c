@@ -37,6 +37,7 @@ static const struct {
 	{ "--serial", false, offsetof(struct vm_words, serial) },
 	{ "--yes", false, offsetof(struct vm_words, yes) },
 	{ "--state", true, offsetof(struct vm_words, state) },
+	{ "--text", false, offsetof(struct vm_words, text) },
 	{ "--layout", true, offsetof(struct vm_words, layout) },
 	{ "x=", true, offsetof(struct vm_words, x) },
 	{ "y=", true, offsetof(struct vm_words, y) },

@@ -18,7 +18,7 @@ struct vm_words {
 	unsigned count;
 	bool json, wide; /* -o json, -o wide */
 	/* what single verbs know */
-	bool force, no_wait, read_only, passthrough, dhcp;
+	bool force, no_wait, read_only, passthrough, dhcp, text;
 	const char *controller, *lun, *format, *timeout;
 	const char *address, *mask, *gateway, *dns;
 	bool isolation, serial, yes;

@@ -119,10 +119,10 @@ static void point(struct desk *desk, const struct worker_guest_order *o,
 	on_done(asked, r, &err);
 }
 
-static void take_picture(struct desk *desk, int fd, struct asked *asked)
+static void take_picture(struct desk *desk, bool text, int fd, struct asked *asked)
 {
 	struct err err = { 0 };
-	int r = desk_picture(desk, fd, &err);
+	int r = text ? desk_text(desk, fd, &err) : desk_picture(desk, fd, &err);
 
 	close(fd);
 	on_done(asked, r, &err);
@@ -199,7 +199,7 @@ void guest_order(int owner, struct direct *machine, const struct worker_guest_or
 		point(desk, o, asked);
 		return;
 	case WORKER_GUEST_PICTURE:
-		take_picture(desk, fd, asked);
+		take_picture(desk, o->yes, fd, asked);
 		return;
 	case WORKER_GUEST_SCREEN: /* above */
 	case WORKER_GUEST_OPS:

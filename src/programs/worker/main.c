@@ -176,6 +176,12 @@ static int load_libraries(const struct worker_config *c, struct err *err)
 	return 0;
 }
 
+/* The owner decides what a reset is. */
+static void on_guest_reset(void *owner)
+{
+	owner_say(OWNER_FD, OWNER_GUEST_RESET, "");
+}
+
 static int make_parts(struct worker *w, struct err *err)
 {
 	const struct worker_config *c = &w->order.config;
@@ -218,6 +224,7 @@ static int make_parts(struct worker *w, struct err *err)
 		.enter_thread = enter_disk_thread,
 		.enter_nbd_thread = enter_nbd_thread,
 		.ejected = c->hot_disks ? on_ejected : NULL,
+		.guest_reset = on_guest_reset,
 		.memory_changed = on_memory_changed,
 		.owner = w,
 	};
