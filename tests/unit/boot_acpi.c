@@ -138,3 +138,16 @@ TEST(aml_is_byte_for_byte_what_the_specification_says)
 	ASSERT_EQ(a.used, sizeof want);
 	ASSERT_MEM(bytes, want, sizeof want);
 }
+
+/* Firmware and kernels take a keyboard for absent that is not in the DSDT. */
+TEST(acpi_names_the_keyboard_of_a_pc_alone)
+{
+	static const u8 id[] = { 0x41, 0xd0, 0x03, 0x03 };
+	static u8 bytes[BOOT_ACPI_SIZE];
+	size_t used;
+
+	ASSERT_EQ(acpi_build(1, false, BASE, bytes, sizeof bytes, &used), 0);
+	ASSERT(!memmem(bytes, used, id, sizeof id));
+	ASSERT_EQ(acpi_build(1, true, BASE, bytes, sizeof bytes, &used), 0);
+	ASSERT(memmem(bytes, used, id, sizeof id));
+}
