@@ -61,7 +61,8 @@ struct run {
 
 	bool over;
 	bool want_stats; /* over, but for the figures that hv is asked for */
-	int code;	 /* exit code, valid when over */
+	bool by_guest; /* nobody ended it from outside: who reads the console has time */
+	int code;      /* exit code, valid when over */
 	struct run_stats stats;
 };
 
@@ -177,6 +178,7 @@ static void guest_ended(struct run *run, u32 end, u32 code, const char *text)
 {
 	struct err err = { 0 };
 
+	run->by_guest = !run->over;
 	switch ((enum vm_end)end) {
 	case VM_END_POWER_OFF:
 		finish(run, "power-off", EXIT_DONE);
@@ -702,7 +704,7 @@ static int run_vm(struct run *run)
 				      &err);
 	if (r == 0)
 		r = loop_run(run->loop);
-	terminal_close(run->terminal);
+	terminal_close(run->terminal, run->by_guest);
 	if (r < 0) {
 		if (!err.code)
 			err_set(&err, r, "the event loop failed: %s", err_words(r));

@@ -2,20 +2,27 @@
 /*
  * The user's end of the serial console; see terminal.h.
  *
- * Input has one small buffer: while the guest's socket is full, standard input is not read.
- * Output is written as it comes; standard output may block (a pager, a stopped terminal), and
- * then the guest's UART waits as with a real line.
+ * One small buffer each way: while the guest's socket is full, standard input is not read. While standard
+ * output has no room (a pager, a stopped terminal, a pipe that nobody reads) the guest's socket is not
+ * read, and its UART waits as with a real line; everything else of the VM goes on. Standard output is
+ * others' too and stays as it is: before each write poll says whether there is room, and a write is so
+ * small that it does not block then.
  */
 #include "programs/cli/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 
 #define MENU_KEY 0x1d /* Ctrl-] */
+
+/* What can be written where poll says that there is room: pipe(7), PIPE_BUF; less to a terminal. */
+#define PIPE_PIECE 4096
+#define OTHER_PIECE 256
 
 struct terminal {
 	struct loop *loop;
@@ -32,6 +39,12 @@ struct terminal {
 	struct loop_alarm piece;
 	char pending[4096]; /* read from the user, not yet taken by the guest */
 	size_t pending_size;
+
+	struct loop_watch *
+		room; /* of standard output, while something waits; NULL: it always has */
+	size_t piece_size;
+	char said[16384]; /* by the guest, and by us to who sits here; not yet written */
+	size_t said_at, said_size;
 };
 
 static const char menu[] = "\r\n[l] leave  [p] power button  [r] reset  [o] power off  "
@@ -53,48 +66,94 @@ static void report_broken(struct terminal *t, int r)
 	t->events->broken(t->owner, &err);
 }
 
-static bool write_all(struct terminal *t, const char *text, size_t size)
+static bool has_room(const struct terminal *t)
 {
-	while (size > 0 && !t->broken) {
-		ssize_t n = write(STDOUT_FILENO, text, size);
+	struct pollfd fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	return !t->room || (poll(&fd, 1, 0) == 1 && fd.revents);
+}
+
+/* What can be written now. */
+static void write_said(struct terminal *t)
+{
+	while (t->said_size > 0 && !t->broken && has_room(t)) {
+		const size_t size = t->said_size < t->piece_size ? t->said_size
+								 : t->piece_size;
+		ssize_t n = write(STDOUT_FILENO, t->said + t->said_at, size);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN) {
-			/* somebody else made our standard output non-blocking: wait for room */
-			fd_set set;
-			FD_ZERO(&set);
-			FD_SET(STDOUT_FILENO, &set);
-			(void)select(STDOUT_FILENO + 1, NULL, &set, NULL, NULL);
-			continue;
-		}
+		if (n < 0 && errno == EAGAIN)
+			break;
 		if (n < 0) {
 			report_broken(t, -errno);
-			return false;
+			break;
 		}
-		text += n;
-		size -= (size_t)n;
+		t->said_at += (size_t)n;
+		t->said_size -= (size_t)n;
 	}
-	return !t->broken;
+	if (t->said_size == 0 || t->broken)
+		t->said_at = t->said_size = 0;
+}
+
+/* Who is waited for: the guest, or room for what it has said. */
+static void watch_output(struct terminal *t)
+{
+	const bool waits = t->said_size > 0;
+
+	if (t->room)
+		loop_watch_change(t->room, waits ? LOOP_WRITE : 0);
+	if (t->output)
+		loop_watch_change(t->output, (waits ? 0 : LOOP_READ) |
+						     (t->pending_size ? LOOP_WRITE : 0));
+}
+
+/* One piece of what the guest says; false: there is none now, or the one before still waits. */
+static bool take_piece(struct terminal *t)
+{
+	ssize_t n;
+
+	if (t->said_size > 0 || t->broken)
+		return false;
+	do
+		n = recv(t->guest, t->said, sizeof t->said, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n == 0) { /* hv closed its end: its pidfd tells the story */
+		loop_watch_remove(t->output);
+		t->output = NULL;
+	}
+	if (n <= 0)
+		return false;
+	t->said_size = (size_t)n;
+	write_said(t);
+	return true;
 }
 
 /* Bounded, so that a guest that never stops talking cannot starve the rest of the loop. */
 static void drain_guest(struct terminal *t, unsigned rounds)
 {
-	char text[16384];
+	while (rounds-- > 0 && take_piece(t))
+		;
+	watch_output(t);
+}
 
-	while (rounds-- > 0) {
-		ssize_t n = recv(t->guest, text, sizeof text, MSG_DONTWAIT);
+static void on_room(void *owner, unsigned events)
+{
+	struct terminal *t = owner;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0) { /* hv closed its end: its pidfd tells the story */
-			loop_watch_remove(t->output);
-			t->output = NULL;
-		}
-		if (n <= 0 || !write_all(t, text, (size_t)n))
-			return;
-	}
+	write_said(t);
+	watch_output(t);
+}
+
+/* From us to who sits at the terminal; a word that finds no room behind the guest's is left out. */
+static void say(struct terminal *t, const char *text, size_t size)
+{
+	if (t->said_at + t->said_size + size > sizeof t->said)
+		return;
+	memcpy(t->said + t->said_at + t->said_size, text, size);
+	t->said_size += size;
+	write_said(t);
+	watch_output(t);
 }
 
 /* ---- to the guest ---------------------------------------------------------------------------- */
@@ -114,9 +173,7 @@ static void send_pending(struct terminal *t)
 		t->pending_size -= (size_t)n;
 		memmove(t->pending, t->pending + n, t->pending_size);
 	}
-	if (t->output)
-		loop_watch_change(t->output,
-				  LOOP_READ | (t->pending_size ? LOOP_WRITE : 0));
+	watch_output(t);
 	if (t->input)
 		loop_watch_change(t->input, t->pending_size ? 0 : LOOP_READ);
 	if (t->input_is_file && !t->pending_size)
@@ -149,18 +206,18 @@ static void menu_key(struct terminal *t, char key)
 	t->in_menu = false;
 	if (key == MENU_KEY) {
 		t->pending[t->pending_size++] = key;
-		(void)write_all(t, "\r\n", 2);
+		say(t, "\r\n", 2);
 		return;
 	}
 	for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
 		if (rows[k].key != (key | 0x20))
 			continue;
-		(void)write_all(t, rows[k].word, strlen(rows[k].word));
-		(void)write_all(t, "\r\n", 2);
+		say(t, rows[k].word, strlen(rows[k].word));
+		say(t, "\r\n", 2);
 		t->events->chosen(t->owner, rows[k].choice);
 		return;
 	}
-	(void)write_all(t, "\r\n", 2);
+	say(t, "\r\n", 2);
 }
 
 /* The menu exists for a person at a terminal; a pipe carries every byte through. */
@@ -171,7 +228,7 @@ static void take_input(struct terminal *t, const char *text, size_t size)
 			menu_key(t, text[k]);
 		} else if (t->is_tty && text[k] == MENU_KEY) {
 			t->in_menu = true;
-			(void)write_all(t, menu, sizeof menu - 1);
+			say(t, menu, sizeof menu - 1);
 		} else {
 			t->pending[t->pending_size++] = text[k];
 		}
@@ -220,6 +277,13 @@ static void make_raw(struct terminal *t)
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 }
 
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 int terminal_open(struct loop *loop, int guest, const struct terminal_events *events,
 		  void *owner, struct terminal **ret_terminal, struct err *err)
 {
@@ -233,6 +297,13 @@ int terminal_open(struct loop *loop, int guest, const struct terminal_events *ev
 	};
 	r = loop_watch_add(loop, guest, LOOP_READ, on_guest, t, &t->output);
 	loop_alarm_init(loop, &t->piece, on_piece, t);
+	t->piece_size = PIPE_PIECE;
+	if (r == 0)
+		r = loop_watch_add(loop, STDOUT_FILENO, 0, on_room, t, &t->room);
+	if (r == -EPERM) /* a file or /dev/null: it always has room */
+		r = 0;
+	else if (r == 0 && !is_pipe(STDOUT_FILENO))
+		t->piece_size = OTHER_PIECE;
 	if (r == 0)
 		r = loop_watch_add(loop, STDIN_FILENO, LOOP_READ, on_input, t, &t->input);
 	if (r == -EPERM) { /* a file or /dev/null: epoll cannot watch it */
@@ -243,7 +314,7 @@ int terminal_open(struct loop *loop, int guest, const struct terminal_events *ev
 		r = 0;
 	}
 	if (r < 0) {
-		terminal_close(t);
+		terminal_close(t, false);
 		return err_set(err, r, "console: %s", err_words(r));
 	}
 	make_raw(t);
@@ -251,15 +322,33 @@ int terminal_open(struct loop *loop, int guest, const struct terminal_events *ev
 	return 0;
 }
 
-void terminal_close(struct terminal *t)
+/* All that the guest has said, however long its reader takes. */
+static void finish_writing(struct terminal *t)
+{
+	struct pollfd fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	for (;;) {
+		while (take_piece(t))
+			;
+		if (t->said_size == 0 || (poll(&fd, 1, -1) < 0 && errno != EINTR))
+			return;
+		write_said(t);
+	}
+}
+
+void terminal_close(struct terminal *t, bool patient)
 {
 	if (!t)
 		return;
-	drain_guest(t, 256);
+	if (patient)
+		finish_writing(t);
+	else
+		drain_guest(t, 256);
 	if (t->is_tty)
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &t->before);
 	loop_watch_remove(t->input);
 	loop_watch_remove(t->output);
+	loop_watch_remove(t->room);
 	loop_alarm_set(&t->piece, UINT64_MAX);
 	free(t);
 }

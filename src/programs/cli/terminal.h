@@ -28,5 +28,8 @@ int terminal_open(struct loop *loop, int guest, const struct terminal_events *ev
 		  void *owner, struct terminal **ret_terminal, struct err *err)
 	MUST_CHECK;
 
-/* Take what the guest has still said, put the terminal back as it was. NULL is fine. */
-void terminal_close(struct terminal *terminal);
+/*
+ * Take what the guest has still said, put the terminal back as it was. NULL is fine. patient: wait for
+ * standard output as long as it takes; else what it has no room for now is lost.
+ */
+void terminal_close(struct terminal *terminal, bool patient);
