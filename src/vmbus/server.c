@@ -279,6 +279,23 @@ int vmbus_server_add(struct vmbus_server *server, const struct vmbus_offer *offe
 	return 0;
 }
 
+void vmbus_server_add_sub_channels(struct vmbus_server *server, struct vmbus_offer offer,
+				   const struct vmbus_device_ops *ops, void *owner,
+				   unsigned count, u32 *relid)
+{
+	for (unsigned k = 1; k <= count; k++) {
+		int r;
+
+		if (relid[k])
+			continue;
+		offer.sub_index = (u16)k;
+		r = vmbus_server_add(server, &offer, ops, owner, &relid[k]);
+		if (r < 0)
+			log_guest("%s: sub-channel %u is not offered: %s", ops->name, k,
+				  err_words(r));
+	}
+}
+
 void vmbus_server_remove(struct vmbus_server *server, u32 relid)
 {
 	vmbus_protocol_revoke(&server->protocol, relid);

@@ -95,6 +95,13 @@ int vmbus_server_add(struct vmbus_server *server, const struct vmbus_offer *offe
 		     const struct vmbus_device_ops *ops, void *owner, u32 *ret_relid)
 	MUST_CHECK;
 void vmbus_server_remove(struct vmbus_server *server, u32 relid);
+/*
+ * Offer sub-channels 1 to count, by the relids; one that is not 0 is there already. What can't be offered is
+ * said in the log. offer: interface, instance, flags, and the primary channel that they belong to.
+ */
+void vmbus_server_add_sub_channels(struct vmbus_server *server, struct vmbus_offer offer,
+				   const struct vmbus_device_ops *ops, void *owner,
+				   unsigned count, u32 *relid);
 
 /* HvCallPostMessage: the status. Any numbers, any bytes. */
 u16 vmbus_server_message(struct vmbus_server *server, u32 connection, u32 type,

@@ -260,22 +260,13 @@ static void take_step(struct channel *c, u64 transaction, struct storvsp_packet 
 static const struct vmbus_device_ops ops;
 static void offer_sub_channels(struct storvsp *s, unsigned count)
 {
-	struct vmbus_offer offer = { .interface = VMBUS_GUID_SCSI,
-				     .instance = s->config.instance,
-				     .flags = VMBUS_OFFER_ENUMERATE,
-				     .primary = s->relid };
+	const struct vmbus_offer offer = { .interface = VMBUS_GUID_SCSI,
+					   .instance = s->config.instance,
+					   .flags = VMBUS_OFFER_ENUMERATE,
+					   .primary = s->relid };
 
-	for (unsigned k = 1; k <= count; k++) {
-		int r;
-
-		if (s->sub_relid[k])
-			continue;
-		offer.sub_index = (u16)k;
-		r = vmbus_server_add(s->config.server, &offer, &ops, s, &s->sub_relid[k]);
-		if (r < 0)
-			log_guest("storvsp: sub-channel %u is not offered: %s", k,
-				  err_words(r));
-	}
+	vmbus_server_add_sub_channels(s->config.server, offer, &ops, s, count,
+				      s->sub_relid);
 }
 
 static void on_gone(void *owner, u32 relid)

@@ -69,22 +69,13 @@ static void on_gone(void *owner, u32 relid)
 
 static void offer_sub_channels(struct netvsp *n, u32 count)
 {
-	struct vmbus_offer offer = { .interface = VMBUS_GUID_NIC,
-				     .instance = n->config.instance,
-				     .flags = VMBUS_OFFER_ENUMERATE,
-				     .primary = n->relid };
+	const struct vmbus_offer offer = { .interface = VMBUS_GUID_NIC,
+					   .instance = n->config.instance,
+					   .flags = VMBUS_OFFER_ENUMERATE,
+					   .primary = n->relid };
 
-	for (unsigned k = 1; k <= count; k++) {
-		int r;
-
-		if (n->sub_relid[k])
-			continue;
-		offer.sub_index = (u16)k;
-		r = vmbus_server_add(n->config.server, &offer, &ops, n, &n->sub_relid[k]);
-		if (r < 0)
-			log_guest("netvsp: sub-channel %u is not offered: %s", k,
-				  err_words(r));
-	}
+	vmbus_server_add_sub_channels(n->config.server, offer, &ops, n, count,
+				      n->sub_relid);
 }
 
 /* ---- answers ---- */
