@@ -2,34 +2,17 @@
 /* Processor time of VMs; see vm_cpu.h. */
 #include "programs/daemon/vm_cpu.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-
 #include "base/clock.h"
+#include "base/process.h"
 
 #define OLD_NS (NS_PER_SEC / 2)
 
-/* User and system time of one process: the 14th and 15th field. */
+/* Of one process, 0: none. */
 static u64 process_ns(s32 pid)
 {
-	unsigned long long user = 0, system = 0;
-	char path[32], text[512], *p;
-	ssize_t n;
+	struct process_stat stat;
 
-	if (pid <= 0)
-		return 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	p = strrchr(text, ')');
-	for (unsigned field = 2; p && field < 14; field++)
-		p = strchr(p + 1, ' ');
-	if (!p || sscanf(p, "%llu %llu", &user, &system) != 2)
-		return 0;
-	return (user + system) * (NS_PER_SEC / (u64)sysconf(_SC_CLK_TCK));
+	return pid > 0 && process_stat(pid, &stat) ? stat.user_ns + stat.system_ns : 0;
 }
 
 u64 vm_cpu_ns(const struct vm *vm)

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "programs/launcher/groups.h"
 #include "programs/launcher/requests.h"
 
@@ -68,21 +69,9 @@ static void remove_folder(const char *name)
 /* 0: there is no such process. */
 static u64 began(pid_t pid)
 {
-	char path[32], text[1024], *p;
-	unsigned long long ticks = 0;
-	ssize_t n;
+	struct process_stat stat;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	/* The 22nd field; the second is the name, which may have anything in it. */
-	p = strrchr(text, ')');
-	for (unsigned field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p && sscanf(p, "%llu", &ticks) == 1 ? ticks : 0;
+	return process_stat(pid, &stat) ? stat.began : 0;
 }
 
 static const s32 *pid_of(const struct launch_reply *known, unsigned process)
