@@ -70,21 +70,14 @@ static void print_help(FILE *to)
 
 static int run(int argc, char **argv)
 {
-	const char *word = argc > 1 ? argv[1] : "";
-	struct err err = { 0 };
-	int code;
+	static const struct vm_noun noun = {
+		.name = "op",
+		.help = print_help,
+		.verbs = verbs,
+		.count = ARRAY_COUNT(verbs),
+	};
 
-	if (argc < 2 || strcmp(word, "--help") == 0) {
-		print_help(argc < 2 ? stderr : stdout);
-		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
-	}
-	code = vm_verb_run(verbs, ARRAY_COUNT(verbs), argc, argv);
-	if (code >= 0)
-		return code;
-	err_set(&err, -EINVAL, "'op %s' is not part of this version", word);
-	err_fix(&err, "see 'tabique op --help'");
-	print_error(&err);
-	return EXIT_USAGE;
+	return vm_noun_run(&noun, argc, argv);
 }
 
 const struct verb verb_op = {

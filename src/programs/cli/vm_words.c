@@ -184,6 +184,39 @@ int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv
 	return exit_code_of(r);
 }
 
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int k = 2; k < argc; k++)
+		if (strcmp(argv[k], "--help") == 0)
+			return true;
+	return false;
+}
+
+int vm_noun_run(const struct vm_noun *noun, int argc, char **argv)
+{
+	struct err err = { 0 };
+	int code;
+
+	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+		noun->help(argc < 2 ? stderr : stdout);
+		return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+	}
+	if (asks_for_help(argc, argv)) {
+		noun->help(stdout);
+		if (noun->more)
+			noun->more();
+		return EXIT_DONE;
+	}
+	code = vm_verb_run(noun->verbs, noun->count, argc, argv);
+	if (code >= 0)
+		return code;
+	err_set(&err, -EINVAL, "'%s %s' is not part of this version", noun->name,
+		argv[1]);
+	err_fix(&err, "see 'tabique %s --help'", noun->name);
+	print_error(&err);
+	return EXIT_USAGE;
+}
+
 /* The whole path, and a connection, which is the caller's. */
 static int approach(const struct vm_words *w, const char *path,
 		    char ret_whole[HTTP_PATH_SIZE], int *ret_fd, struct err *err)

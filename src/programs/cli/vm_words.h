@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/err.h"
 
@@ -40,6 +41,19 @@ struct vm_verb {
  * table.
  */
 int vm_verb_run(const struct vm_verb *table, size_t count, int argc, char **argv);
+
+/* vm, nic, op: verbs under one word. */
+struct vm_noun {
+	const char *name;
+	void (*help)(FILE *to);
+	void (*more)(
+		void); /* to standard output after the help of a verb; NULL: nothing */
+	const struct vm_verb *verbs;
+	size_t count;
+};
+
+/* The same, with help and a word about verbs that there are none of. The exit code. */
+int vm_noun_run(const struct vm_noun *noun, int argc, char **argv);
 
 /* One request about the VM: path is what stands behind /1.0/vms/NAME. As control_ask. */
 int vm_ask(const struct vm_words *words, const char *method, const char *path,
