@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "base/err.h"
+#include "base/ipc.h"
 #include "base/types.h"
 #include "wall/wall.h"
 #include "wall/worker_config.h"
@@ -50,3 +52,16 @@ struct switch_config {
 	u32 isolated; /* its ports reach the first one alone */
 	u32 spoofing; /* a port may send from any address */
 };
+
+/* To the owner: why the program can't run, or that it runs (NULL). An owner that is gone is noticed elsewhere. */
+static inline void net_program_say(int owner, const struct err *err)
+{
+	struct owner_message m = { .kind = err ? OWNER_FAILED : OWNER_READY };
+
+	if (err) {
+		m.u.failed.code = err->code;
+		memcpy(m.u.failed.text, err->text, sizeof m.u.failed.text);
+		memcpy(m.u.failed.fix, err->fix, sizeof m.u.failed.fix);
+	}
+	(void)!ipc_send(owner, &m, sizeof m, NULL, 0);
+}

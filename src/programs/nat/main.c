@@ -65,18 +65,6 @@ static int receive_config(struct nat *nat, struct err *err)
 	return err_fix(err, "use programs of one version together");
 }
 
-static void say(const struct err *err)
-{
-	struct owner_message m = { .kind = err ? OWNER_FAILED : OWNER_READY };
-
-	if (err) {
-		m.u.failed.code = err->code;
-		memcpy(m.u.failed.text, err->text, sizeof m.u.failed.text);
-		memcpy(m.u.failed.fix, err->fix, sizeof m.u.failed.fix);
-	}
-	(void)!ipc_send(OWNER_FD, &m, sizeof m, NULL, 0);
-}
-
 static void on_owner(void *owner, unsigned events)
 {
 	struct nat *nat = owner;
@@ -192,7 +180,7 @@ int main(void)
 		r = jail_thread(&jail, JAIL_THREAD_NAT, &err);
 
 	/* 4. From here on bytes of others are parsed. */
-	say(r < 0 ? &err : NULL);
+	net_program_say(OWNER_FD, r < 0 ? &err : NULL);
 	if (r == 0) {
 		settle(&nat);
 		r = loop_run(nat.loop);

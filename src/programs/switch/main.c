@@ -37,18 +37,6 @@ static int receive_config(struct switch_config *c, int *ret_listener, int *ret_c
 	return 0;
 }
 
-static void say(const struct err *err)
-{
-	struct owner_message m = { .kind = err ? OWNER_FAILED : OWNER_READY };
-
-	if (err) {
-		m.u.failed.code = err->code;
-		memcpy(m.u.failed.text, err->text, sizeof m.u.failed.text);
-		memcpy(m.u.failed.fix, err->fix, sizeof m.u.failed.fix);
-	}
-	(void)!ipc_send(OWNER_FD, &m, sizeof m, NULL, 0);
-}
-
 static void on_owner(void *owner, unsigned events)
 {
 	if (events & LOOP_HANGUP)
@@ -117,7 +105,7 @@ int main(void)
 		r = jail_thread(&jail, JAIL_THREAD_SWITCH, &err);
 
 	/* 3. From here on bytes of others come in. */
-	say(r < 0 ? &err : NULL);
+	net_program_say(OWNER_FD, r < 0 ? &err : NULL);
 	if (r == 0) {
 		r = loop_run(loop);
 		sum_up(&ports);
