@@ -181,6 +181,26 @@ static const int disk_nbd_calls[] = {
 	SYS_exit, /* this thread */
 	SYS_exit_group,
 };
+/* Lists a line each. */
+/* clang-format off */
+
+/* Of both programs that move frames between VMs and others. */
+#define NET_COMMON_CALLS \
+	SYS_futex, \
+	SYS_clock_gettime, \
+	SYS_mmap, /* memory; never PROT_EXEC */ \
+	SYS_munmap, \
+	SYS_mremap, \
+	SYS_mprotect, \
+	SYS_madvise, \
+	SYS_brk, \
+	SYS_rt_sigreturn, \
+	SYS_rt_sigprocmask, \
+	SYS_tgkill, /* abort() */ \
+	SYS_restart_syscall, \
+	SYS_exit, \
+	SYS_exit_group
+
 /*
  * tabique-nat: the sockets are libslirp's, of the Internet's families alone. Frames come and go over a
  * socket that is there already.
@@ -207,20 +227,7 @@ static const int nat_calls[] = {
 	SYS_read,
 	SYS_write, /* the log */
 	SYS_close,
-	SYS_futex,
-	SYS_clock_gettime,
-	SYS_mmap, /* memory; never PROT_EXEC */
-	SYS_munmap,
-	SYS_mremap,
-	SYS_mprotect,
-	SYS_madvise,
-	SYS_brk,
-	SYS_rt_sigreturn,
-	SYS_rt_sigprocmask,
-	SYS_tgkill, /* abort() */
-	SYS_restart_syscall,
-	SYS_exit,
-	SYS_exit_group,
+	NET_COMMON_CALLS,
 };
 static const unsigned long nat_requests[] = { FIONREAD, FIONBIO };
 
@@ -239,21 +246,9 @@ static const int switch_calls[] = {
 	SYS_write, /* the log, the capture */
 	SYS_writev,
 	SYS_close,
-	SYS_futex,
-	SYS_clock_gettime,
-	SYS_mmap, /* memory; never PROT_EXEC */
-	SYS_munmap,
-	SYS_mremap,
-	SYS_mprotect,
-	SYS_madvise,
-	SYS_brk,
-	SYS_rt_sigreturn,
-	SYS_rt_sigprocmask,
-	SYS_tgkill, /* abort() */
-	SYS_restart_syscall,
-	SYS_exit,
-	SYS_exit_group,
+	NET_COMMON_CALLS,
 };
+/* clang-format on */
 static const int fcntl_commands[] = { F_GETFL, F_SETFL, F_GETFD, F_SETFD };
 
 const int *jail_thread_syscalls(enum jail_thread kind, unsigned *ret_count)
