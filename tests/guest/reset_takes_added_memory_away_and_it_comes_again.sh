@@ -4,20 +4,7 @@
 # A guest of 256 MiB that has given pages, taken them and got more is reset: it begins with 256 MiB, gets more again,
 # and is not told to take back what the one before gave.
 . "$HERE/tests/tools/case.sh"
-mib=1048576
-held() {
-	until "$tabique" vm set --control ctl "memory=$1M" >said 2>complaints; do
-		kill -0 "$vm" || fail "the VM ended before it had $1 MiB"
-		sleep 0.2
-	done
-	until
-		"$tabique" vm inspect --control ctl worker/memory/assigned >said 2>complaints
-		grep -q ": $(($1 * mib))$" said
-	do
-		kill -0 "$vm" || fail "the VM ended on its way to $1 MiB"
-		sleep 0.2
-	done
-}
+. "$HERE/tests/tools/memory.sh"
 # total WORD: the guest's memory, in MiB.
 total() {
 	echo "echo $1=\$(awk '/^MemTotal/ { print int(\$2 / 1024) }' /proc/meminfo)=" >&8

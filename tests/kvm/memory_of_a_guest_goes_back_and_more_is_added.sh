@@ -5,20 +5,7 @@
 # On KVM, whose second table of pages has to forget what was punched: a guest gives pages back and takes them
 # again while a program reads what it wrote, and then has 128 MiB more, which the program fills.
 . "$HERE/tests/tools/case.sh"
-mib=1048576
-held() {
-	until "$tabique" vm set --control ctl "memory=$1M" >said 2>complaints; do
-		kill -0 "$vm" || fail "the VM ended before it had $1 MiB"
-		sleep 0.5
-	done
-	until
-		"$tabique" vm inspect --control ctl worker/memory/assigned >said 2>complaints
-		grep -q ": $(($1 * mib))$" said
-	do
-		kill -0 "$vm" || fail "the VM ended on its way to $1 MiB"
-		sleep 0.5
-	done
-}
+. "$HERE/tests/tools/memory.sh"
 guest_script <<'END'
 dmesg -n 1
 echo 0 >/sys/module/hv_balloon/parameters/pressure_report_delay
